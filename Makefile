@@ -1,0 +1,58 @@
+# Two commands matter: `make run` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet
+
+HOST    ?= $(or $(PROMPTOPS_HOST),127.0.0.1)
+PORT    ?= $(or $(PROMPTOPS_PORT),8000)
+WORKERS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-postgres test-all lint format lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
+
+# The stamps make a second start take seconds: they are newer than the lock they were installed from.
+$(VENV)/.runtime: requirements.txt
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements.txt"
+	@$(PIP) install --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@echo "installing requirements-dev.txt"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+run: $(VENV)/.runtime  ## prepare everything once, then serve on http://127.0.0.1:8000
+	@$(PY) manage.py quickstart --host $(HOST) --port $(PORT)
+	@exec $(PY) manage.py serve --host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+test: lint test-sqlite test-postgres  ## lint, then the whole suite on SQLite and on PostgreSQL
+
+test-sqlite: $(VENV)/.dev  ## the suite on SQLite
+	@$(PY) -m pytest -n auto
+
+test-postgres: $(VENV)/.dev  ## the suite on PostgreSQL (a real server from a wheel)
+	@PROMPTOPS_TEST_DATABASE=postgres $(PY) -m pytest -n auto
+
+lint: $(VENV)/.dev  ## ruff, mypy strict, import law, missing migrations
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(VENV)/bin/lint-imports --no-cache | tail -n 12
+	@$(PY) -m mypy .
+	@$(PY) manage.py makemigrations --check --dry-run
+
+format: $(VENV)/.dev  ## let ruff mend what it can
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+lock:  ## make the locks anew from requirements*.in
+	@$(PYTHON) -m pip install --quiet uv
+	@$(PYTHON) -m uv pip compile --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock" --quiet requirements.in -o requirements.txt
+	@$(PYTHON) -m uv pip compile --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock" --quiet requirements-dev.in -o requirements-dev.txt
+
+clean:  ## remove the virtual environment and caches (data in var/ stays)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Models at work: providers, the playground, and agents."""

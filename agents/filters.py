@@ -1,0 +1,15 @@
+from django.db.models import Q, QuerySet
+from django_filters import rest_framework as filters
+
+from agents.models import Agent
+from governance.api.filtering import ApiFilterSet
+
+
+class AgentFilter(ApiFilterSet):
+    q = filters.CharFilter(method="search", label="In key, name or description, case aside")
+    key = filters.CharFilter()
+    env = filters.CharFilter(field_name="environment__name")
+    workspace = filters.CharFilter(field_name="workspace_id")
+
+    def search(self, queryset: QuerySet[Agent], name: str, value: str) -> QuerySet[Agent]:
+        return queryset.filter(Q(key__icontains=value) | Q(name__icontains=value) | Q(description__icontains=value))

@@ -1,0 +1,1 @@
+"""Model providers: who there is (registry), how to call one (client), and the one that needs no network (mock)."""

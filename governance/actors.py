@@ -1,0 +1,50 @@
+"""Who acts: the one thing that every service is told, whichever door it came in by."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from governance.models import Role, User
+
+ActorKind = Literal["session", "api", "static", "admin", "system"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Somebody with a role, and the bounds of what they see.
+
+    `name` is how the audit log calls them. `workspace_id` is set for API tokens, which see that workspace only;
+    `environment` narrows one down to a single environment of it.
+    """
+
+    name: str
+    role: Role
+    kind: ActorKind
+    user_id: uuid.UUID | None = None
+    token_id: uuid.UUID | None = None
+    token_name: str = ""
+    workspace_id: str | None = None
+    environment: str | None = None
+    expires_at: datetime | None = None
+
+    is_authenticated = True  # what DRF asks of `request.user`
+
+    @property
+    def sees_all(self) -> bool:
+        """Admins see every workspace, but for API tokens, which are bound to theirs whatever their role."""
+        return self.role is Role.ADMIN and self.workspace_id is None
+
+    @property
+    def credential(self) -> str:
+        """Names what must stay valid for this actor to stay in: the index of open sockets."""
+        return f"token:{self.token_id}" if self.token_id else self.kind
+
+    @classmethod
+    def of_user(cls, user: User) -> "Actor":
+        """A user at work in the Django admin."""
+        return cls(name=user.username, role=Role(user.role), kind="admin", user_id=user.pk)
+
+
+#: The installation itself: quickstart, migrations, sweeps.
+SYSTEM = Actor(name="system", role=Role.ADMIN, kind="system")

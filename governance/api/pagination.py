@@ -1,0 +1,69 @@
+"""`limit` and `offset`, the same for every list: above the cap is clamped, nonsense is refused."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from governance.errors import InvalidInputError
+
+T = TypeVar("T")
+_FAR_BEYOND = 2**31
+
+
+class LimitOffset(BasePagination):
+    default_limit = 200
+    max_limit = 1000
+    total = 0
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
+    ) -> list[Any]:
+        limit = min(_number(request, "limit", self.default_limit), self.max_limit)
+        offset = min(_number(request, "offset", 0), _FAR_BEYOND)
+        self.total = queryset.count() if isinstance(queryset, QuerySet) else len(queryset)
+        if limit == 0 or offset >= self.total:
+            return []
+        return list(queryset[offset : offset + limit])
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"data": data, "total": self.total})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "required": ["data", "total"],
+            "properties": {"data": schema, "total": {"type": "integer", "minimum": 0}},
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        number = {"type": "integer", "minimum": 0}
+        return [
+            {
+                "name": "limit",
+                "in": "query",
+                "schema": {**number, "default": self.default_limit},
+                "description": f"How many at most; above {self.max_limit} is taken as {self.max_limit}.",
+            },
+            {"name": "offset", "in": "query", "schema": {**number, "default": 0}, "description": "How many to skip."},
+        ]
+
+
+class LogLimitOffset(LimitOffset):
+    """For audit and runs, whose lists are long."""
+
+    default_limit = 50
+    max_limit = 200
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidInputError.of(name, "expected a whole number of 0 or more")
+    return int(text)

@@ -1,0 +1,131 @@
+"""The shape of every endpoint: who acts, which rows they see, what their action needs."""
+
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.db.models import Model, QuerySet
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from governance.actors import Actor
+from governance.concurrency import if_match, none_match
+from governance.errors import NotFoundError
+from governance.models import Entity
+from governance.querysets import visible_to
+
+M = TypeVar("M", bound=Model)
+
+
+def actor_of(request: Request) -> Actor:
+    """The authenticated caller."""
+    actor = request.user
+    assert isinstance(actor, Actor)  # noqa: S101  # HasCapability let nobody else in
+    return actor
+
+
+def one(data: Any, *, code: int = status.HTTP_200_OK, etag: str | None = None) -> Response:
+    """One object in its envelope."""
+    return Response({"data": data}, status=code, headers={"ETag": etag} if etag else None)
+
+
+def ok() -> Response:
+    return Response({"ok": True})
+
+
+class ApiView(APIView):
+    """An endpoint that is no list of rows. `capabilities` says by method what it needs."""
+
+    capabilities: ClassVar[dict[str, str]] = {}
+    metadata_class = None  # OPTIONS is answered like any other method that is not there
+
+    def capability(self) -> str | None:
+        return self.capabilities.get((self.request.method or "").lower())
+
+
+class RowsViewSet(GenericViewSet[M], Generic[M]):
+    """Rows of one kind. `resource` names it in the table of permissions; `capabilities` adds actions that differ."""
+
+    resource: ClassVar[str]
+    capabilities: ClassVar[dict[str, str]] = {}
+    metadata_class = None
+    lookup_value_converter = "uuid"
+
+    def capability(self) -> str | None:
+        verbs = {"list": "read", "retrieve": "read", "create": "write", "update": "write", "partial_update": "write"}
+        action = getattr(self, "action", None)
+        if action is None:
+            return None  # no such method: 405 follows
+        return f"{self.resource}.{self.capabilities.get(action) or verbs.get(action, 'write')}"
+
+    @property
+    def actor(self) -> Actor:
+        return actor_of(self.request)
+
+    def get_queryset(self) -> QuerySet[M]:
+        return visible_to(self.actor, super().get_queryset())
+
+    def get_object(self) -> M:
+        """The row that the path names, if the caller may know of it."""
+        row = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if row is None:
+            raise NotFoundError
+        return row
+
+    def valid(self, serializer_class: type[Any] | None = None, *, partial: bool = False) -> dict[str, Any]:
+        """The request's body, checked; raises ValidationError."""
+        serializer = (serializer_class or self.get_serializer_class())(
+            data=self.request.data, partial=partial, context=self.get_serializer_context()
+        )
+        serializer.is_valid(raise_exception=True)
+        values: dict[str, Any] = serializer.validated_data
+        return values
+
+    def represent(self, row: M, *, code: int = status.HTTP_200_OK) -> Response:
+        etag = row.etag if isinstance(row, Entity) else None
+        return one(self.get_serializer(row).data, code=code, etag=etag)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class ReadViewSet(RowsViewSet[M], Generic[M]):
+    """Rows that can be listed and fetched one by one."""
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        row = self.get_object()
+        if isinstance(row, Entity) and none_match(request, row.etag):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": row.etag})
+        return self.represent(row)
+
+
+class ResourceViewSet(ReadViewSet[M], Generic[M]):
+    """Rows that can be created, changed and deleted: a subclass names the services that do it.
+
+    PUT and PATCH are one: they change what is sent and leave the rest as it is.
+    """
+
+    def perform_create(self, values: dict[str, Any]) -> M:
+        raise NotImplementedError
+
+    def perform_update(self, row: M, values: dict[str, Any], if_match: str | None) -> M:
+        raise NotImplementedError
+
+    def perform_destroy(self, row: M, if_match: str | None) -> None:
+        raise NotImplementedError
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.represent(self.perform_create(self.valid()), code=status.HTTP_201_CREATED)
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        row = self.get_object()
+        return self.represent(self.perform_update(row, self.valid(partial=True), if_match(request)))
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.update(request, *args, **kwargs)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        self.perform_destroy(self.get_object(), if_match(request))
+        return ok()

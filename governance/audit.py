@@ -1,0 +1,51 @@
+"""The audit log's one way in."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from governance.actors import Actor
+from governance.logs import request_id
+from governance.models import AuditEntry
+
+Changes = Mapping[str, Mapping[str, Any]]
+
+
+def record(
+    *,
+    actor: Actor,
+    action: str,
+    resource: str,
+    resource_id: uuid.UUID | str,
+    key: str = "",
+    summary: str,
+    workspace_id: str | None,
+    changes: Changes | None = None,
+) -> AuditEntry:
+    """Write who did what, in the transaction of the deed: when this fails, nothing happened.
+
+    `changes` is {field: {"old": ..., "new": ...}}; callers leave secrets out of it. No `workspace_id` means that it
+    concerns the whole installation.
+    """
+    identity = request_id.get()
+    return AuditEntry.objects.create(
+        actor=actor.name,
+        action=action,
+        resource=resource,
+        resource_id=str(resource_id),
+        key=key,
+        summary=summary[:500],
+        workspace_id=workspace_id,
+        changes=changes or {},
+        request_id="" if identity == "-" else identity,
+    )
+
+
+def created(**fields: Any) -> dict[str, dict[str, Any]]:
+    """The changes of something that was not there before."""
+    return {name: {"old": None, "new": value} for name, value in fields.items()}
+
+
+def deleted(**fields: Any) -> dict[str, dict[str, Any]]:
+    """The changes of something that is no more."""
+    return {name: {"old": value, "new": None} for name, value in fields.items()}

@@ -1,0 +1,31 @@
+"""Log lines carry the request's id and never a token."""
+
+import logging
+import re
+from contextvars import ContextVar
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+_SECRET = re.compile(r"(?i)((?:[?&](?:token|api_key)=)|(?:bearer\s+))[^&\s\"']+")
+
+
+def redact(text: str) -> str:
+    """`text` without the tokens in query strings and Authorization headers."""
+    return _SECRET.sub(r"\1[redacted]", text)
+
+
+class RedactSecrets(logging.Filter):
+    """uvicorn logs the WebSocket's query string, and with it the token; this is what stops it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        clean = redact(message)
+        if clean != message:
+            record.msg, record.args = clean, None
+        return True
+
+
+class AddRequestId(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True

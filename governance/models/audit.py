@@ -1,0 +1,40 @@
+import uuid
+from typing import ClassVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+
+class AuditEntry(models.Model):
+    """Who did what to what, and what it was before. Written in the transaction of the deed; never changed.
+
+    It names things by id and has no foreign keys: it outlives what it speaks of. An entry without a workspace concerns
+    the whole installation, and only those who see all workspaces see it.
+    """
+
+    workspace_path: ClassVar[str] = "workspace_id"
+    environment_path: ClassVar[str | None] = None
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    action = models.CharField(max_length=40)
+    resource = models.CharField(max_length=40)
+    resource_id = models.CharField(max_length=36)
+    key = models.CharField(max_length=200, blank=True)
+    summary = models.CharField(max_length=500)
+    actor = models.CharField(max_length=200)
+    workspace_id = models.CharField(max_length=36, null=True, blank=True)  # noqa: DJ001  # null: no workspace at all
+    changes = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    request_id = models.CharField(max_length=128, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="audit_newest"),
+            models.Index(fields=["workspace_id", "-created_at", "-id"], name="audit_workspace_newest"),
+            models.Index(fields=["resource_id", "-created_at"], name="audit_resource_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.summary

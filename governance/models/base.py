@@ -1,0 +1,48 @@
+"""What the things that operators edit have in common."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.db import models
+
+CONFIG_HELP = "A JSON object of model parameters, such as temperature and max_tokens."
+
+
+class Entity(models.Model):
+    """Something with an id, a history in the audit log and a version for optimistic locking.
+
+    `workspace_path` and `environment_path` tell the one access filter (governance.querysets) how to get from a row to
+    its workspace and to its environment.
+    """
+
+    workspace_path: ClassVar[str] = "workspace_id"
+    environment_path: ClassVar[str | None] = None
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    row_version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def etag(self) -> str:
+        """The entity tag of this state of the row (RFC 9110, 8.8.3): strong, and new with every save."""
+        return f'"{self.row_version}"'
+
+    def save_fields(self, *names: str) -> None:
+        """Save just these fields, and with them what every change of a row moves."""
+        self.row_version += 1
+        self.save(update_fields=[*names, "row_version", "updated_at"])
+
+
+def changed(instance: models.Model, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Set `values` on `instance`; returns what that changed, as the audit log keeps it: {field: {old, new}}."""
+    changes: dict[str, dict[str, Any]] = {}
+    for name, new in values.items():
+        old = getattr(instance, name)
+        if old != new:
+            changes[name] = {"old": old, "new": new}
+            setattr(instance, name, new)
+    return changes

@@ -1,0 +1,143 @@
+"""One WebSocket: who it is, where it looks, what it missed, then live."""
+
+import asyncio
+import json
+import logging
+from typing import Any, NamedTuple
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
+
+from governance.actors import Actor
+from governance.api.exceptions import body
+from governance.authentication import authenticate
+from governance.errors import InvalidInputError, UnauthorizedError
+from governance.models import DEFAULT_WORKSPACE, Environment, Workspace
+from governance.querysets import visible_to
+from governance.realtime import runtime, snapshots
+from governance.realtime.hub import Socket
+from governance.realtime.protocol import NOT_ALLOWED_THERE, TRY_AGAIN, StreamRequest
+from governance.realtime.registry import Presence
+
+logger = logging.getLogger("promptops.realtime")
+NO_LAYER = "none"  # frames come from the hub; a channel for each socket would only cost memory
+
+
+class Place(NamedTuple):
+    workspace_id: str
+    environment: Environment | None
+
+
+class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
+    channel_layer_alias = NO_LAYER
+    socket: Socket | None = None
+    writer: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        self.runtime = await runtime.start()
+        try:
+            asked = StreamRequest.of(self.scope)
+            if not asked.origin_is_allowed(settings.PROMPTOPS_WS_ORIGINS):
+                return await self.deny(403, "forbidden: this origin is not allowed", "forbidden")
+            actor, place = await self.runtime.work(admit, asked)
+        except InvalidInputError as error:
+            return await self.deny(400, error.message, error.code)
+        except UnauthorizedError as error:
+            return await self.deny(401, error.message, error.code)
+        except (DatabaseError, InterfaceError):
+            return await self.deny(503, "the database is busy or down: try again", "unavailable")
+        await self.accept()
+        if place is None:
+            await self.close(NOT_ALLOWED_THERE)
+            return None
+        try:
+            await self.follow(asked, actor, place)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("could not bring a client up to date: %s", error)
+            await self.close(TRY_AGAIN)
+
+    async def follow(self, asked: StreamRequest, actor: Actor, place: Place) -> None:
+        """Register first, then read what was missed, then go live: no change falls between."""
+        environment_id = place.environment.pk if place.environment else None
+        self.socket = socket = Socket(
+            actor=actor,
+            workspace_id=place.workspace_id,
+            environment_id=environment_id,
+            drafts=asked.drafts,
+            since=asked.since,
+        )
+        self.runtime.hub.add(socket)
+        self.runtime.registry.add(socket.id, presence(asked, actor, place))
+        self.writer = asyncio.create_task(self.write(socket))
+        await self.runtime.tail.follow(place.workspace_id)
+        if asked.since is not None and environment_id is not None:
+            missed = await self.runtime.work(backlog, environment_id, asked)
+            socket.go_live(missed.revision, missed.texts)
+
+    async def write(self, socket: Socket) -> None:
+        try:
+            await socket.write_to(self.base_send)
+        except Exception as error:  # the client went away in the middle of a frame
+            logger.debug("socket %s: %s", socket.id, error)
+
+    async def disconnect(self, code: int) -> None:
+        if self.socket is not None:
+            self.runtime.hub.remove(self.socket)
+            self.runtime.registry.remove(self.socket.id)
+        if self.writer is not None:
+            self.writer.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Clients have nothing to say here; what they send is read and dropped."""
+
+    async def deny(self, status: int, error: str, code: str) -> None:
+        """Refuse the handshake, with a status where the server can give one (else it is 403)."""
+        if "websocket.http.response" not in self.scope.get("extensions", {}):
+            await self.close()
+            return
+        headers = [(b"content-type", b"application/json; charset=utf-8")]
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        content = json.dumps(body(error, code)).encode()
+        await self.base_send({"type": "websocket.http.response.body", "body": content})
+        raise StopConsumer
+
+
+class NoSuchStream(EventStream):
+    async def connect(self) -> None:
+        await self.deny(404, "not found: the event stream is at /ws", "not_found")
+
+
+def admit(asked: StreamRequest) -> tuple[Actor, Place | None]:
+    """Who asks, and where they look (None: there is no such place for them). Raises UnauthorizedError."""
+    actor = authenticate(asked.token)
+    workspace_id = asked.workspace or actor.workspace_id or DEFAULT_WORKSPACE
+    if not visible_to(actor, Workspace.objects.filter(pk=workspace_id)).exists():
+        return actor, None
+    # A revision belongs to one environment: who resumes without naming one means the one that a fetch would be from.
+    name = asked.namespace or actor.environment or (None if asked.since is None else "prod")
+    if name is None:
+        return actor, Place(workspace_id, None)
+    found = visible_to(actor, Environment.objects.filter(workspace_id=workspace_id, name=name)).first()
+    return actor, Place(workspace_id, found) if found else None
+
+
+def backlog(environment_id: Any, asked: StreamRequest) -> snapshots.Backlog:
+    return snapshots.backlog(environment_id, since=asked.since or 0, epoch=asked.epoch, drafts=asked.drafts)
+
+
+def presence(asked: StreamRequest, actor: Actor, place: Place) -> Presence:
+    return Presence(
+        workspace_id=place.workspace_id,
+        client_type=asked.client,
+        app=asked.app,
+        namespace=place.environment.name if place.environment else "",
+        remote_addr=asked.remote_addr,
+        user_agent=asked.user_agent,
+        actor=actor.name,
+        connected_at=timezone.now(),
+    )

@@ -1,0 +1,182 @@
+"""The sockets of this process, and who of them gets what. All of it runs on the event loop and waits for nobody."""
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from governance.actors import Actor
+from governance.realtime import protocol
+from governance.realtime.protocol import Frame
+from governance.realtime.tail import Position
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+MAX_PENDING_BYTES = 4 * 1024 * 1024
+SILENCE = 4.0  # seconds; a heartbeat is due by five
+
+
+class Socket:
+    """One client's stream: a bounded queue of texts and the task that writes them, so that no client delays another."""
+
+    def __init__(
+        self, *, actor: Actor, workspace_id: str, environment_id: uuid.UUID | None, drafts: bool, since: int | None
+    ) -> None:
+        self.id = uuid.uuid4()
+        self.actor = actor
+        self.workspace_id = workspace_id
+        self.environment_id = environment_id  # None: all of the workspace's
+        self.drafts = drafts
+        self.last_sent = time.monotonic()
+        self.close_code: int | None = None
+        self._held: list[Frame] | None = [] if since is not None else None  # frames that wait for the backlog
+        self._queue: deque[str] = deque()
+        self._bytes = 0
+        self._ready = asyncio.Event()
+
+    @property
+    def idle(self) -> bool:
+        return self._held is None and not self._queue
+
+    def offer(self, frames: Iterable[Frame]) -> None:
+        if self._held is not None:
+            self._held.extend(frames)
+            return
+        for frame in frames:
+            text = frame.draft_text if self.drafts else frame.text
+            if text is not None:
+                self.push(text)
+
+    def go_live(self, revision: int, texts: list[str]) -> None:
+        """The backlog is there: it comes first, then what arrived meanwhile and is not in it."""
+        held, self._held = self._held or [], None
+        for text in texts:
+            self._push(text)
+        self.offer(frame for frame in held if frame.revision > revision)
+
+    def push(self, text: str) -> None:
+        if self._bytes > MAX_PENDING_BYTES:
+            self.close(protocol.TOO_SLOW)
+            return
+        self._push(text)
+
+    def _push(self, text: str) -> None:
+        if self.close_code is None:
+            self._queue.append(text)
+            self._bytes += len(text)
+            self._ready.set()
+
+    def close(self, code: int) -> None:
+        """Close with `code`; what has not been sent yet is dropped."""
+        if self.close_code is None:
+            self.close_code = code
+            self._queue.clear()
+            self._bytes = 0
+            self._ready.set()
+
+    async def write_to(self, send: Send) -> None:
+        """Write until the socket closes. Runs as a task of its own."""
+        while self.close_code is None:
+            await self._ready.wait()
+            self._ready.clear()
+            while self._queue:
+                text = self._queue.popleft()
+                await send({"type": "websocket.send", "text": text})
+                self._bytes = max(0, self._bytes - len(text))
+                self.last_sent = time.monotonic()
+        await send({"type": "websocket.close", "code": self.close_code})
+
+
+class Hub:
+    """Indexes sockets by place and by credential."""
+
+    def __init__(self, *, revision_of: Callable[[Socket], int], recheck: Callable[[], None]) -> None:
+        self._revision_of = revision_of
+        self._recheck = recheck
+        self._by_environment: dict[uuid.UUID, set[Socket]] = defaultdict(set)
+        self._by_workspace: dict[str, set[Socket]] = defaultdict(set)
+        self._all_environments: dict[str, set[Socket]] = defaultdict(set)
+        self._by_credential: dict[str, set[Socket]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_workspace.values()))
+
+    def _indexes(self, socket: Socket) -> list[tuple[Any, Any]]:
+        if socket.environment_id is None:
+            place: tuple[Any, Any] = (self._all_environments, socket.workspace_id)
+        else:
+            place = (self._by_environment, socket.environment_id)
+        return [place, (self._by_workspace, socket.workspace_id), (self._by_credential, socket.actor.credential)]
+
+    def add(self, socket: Socket) -> None:
+        for index, key in self._indexes(socket):
+            index[key].add(socket)
+
+    def remove(self, socket: Socket) -> None:
+        for index, key in self._indexes(socket):
+            sockets = index.get(key)
+            if sockets is not None:
+                sockets.discard(socket)
+                if not sockets:
+                    del index[key]
+
+    def sockets(self) -> list[Socket]:
+        return [socket for sockets in self._by_workspace.values() for socket in sockets]
+
+    # --- what the tail reports ---
+
+    def workspaces(self) -> Collection[str]:
+        return self._by_workspace.keys()
+
+    def deliver(self, position: Position, frames: list[Frame]) -> None:
+        for socket in self._by_environment.get(frames[0].environment_id, ()):
+            socket.offer(frames)
+        for socket in self._all_environments.get(position.workspace_id, ()):
+            socket.offer(frames)
+
+    def lost(self, environment_id: uuid.UUID, *, gone: bool) -> None:
+        """The line of changes broke: clients have to start anew, or have nothing to come back to."""
+        for socket in list(self._by_environment.get(environment_id, ())):
+            socket.close(protocol.NOT_ALLOWED_THERE if gone else protocol.RESYNC_NEEDED)
+
+    def access_changed(self) -> None:
+        self._recheck()
+
+    # --- credentials ---
+
+    def holders(self) -> dict[str, Actor]:
+        """Each credential with sockets here, and who came with it."""
+        return {credential: next(iter(sockets)).actor for credential, sockets in self._by_credential.items()}
+
+    def settle(self, credential: str, now: Actor | None, visible: Collection[str]) -> None:
+        """What a second look at a credential found: who holds it now (None: nobody), and what that one sees."""
+        for socket in list(self._by_credential.get(credential, ())):
+            if now is None:
+                socket.close(protocol.CREDENTIAL_REVOKED)
+            elif socket.workspace_id not in visible:
+                socket.close(protocol.NOT_ALLOWED_THERE)
+            elif now.role is not socket.actor.role:
+                socket.close(protocol.RESYNC_NEEDED)  # the credential holds: come back with the new role
+
+    # --- time ---
+
+    async def beat(self) -> None:
+        """Forever: heartbeats where it was silent, and the end of credentials that expire."""
+        while True:
+            await asyncio.sleep(0.5)
+            self.tick(time.monotonic(), timezone.now())
+
+    def tick(self, now: float, clock: datetime) -> None:
+        texts: dict[int, str] = {}
+        for socket in self.sockets():
+            if socket.actor.expires_at is not None and socket.actor.expires_at <= clock:
+                socket.close(protocol.CREDENTIAL_REVOKED)
+            elif socket.idle and now - socket.last_sent >= SILENCE:
+                revision = self._revision_of(socket)
+                beat = protocol.Heartbeat(type="heartbeat", revision=revision)
+                socket.push(texts.setdefault(revision, protocol.encode(beat)))

@@ -1,0 +1,134 @@
+"""What goes over the wire: the query that opens a stream, the frames, the close codes (contract, section 6)."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+from urllib.parse import parse_qs, urlsplit
+
+from governance.authentication import bearer_of
+from governance.errors import InvalidInputError
+from governance.models import Change
+
+MAX_DOCUMENT_BYTES = 64 * 1024
+
+CREDENTIAL_REVOKED = 4401
+NOT_ALLOWED_THERE = 4403
+RESYNC_NEEDED = 4409
+TOO_SLOW = 4410
+TRY_AGAIN = 1012  # RFC 6455's registry: service restart
+
+
+class Heartbeat(TypedDict):
+    """Sent in silence. `revision` is the highest of the environments that the socket follows."""
+
+    type: Literal["heartbeat"]
+    revision: int
+
+
+class Hello(TypedDict):
+    """The first frame for who said `since`: what follows is each change after it, or a snapshot."""
+
+    type: Literal["hello"]
+    revision: int
+    epoch: str
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A change as text, made once for all sockets. `draft_text` is for those that ask for drafts: a draft that others
+    do not get at all, and for them every revision follows the one before it."""
+
+    environment_id: uuid.UUID
+    revision: int
+    text: str | None
+    draft_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """What a client asks for when it opens the stream."""
+
+    token: str
+    workspace: str | None
+    namespace: str | None
+    client: str
+    app: str
+    since: int | None
+    epoch: str | None
+    drafts: bool
+    origin: str | None
+    host: str
+    remote_addr: str
+    user_agent: str
+
+    @classmethod
+    def of(cls, scope: dict[str, Any]) -> "StreamRequest":
+        """Read the handshake. Raises InvalidInputError for a `since` that is no number, and for NUL anywhere."""
+        query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+        if any("\0" in value for value in query.values()):
+            raise InvalidInputError("an address may hold no NUL character")
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        since = query.get("since")
+        if since is not None and not (since.isascii() and since.isdigit() and len(since) <= 18):
+            raise InvalidInputError.of("since", "expected a whole number of 0 or more")
+        client = scope.get("client") or ("", 0)
+        return cls(
+            token=query.get("token") or bearer_of(headers.get("authorization", "")) or "",
+            workspace=query.get("workspace"),
+            namespace=query.get("namespace") or query.get("env"),
+            client=query.get("client", "unknown")[:50],
+            app=query.get("app", "")[:200],
+            since=int(since) if since is not None else None,
+            epoch=query.get("epoch"),
+            drafts=query.get("drafts") == "1",
+            origin=headers.get("origin"),
+            host=headers.get("host", ""),
+            remote_addr=str(client[0])[:64],
+            user_agent=headers.get("user-agent", "")[:300],
+        )
+
+    def origin_is_allowed(self, allowed: list[str]) -> bool:
+        """Browsers say where they come from; what says nothing is no browser. The server's own origin may always."""
+        if self.origin is None or "*" in allowed or self.origin in allowed:
+            return True
+        return urlsplit(self.origin).netloc.lower() == self.host.lower()
+
+
+def encode(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def frame_of(change: Change, *, workspace: str, env: str) -> Frame:
+    """The frame of a change, its document put in as the text that it is kept as."""
+    draft_text = _change_text(change, workspace, env, change.revision - 1)
+    text = None
+    if change.served:
+        follows = change.prev_served == change.revision - 1
+        text = draft_text if follows else _change_text(change, workspace, env, change.prev_served)
+    return Frame(change.environment_id, change.revision, text, draft_text)
+
+
+def _change_text(change: Change, workspace: str, env: str, prev_revision: int) -> str:
+    head = encode(
+        {
+            "type": change.type,
+            "id": str(change.resource_id),
+            "key": change.key,
+            "env": env,
+            "version": change.version,
+            "workspace": workspace,
+            "revision": change.revision,
+            "prev_revision": prev_revision,
+            "etag": change.etag,
+        }
+    )
+    document = change.document or "null"
+    if len(document) > MAX_DOCUMENT_BYTES or len(document.encode()) > MAX_DOCUMENT_BYTES:
+        document = "null"
+    return f'{head[:-1]},"document":{document}}}'
+
+
+def snapshot_text(revision: int, documents: list[str]) -> str:
+    return f'{{"type":"snapshot","revision":{revision},"documents":[{",".join(documents)}]}}'

@@ -1,0 +1,166 @@
+"""Realtime of one process: put together, started and stopped with the server."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import close_old_connections, connections
+
+from governance import access, changes
+from governance.actors import Actor
+from governance.authentication import still_valid
+from governance.models import Workspace
+from governance.querysets import visible_to
+from governance.realtime.hub import Hub, Socket
+from governance.realtime.registry import Registry
+from governance.realtime.tail import Tail
+
+logger = logging.getLogger("promptops.realtime")
+T = TypeVar("T")
+WAKE_GROUP = "promptops.wake"
+
+
+class Runtime:
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.hub = Hub(revision_of=self._revision_of, recheck=self._recheck)
+        self.tail = Tail(self.hub)
+        self.registry = Registry(self.work)
+        self._threads = ThreadPoolExecutor(4, "realtime")
+        self._tell_others = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def work(self, function: Callable[..., T], *args: Any) -> T:
+        """Run `function` on a thread where it may use the database, and give the connection back."""
+        return await self.loop.run_in_executor(self._threads, _with_database, function, args)
+
+    def start(self) -> None:
+        self._spawn(self.tail.run())
+        self._spawn(self.hub.beat())
+        self._spawn(self.registry.run())
+        if settings.REDIS_URL:
+            self._spawn(self._announce())
+            self._spawn(self._listen())
+        changes.listeners.append(self._wake)
+        access.listeners.append(self._wake)
+
+    async def stop(self) -> None:
+        for listeners in (changes.listeners, access.listeners):
+            if self._wake in listeners:
+                listeners.remove(self._wake)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.registry.leave()
+        except Exception as error:
+            logger.warning("could not sign off, others will forget this process by themselves: %s", error)
+        self.tail.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wake(self) -> None:
+        """After a commit, on whatever thread that was: look at once, and tell the other processes."""
+        try:
+            self.loop.call_soon_threadsafe(self._woken)
+        except RuntimeError:
+            pass  # the loop has ended; who comes next reads from the start
+
+    def _woken(self) -> None:
+        self.tail.wake()
+        self._tell_others.set()
+
+    async def _announce(self) -> None:
+        """Wake the other processes. At most a hint: when it is lost, they look with their next tick."""
+        me = str(self.registry.process_id)
+        while True:
+            await self._tell_others.wait()
+            self._tell_others.clear()
+            try:
+                async with asyncio.timeout(1):
+                    await get_channel_layer().group_send(WAKE_GROUP, {"type": "wake", "from": me})
+            except Exception as error:
+                logger.warning("could not wake the other processes: %s", error)
+
+    async def _listen(self) -> None:
+        layer, me = get_channel_layer(), str(self.registry.process_id)
+        while True:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(WAKE_GROUP, channel)
+                while True:
+                    message = await layer.receive(channel)
+                    if message.get("from") != me:
+                        self.tail.wake()
+            except Exception as error:
+                logger.warning("lost the wake-ups, listening again: %s", error)
+                await asyncio.sleep(1)
+
+    def _revision_of(self, socket: Socket) -> int:
+        if socket.environment_id is None:
+            return self.tail.revision_in(socket.workspace_id)
+        return self.tail.revision_of(socket.environment_id)
+
+    def _recheck(self) -> None:
+        self._spawn(self._look_at_credentials())
+
+    async def _look_at_credentials(self) -> None:
+        while True:
+            holders = self.hub.holders()
+            try:
+                verdicts = await self.work(_verdicts, holders)
+            except Exception as error:
+                logger.warning("could not look at credentials, trying again: %s", error)
+                await asyncio.sleep(0.5)
+                continue
+            for credential, (now, visible) in verdicts.items():
+                self.hub.settle(credential, now, visible)
+            return
+
+
+def _verdicts(holders: dict[str, Actor]) -> dict[str, tuple[Actor | None, set[str]]]:
+    """Who holds each credential now, and which workspaces that one sees."""
+    token_ids: set[uuid.UUID] = {actor.token_id for actor in holders.values() if actor.token_id}
+    valid = still_valid(token_ids)
+    verdicts: dict[str, tuple[Actor | None, set[str]]] = {}
+    for credential, actor in holders.items():
+        now = valid.get(actor.token_id) if actor.token_id else actor
+        visible = set(visible_to(now, Workspace.objects.all()).values_list("pk", flat=True)) if now else set()
+        verdicts[credential] = (now, visible)
+    return verdicts
+
+
+def _with_database(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    close_old_connections()
+    try:
+        return function(*args)
+    finally:
+        connections.close_all()
+
+
+_runtime: Runtime | None = None
+
+
+async def start() -> Runtime:
+    """The running realtime of this event loop, started if need be: servers without a lifespan start it by its use."""
+    global _runtime
+    if _runtime is None or _runtime.loop is not asyncio.get_running_loop():
+        _runtime = Runtime()
+        _runtime.start()
+    return _runtime
+
+
+async def stop() -> None:
+    global _runtime
+    running, _runtime = _runtime, None
+    if running is not None and running.loop is asyncio.get_running_loop():
+        await running.stop()

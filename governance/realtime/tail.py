@@ -1,0 +1,163 @@
+"""The process's one reader of the change log."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+
+from governance import access
+from governance.models import Change, Environment
+from governance.realtime.protocol import Frame, frame_of
+
+logger = logging.getLogger("promptops.realtime")
+READ_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class Position:
+    """How far this process has read an environment."""
+
+    workspace_id: str
+    name: str
+    epoch: str
+    revision: int
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one look at the database found."""
+
+    access: int
+    heads: dict[uuid.UUID, Position]
+    changes: dict[uuid.UUID, list[Change]] = field(default_factory=dict)
+    more: bool = False
+
+
+class Listener(Protocol):
+    """Who the tail reports to, on the event loop."""
+
+    def workspaces(self) -> Collection[str]: ...
+    def deliver(self, position: Position, frames: list[Frame]) -> None: ...
+    def lost(self, environment_id: uuid.UUID, *, gone: bool) -> None: ...
+    def access_changed(self) -> None: ...
+
+
+class Tail:
+    """Reads `revision > mine` on a wake-up and on a tick, once for each environment that somebody here follows."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._positions: dict[uuid.UUID, Position] = {}
+        self._known: set[str] = set()
+        self._access: int | None = None
+        self._woken = asyncio.Event()
+        self._reading = asyncio.Lock()
+        # A thread of its own: requests that wait for a slow database elsewhere can't hold up delivery.
+        self._thread = ThreadPoolExecutor(1, "tail")
+
+    def wake(self) -> None:
+        """Look now. On the event loop only."""
+        self._woken.set()
+
+    def revision_of(self, environment_id: uuid.UUID) -> int:
+        position = self._positions.get(environment_id)
+        return position.revision if position else 0
+
+    def revision_in(self, workspace_id: str) -> int:
+        """The highest revision of the workspace's environments."""
+        return max((p.revision for p in self._positions.values() if p.workspace_id == workspace_id), default=0)
+
+    async def follow(self, workspace_id: str) -> None:
+        """From here on, changes of this workspace are delivered; no look at the database when they are already."""
+        async with self._reading:
+            if workspace_id not in self._known:
+                await self._look()
+
+    async def run(self) -> None:
+        """Forever. A database that is away is asked again by the next tick."""
+        while True:
+            try:
+                async with asyncio.timeout(settings.PROMPTOPS_TICK_SECONDS):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            try:
+                async with self._reading:
+                    await self._look()
+            except Exception as error:
+                logger.warning("could not read the change log, trying again: %s", error)
+                await asyncio.sleep(settings.PROMPTOPS_TICK_SECONDS)
+
+    def stop(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _look(self) -> None:
+        """One look at the database; the caller holds `_reading`."""
+        wanted = set(self._listener.workspaces())
+        positions = {key: at for key, at in self._positions.items() if at.workspace_id in wanted}
+        known = self._known & wanted
+        loop = asyncio.get_running_loop()
+        reading = await loop.run_in_executor(self._thread, _read, wanted, positions)
+        self._apply(reading, wanted, known, positions)
+
+    def _apply(self, reading: Reading, wanted: set[str], known: set[str], positions: dict[uuid.UUID, Position]) -> None:
+        """Take over what was read. Nothing here waits: positions and deliveries move as one."""
+        self._positions, self._known = positions, wanted
+        for key, head in reading.heads.items():
+            mine = positions.get(key)
+            if mine is None:
+                # New to us: an environment that appeared in a known workspace is read from its start.
+                positions[key] = (
+                    head if head.workspace_id not in known else Position(head.workspace_id, head.name, head.epoch, 0)
+                )
+                if positions[key].revision < head.revision:
+                    self._woken.set()
+            elif mine.epoch != head.epoch or head.revision < mine.revision:
+                positions[key] = head
+                self._listener.lost(key, gone=False)
+        for key, found in reading.changes.items():
+            mine = positions[key]
+            if found[0].revision != mine.revision + 1:
+                positions[key] = reading.heads[key]
+                self._listener.lost(key, gone=False)
+                continue
+            mine.revision = found[-1].revision
+            self._listener.deliver(mine, [frame_of(c, workspace=mine.workspace_id, env=mine.name) for c in found])
+        for key in [key for key in positions if key not in reading.heads]:
+            del positions[key]
+            self._listener.lost(key, gone=True)
+        if reading.more:
+            self._woken.set()
+        if self._access not in (None, reading.access):
+            self._listener.access_changed()
+        self._access = reading.access
+
+
+def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
+    """On the tail's thread: the heads, and what is new since `positions`. Two queries when nothing is."""
+    close_old_connections()
+    try:
+        rows = Environment.objects.filter(workspace_id__in=wanted) if wanted else Environment.objects.none()
+        heads = {env.pk: Position(env.workspace_id, env.name, env.epoch, env.revision) for env in rows}
+        # Read after the heads: when a credential went before a change that is seen here, that is seen here too.
+        reading = Reading(access.current(), heads)
+        for key, head in heads.items():
+            mine = positions.get(key)
+            if mine is None or mine.epoch != head.epoch or mine.revision >= head.revision:
+                continue
+            changes = Change.objects.filter(environment_id=key, revision__gt=mine.revision).order_by("revision")
+            found = list(changes[:READ_AT_ONCE])
+            if found:
+                reading.changes[key] = found
+                reading.more = reading.more or len(found) == READ_AT_ONCE
+        return reading
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,44 @@
+"""Workspaces and environments."""
+
+from typing import Any
+
+from governance.api.viewsets import ResourceViewSet
+from governance.filters import InWorkspaceFilter
+from governance.models import Environment, Workspace
+from governance.serializers import EnvironmentSerializer, WorkspaceSerializer
+from governance.services import environments, workspaces
+
+
+class WorkspaceViewSet(ResourceViewSet[Workspace]):
+    resource = "workspace"
+    capabilities = {"create": "create", "destroy": "delete"}
+    queryset = Workspace.objects.all()
+    serializer_class = WorkspaceSerializer
+    lookup_value_converter = "str"
+
+    def perform_create(self, values: dict[str, Any]) -> Workspace:
+        return workspaces.create_workspace(actor=self.actor, **values)
+
+    def perform_update(self, row: Workspace, values: dict[str, Any], if_match: str | None) -> Workspace:
+        return workspaces.update_workspace(actor=self.actor, workspace=row, **values)
+
+    def perform_destroy(self, row: Workspace, if_match: str | None) -> None:
+        workspaces.delete_workspace(actor=self.actor, workspace=row)
+
+
+class EnvironmentViewSet(ResourceViewSet[Environment]):
+    resource = "environment"
+    queryset = Environment.objects.all()
+    serializer_class = EnvironmentSerializer
+    filterset_class = InWorkspaceFilter
+
+    def perform_create(self, values: dict[str, Any]) -> Environment:
+        workspace = workspaces.resolve(self.actor, values.pop("workspace_id", None))
+        return environments.create_environment(actor=self.actor, workspace=workspace, **values)
+
+    def perform_update(self, row: Environment, values: dict[str, Any], if_match: str | None) -> Environment:
+        workspaces.refuse_move(row.workspace_id, values.pop("workspace_id", None))
+        return environments.update_environment(actor=self.actor, environment=row, **values)
+
+    def perform_destroy(self, row: Environment, if_match: str | None) -> None:
+        environments.delete_environment(actor=self.actor, environment=row)

@@ -1,0 +1,89 @@
+"""Login, logout, me."""
+
+from typing import Any
+
+from axes.handlers.proxy import AxesProxyHandler
+from django.conf import settings
+from django.contrib.auth import authenticate
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from governance.actors import Actor
+from governance.api.serializers import OkSerializer
+from governance.api.viewsets import ApiView, actor_of, ok
+from governance.authentication import authenticate as authenticate_token
+from governance.errors import TooManyAttemptsError, UnauthorizedError
+from governance.models import User, Workspace
+from governance.querysets import visible_to
+from governance.serializers import LoginAnswerSerializer, LoginSerializer, MeSerializer
+from governance.services import tokens
+
+
+class LoginView(ApiView):
+    authentication_classes = []
+    permission_classes = []
+
+    @extend_schema(request=LoginSerializer, responses={200: LoginAnswerSerializer}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Log in with username and password for a session token, or check a static or API token."""
+        body = LoginSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        if "token" in body.validated_data:
+            secret = body.validated_data["token"]
+            return _answer(authenticate_token(secret), secret)
+        user = _user_of(request, body.validated_data)
+        token, secret = tokens.open_session(user=user)
+        return Response(
+            {"ok": True, "token": secret, "role": user.role, "username": user.username, "expires_at": token.expires_at}
+        )
+
+
+class LogoutView(ApiView):
+    capabilities = {"post": "session.delete"}
+
+    @extend_schema(request=None, responses={200: OkSerializer})
+    def post(self, request: Request) -> Response:
+        """Revoke this session's token; the static token and API tokens are left alone."""
+        tokens.close_session(actor=actor_of(request))
+        return ok()
+
+
+class MeView(ApiView):
+    capabilities = {"get": "session.read"}
+
+    @extend_schema(responses={200: MeSerializer})
+    def get(self, request: Request) -> Response:
+        """Who the caller is, and which workspaces they see."""
+        actor = actor_of(request)
+        workspaces = visible_to(actor, Workspace.objects.order_by("created_at", "pk"))
+        return Response(
+            {
+                "username": actor.name,
+                "role": actor.role,
+                "workspaces": list(workspaces.values_list("pk", flat=True)),
+                "token": {
+                    "kind": actor.kind,
+                    "name": actor.token_name,
+                    "env": actor.environment,
+                    "expires_at": actor.expires_at,
+                },
+            }
+        )
+
+
+def _user_of(request: Request, credentials: dict[str, Any]) -> User:
+    """The user whose credentials these are; known and unknown names take the same way, and about the same time."""
+    user = authenticate(request._request, **credentials)
+    if isinstance(user, User):
+        return user
+    if not AxesProxyHandler.is_allowed(request._request, credentials):
+        seconds = int(settings.AXES_COOLOFF_TIME * 3600)
+        raise TooManyAttemptsError("too many failed logins: try again later", retry_after=seconds)
+    raise UnauthorizedError("invalid credentials")
+
+
+def _answer(actor: Actor, secret: str) -> Response:
+    return Response(
+        {"ok": True, "token": secret, "role": actor.role, "username": actor.name, "expires_at": actor.expires_at}
+    )

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class PromptOpsAdminConfig(AdminConfig):
+    default_site = "promptops.admin.PromptOpsAdminSite"
+
+
+class PromptOpsConfig(AppConfig):
+    """Makes the management commands known."""
+
+    name = "promptops"

@@ -1,0 +1,88 @@
+"""What stands before Django: it would write a body of any size to the disk before a view could refuse it."""
+
+import json
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from django.conf import settings
+
+from governance.api.exceptions import body
+from governance.realtime import runtime
+
+logger = logging.getLogger("promptops")
+
+Scope = dict[str, Any]
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class BodyLimit:
+    """Answers 413 as soon as a body is longer than the limit, by what it says or by what has arrived."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if length.isdigit() and int(length) > limit:
+            await _refuse(send, limit)
+            return
+        seen = 0
+        started = False
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise _TooLargeError
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.application(scope, counted, noted)
+        except _TooLargeError:
+            if not started:
+                await _refuse(send, limit)
+
+
+async def _refuse(send: Send, limit: int) -> None:
+    content = body(f"the request body is over the limit of {limit} bytes", "payload_too_large")
+    content["request_id"] = identity = uuid.uuid4().hex
+    raw = json.dumps(content).encode()
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(raw)).encode()),
+        (b"x-request-id", identity.encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": raw})
+
+
+class Lifespan:
+    """Starts realtime with the server and stops it with it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await runtime.start()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await runtime.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

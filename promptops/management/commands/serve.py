@@ -1,0 +1,39 @@
+"""The production server: uvicorn, told what PromptOps needs of it."""
+
+import os
+from typing import Any
+
+import uvicorn
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class Command(BaseCommand):
+    help = "Serve HTTP and WebSockets. Waits for nothing: it is ready when it says so at /readyz."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=os.environ.get("PROMPTOPS_HOST", "127.0.0.1"))
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PROMPTOPS_PORT", "8000")))
+        parser.add_argument(
+            "--workers", type=int, default=1, help="processes; more than one converges through the database"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        uvicorn.run(
+            "promptops.asgi:application",
+            host=options["host"],
+            port=options["port"],
+            workers=options["workers"],
+            # h11 reads the body of a request that offers `Upgrade: h2c`, which uvicorn's httptools protocol loses.
+            http="h11",
+            ws="websockets-sansio",
+            ws_ping_interval=20,
+            ws_ping_timeout=None,  # a client that never answers a ping is not dropped for that
+            ws_per_message_deflate=False,
+            ws_max_size=64 * 1024,  # clients have nothing to say
+            lifespan="on",
+            access_log=False,
+            log_config=None,  # settings.LOGGING, which keeps tokens out
+            timeout_graceful_shutdown=10,
+            server_header=False,
+        )

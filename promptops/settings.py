@@ -1,0 +1,241 @@
+"""Every setting of PromptOps, in one file, driven by the environment. docs/configuration.md describes each variable."""
+
+from pathlib import Path
+from typing import Any
+
+import django_stubs_ext
+import environ
+
+from promptops import secrets
+
+django_stubs_ext.monkeypatch()  # ModelAdmin[...], Manager[...] and the like can be subscripted at run time
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+DATA_DIR = Path(env.str("PROMPTOPS_DATA_DIR", default="var"))
+if not DATA_DIR.is_absolute():
+    DATA_DIR = BASE_DIR / DATA_DIR
+SECRETS_DIR = DATA_DIR / "secrets"
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or secrets.read_or_create(SECRETS_DIR / "secret_key", nbytes=48)
+ALLOWED_HOSTS = env.list("PROMPTOPS_ALLOWED_HOSTS", default=["*"])
+CSRF_TRUSTED_ORIGINS = env.list("PROMPTOPS_TRUSTED_ORIGINS", default=[])
+
+# --- PromptOps itself -------------------------------------------------------------------------------------------
+
+#: The static admin token for scripts. There is no default value: without one in the environment, it is the one that
+#: `manage.py quickstart` made, and without that there is none.
+PROMPTOPS_TOKEN: str | None = env.str("PROMPTOPS_TOKEN", default="") or secrets.read(SECRETS_DIR / "token")
+PROMPTOPS_SESSION_HOURS = env.float("PROMPTOPS_SESSION_HOURS", default=12.0)
+PROMPTOPS_MAX_BODY_BYTES = env.int("PROMPTOPS_MAX_BODY_BYTES", default=1024 * 1024)
+PROMPTOPS_MAX_CONTENT_BYTES = env.int("PROMPTOPS_MAX_CONTENT_BYTES", default=256 * 1024)
+PROMPTOPS_MAX_JSON_DEPTH = env.int("PROMPTOPS_MAX_JSON_DEPTH", default=64)
+#: Changes kept for each environment; a client that was away for longer than that gets a snapshot.
+PROMPTOPS_CHANGES_KEPT = env.int("PROMPTOPS_CHANGES_KEPT", default=10_000)
+#: Seconds between two looks of the tail at the database, with or without a wake-up.
+PROMPTOPS_TICK_SECONDS = env.float("PROMPTOPS_TICK_SECONDS", default=0.5)
+#: Origins whose pages may open the WebSocket; the server's own origin always may.
+PROMPTOPS_WS_ORIGINS = env.list("PROMPTOPS_WS_ORIGINS", default=[])
+#: `host:port` of the places that a `base_url` in a request may name.
+PROMPTOPS_OUTBOUND_ALLOW = env.list("PROMPTOPS_OUTBOUND_ALLOW", default=[])
+PROMPTOPS_PROVIDER_TIMEOUT = env.float("PROMPTOPS_PROVIDER_TIMEOUT", default=60.0)
+
+# --- Django -----------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: gives `runserver` its ASGI
+    "promptops.apps.PromptOpsAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "axes",
+    "channels",
+    "corsheaders",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "governance",
+    "prompts",
+    "agents",
+    "workflows",
+    "promptops.apps.PromptOpsConfig",
+]
+
+MIDDLEWARE = [
+    "promptops.middleware.RequestGate",
+    "django.middleware.security.SecurityMiddleware",
+    "promptops.middleware.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "promptops.urls"
+ASGI_APPLICATION = "promptops.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Databases --------------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'promptops.sqlite3'}")
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE: a write takes the lock when it begins, so that two writers wait in turn and never fail half-way.
+    # synchronous=FULL: what was answered is on the disk, also after a power cut.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
+    }
+else:
+    # A pool, since each request runs on a thread of its own: connections would otherwise be made anew every time.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        {
+            "pool": {"min_size": 1, "max_size": env.int("PROMPTOPS_DB_POOL", default=20), "timeout": 5},
+            "connect_timeout": 3,
+        }
+    )
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# --- Channels ---------------------------------------------------------------------------------------------------
+
+#: Only wake-ups go through the channel layer. The truth is in the database: a lost message costs a tick, not an update.
+REDIS_URL: str = env.str("REDIS_URL", default="")
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+# --- Who is there -----------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "governance.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = int(PROMPTOPS_SESSION_HOURS * 3600)
+
+AXES_FAILURE_LIMIT = env.int("PROMPTOPS_LOGIN_FAILURES", default=5)
+AXES_COOLOFF_TIME = env.float("PROMPTOPS_LOGIN_LOCKOUT_HOURS", default=0.25)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # nobody locks somebody else out from another address
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # the audit log tells who logged in
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = True
+
+# --- Security ---------------------------------------------------------------------------------------------------
+
+if env.bool("PROMPTOPS_BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+CORS_ALLOWED_ORIGINS = env.list("PROMPTOPS_CORS_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/.*$"
+CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "X-PromptOps-Revision", "Retry-After"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = PROMPTOPS_MAX_BODY_BYTES
+
+# --- Static files: served by the process itself, nothing to collect first ------------------------------------------
+
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- The API ----------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["governance.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["governance.permissions.HasCapability"],
+    "DEFAULT_PARSER_CLASSES": ["governance.api.parsing.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["governance.api.rendering.ApiJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "governance.api.rendering.AlwaysJSON",
+    "DEFAULT_PAGINATION_CLASS": "governance.api.pagination.LimitOffset",
+    "DEFAULT_FILTER_BACKENDS": ["governance.api.filtering.FilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "governance.api.schema.ApiSchema",
+    "EXCEPTION_HANDLER": "governance.api.exceptions.handle",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+    "COERCE_DECIMAL_TO_STRING": False,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "PromptOps API",
+    "VERSION": "1",
+    "DESCRIPTION": "The runtime platform for AI prompts, agents and workflows.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True},
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"RoleEnum": "governance.models.Role"},
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
+}
+
+# --- Logs: one line an event, on standard error, with the request's id and never a token --------------------------
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {
+        "redact": {"()": "governance.logs.RedactSecrets"},
+        "request_id": {"()": "governance.logs.AddRequestId"},
+    },
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact", "request_id"]}
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("PROMPTOPS_LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "CRITICAL"},  # governance.api.exceptions reports what matters, once
+        "django.server": {"handlers": [], "propagate": True},
+        "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn.access": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
+        "openai": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,46 @@
+"""Every address of the server."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+from governance.api.exceptions import json_error
+from promptops import views
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("health", views.health),
+    path("livez", views.livez),
+    path("readyz", views.readyz),
+    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/", include("governance.urls")),
+    path("api/", include("prompts.urls")),
+    path("api/", include("agents.urls")),
+    path("api/", include("workflows.urls")),
+    re_path(r"^api(?:/.*)?$", views.NoSuchEndpoint.as_view()),
+    path("admin/", admin.site.urls),
+]
+
+
+def _error(request: HttpRequest, status: int, sentence: str) -> HttpResponseBase:
+    return json_error(status, sentence)
+
+
+def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    return _error(request, 400, "bad request")
+
+
+def handler403(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    return _error(request, 403, "forbidden")
+
+
+def handler404(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    return _error(request, 404, "not found")
+
+
+def handler500(request: HttpRequest) -> HttpResponseBase:
+    return _error(request, 500, "internal error: report it with this request_id")

@@ -1,0 +1,1 @@
+"""Prompts and their delivery: drafts, immutable versions, rollouts, and what applications are served."""

@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+
+
+class PromptsConfig(AppConfig):
+    name = "prompts"
+    verbose_name = "Prompts"
+
+    def ready(self) -> None:
+        # Here and not above: models and services need the app registry.
+        from governance.realtime import snapshots
+        from governance.services import environments, workspaces
+        from prompts import documents, services
+        from prompts.models import Prompt
+
+        workspaces.CONTENTS["prompts"] = Prompt
+        environments.policy_listeners.append(services.announce_policy)
+        snapshots.provider = documents.snapshot

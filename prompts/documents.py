@@ -1,0 +1,126 @@
+"""What applications are served: the one place that knows.
+
+A document is `{key, version, env, model, content, config}` of the live version; of the draft, for a prompt that was
+never published, unless its environment requires publishing. In an environment's list and in frames a document under a
+rollout carries the rollout, so that clients can assign units by themselves; a single fetch is answered with one variant.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import QuerySet
+
+from governance.changes import Document
+from governance.models import Environment
+from prompts.models import Prompt, PromptVersion, Rollout
+from prompts.rollouts import Variant, pick
+
+SERVED_WITH = ("environment", "live", "rollout", "rollout__variant_a", "rollout__variant_b")
+
+
+def encode(document: dict[str, Any]) -> str:
+    """The document's text: the same on every process and database, so that its entity tag is too."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def etag_of(text: str) -> str:
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def as_document(document: dict[str, Any] | None) -> Document | None:
+    if document is None:
+        return None
+    text = encode(document)
+    return Document(text, etag_of(text))
+
+
+def of_version(prompt: Prompt, version: PromptVersion) -> dict[str, Any]:
+    return _document(prompt, version.label, version.model, version.content, version.config)
+
+
+def of_draft(prompt: Prompt) -> dict[str, Any]:
+    return _document(prompt, prompt.version, prompt.model, prompt.content, prompt.config)
+
+
+def base(prompt: Prompt) -> dict[str, Any] | None:
+    """What is served while no rollout picks; None when nothing is."""
+    if prompt.live is not None:
+        return of_version(prompt, prompt.live)
+    return None if prompt.environment.require_publish else of_draft(prompt)
+
+
+def served(prompt: Prompt) -> dict[str, Any] | None:
+    """The document of lists and frames: the base, and the rollout that picks."""
+    document = base(prompt)
+    rollout = rollout_of(prompt)
+    if document is not None and rollout is not None:
+        document["rollout"] = {
+            "seed": rollout.seed,
+            "weight_a": float(rollout.weight_a),
+            "variants": {
+                "A": of_version(prompt, rollout.variant_a),
+                "B": of_version(prompt, rollout.variant_b),
+            },
+        }
+    return document
+
+
+def fetched(prompt: Prompt, unit: str | None) -> dict[str, Any] | None:
+    """The document of a single fetch: under a rollout the variant of `unit`, named in `variant`."""
+    rollout = rollout_of(prompt)
+    if rollout is None:
+        return base(prompt)
+    variant: Variant = pick(seed=rollout.seed, weight_a=rollout.weight_a, unit=unit)
+    version = rollout.variant_a if variant == "A" else rollout.variant_b
+    return {**of_version(prompt, version), "variant": variant}
+
+
+def rollout_of(prompt: Prompt) -> Rollout | None:
+    """The rollout that picks at this moment, if one does."""
+    rollout: Rollout | None = getattr(prompt, "rollout", None)
+    return rollout if rollout is not None and rollout.enabled else None
+
+
+def find(*, environment: Environment, key: str, unit: str | None) -> dict[str, Any] | None:
+    """What a fetch of `key` would be answered, for those who run prompts themselves; None when nothing is served."""
+    prompt = Prompt.objects.filter(environment=environment, key=key).select_related(*SERVED_WITH).first()
+    return fetched(prompt, unit) if prompt is not None else None
+
+
+def prompts_of(environment: Environment) -> QuerySet[Prompt]:
+    return Prompt.objects.filter(environment=environment).select_related(*SERVED_WITH).order_by("key")
+
+
+def documents_of(environment: Environment) -> Iterator[dict[str, Any]]:
+    """Every served document of an environment, by key; one query."""
+    for prompt in prompts_of(environment).iterator(chunk_size=500):
+        document = served(prompt)
+        if document is not None:
+            yield document
+
+
+def snapshot(environment: Environment) -> list[str]:
+    """The texts of an environment's documents, for a client that can't be brought up to date change by change."""
+    return [encode(document) for document in documents_of(environment)]
+
+
+def _document(prompt: Prompt, version: str, model: str, content: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "key": prompt.key,
+        "version": version,
+        "env": prompt.environment.name,
+        "model": model,
+        "content": content,
+        "config": _sorted(config),
+    }
+
+
+def _sorted(value: Any) -> Any:
+    """Objects with their names in order: a jsonb column forgets the order that they came in."""
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value

@@ -1,0 +1,18 @@
+from django.db.models import Q, QuerySet
+from django_filters import rest_framework as filters
+
+from governance.api.filtering import ApiFilterSet
+from prompts.models import Prompt
+
+
+class PromptFilter(ApiFilterSet):
+    q = filters.CharFilter(method="search", label="In key, name or content, case aside")
+    env = filters.CharFilter(field_name="environment__name")
+    category = filters.CharFilter()
+    tag = filters.CharFilter(field_name="tags__name", label="One tag, exactly")
+    key = filters.CharFilter(label="One key, exactly")
+    workspace = filters.CharFilter(field_name="environment__workspace_id")
+    ordering = filters.OrderingFilter(fields=["key", "name", "created_at", "updated_at"])
+
+    def search(self, queryset: QuerySet[Prompt], name: str, value: str) -> QuerySet[Prompt]:
+        return queryset.filter(Q(key__icontains=value) | Q(name__icontains=value) | Q(content__icontains=value))

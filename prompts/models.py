@@ -1,0 +1,142 @@
+"""A prompt has a draft that is edited, versions that are not, a pointer to the live one, and perhaps a rollout."""
+
+import hashlib
+import json
+import secrets
+from typing import Any, ClassVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import F, Q
+
+from governance.models import Entity, Environment
+from governance.models.base import CONFIG_HELP
+
+
+def digest_of(content: str, model: str, config: dict[str, Any]) -> str:
+    """What makes two states of a prompt the same: their content, model and config (key order aside)."""
+    text = json.dumps([content, model, config], sort_keys=True, ensure_ascii=False, cls=DjangoJSONEncoder)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def new_seed() -> str:
+    return secrets.token_hex(8)
+
+
+class Prompt(Entity):
+    """The draft, and what it became. `version` labels the draft: the label it was published under, or is meant for."""
+
+    workspace_path: ClassVar[str] = "environment__workspace_id"
+    environment_path: ClassVar[str | None] = "environment__"
+
+    environment = models.ForeignKey(Environment, models.PROTECT, related_name="prompts")
+    key = models.CharField(max_length=200)
+    name = models.CharField(max_length=200, blank=True)
+    category = models.CharField(max_length=100, blank=True, db_index=True)
+    content = models.TextField(blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    config = models.JSONField(default=dict, blank=True, help_text=CONFIG_HELP)
+    version = models.CharField(max_length=64, default="v1")
+    draft_digest = models.CharField(max_length=64, editable=False)
+    version_count = models.PositiveIntegerField(default=0, editable=False)
+    live = models.ForeignKey("PromptVersion", models.RESTRICT, null=True, blank=True, related_name="+", editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["environment", "key"], name="prompt_key_unique")]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="prompt_newest"),
+            models.Index(fields=["environment", "-created_at", "-id"], name="prompt_environment_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def workspace_id(self) -> str:
+        return self.environment.workspace_id
+
+    @property
+    def status(self) -> str:
+        """draft: never published; published: the draft is what is live; modified: it differs."""
+        if self.live is None:
+            return "draft"
+        return "published" if self.live.digest == self.draft_digest else "modified"
+
+    @property
+    def tag_names(self) -> list[str]:
+        return [tag.name for tag in self.tags.all()]
+
+    def digest_draft(self) -> None:
+        self.draft_digest = digest_of(self.content, self.model, self.config)
+
+
+class PromptTag(models.Model):
+    """A tag of a prompt, a row of its own so that an exact match is an index's work on every database."""
+
+    id = models.BigAutoField(primary_key=True)
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=100, db_index=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["prompt", "name"], name="prompt_tag_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromptVersion(models.Model):
+    """What was published, as it was. Never changed and never removed but with its prompt."""
+
+    workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
+    environment_path: ClassVar[str | None] = "prompt__environment__"
+
+    id = models.UUIDField(primary_key=True, default=Entity._meta.get_field("id").default, editable=False)
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField(help_text="1 for the first that was published, and so on.")
+    label = models.CharField("version", max_length=64)
+    content = models.TextField(blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    config = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64, editable=False)
+    note = models.CharField(max_length=1000, blank=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["prompt", "label"], name="version_label_unique"),
+            models.UniqueConstraint(fields=["prompt", "number"], name="version_number_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Rollout(Entity):
+    """Two published versions of one prompt, and the share of units that gets the first."""
+
+    workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
+    environment_path: ClassVar[str | None] = "prompt__environment__"
+
+    prompt = models.OneToOneField(Prompt, models.CASCADE, related_name="rollout")
+    enabled = models.BooleanField(default=True)
+    variant_a = models.ForeignKey(PromptVersion, models.RESTRICT, related_name="+")
+    variant_b = models.ForeignKey(PromptVersion, models.RESTRICT, related_name="+")
+    weight_a = models.DecimalField(
+        max_digits=6, decimal_places=3, help_text="The percentage (0 to 100) of units that get variant A."
+    )
+    seed = models.CharField(max_length=32, default=new_seed, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(weight_a__gte=0, weight_a__lte=100), name="rollout_weight_is_a_percentage"
+            ),
+            models.CheckConstraint(condition=~Q(variant_a=F("variant_b")), name="rollout_variants_differ"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.weight_a} % {self.variant_a}, else {self.variant_b}"

@@ -1,0 +1,56 @@
+"""Fills `{{ name }}` in a text. Pure, and linear in the length of the text.
+
+The rules are the contract's, section 3; tests/contract/rendering.json holds their vectors, which SDKs read too.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_.]+)\s*\}\}")
+_NOT_THERE = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """`text` with the values in it, and the names that had none, each once, in order of appearance."""
+
+    text: str
+    missing: list[str]
+
+
+def variables_of(template: str) -> list[str]:
+    """The names that `template` asks for, each once, in order of appearance."""
+    return list(dict.fromkeys(VARIABLE.findall(template)))
+
+
+def render(template: str, variables: Mapping[str, Any]) -> Rendered:
+    """Fill `template` from `variables`.
+
+    A name is looked up as a whole first, then as a path into objects. Strings go in as they are, anything else as JSON.
+    What has no value stays as it is written. Values are never rendered again.
+    """
+    missing: dict[str, None] = {}
+
+    def fill(match: re.Match[str]) -> str:
+        value = lookup(variables, match[1])
+        if value is _NOT_THERE:
+            missing[match[1]] = None
+            return match[0]
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    text = VARIABLE.sub(fill, template)
+    return Rendered(text, list(missing))
+
+
+def lookup(variables: Mapping[str, Any], name: str) -> Any:
+    if name in variables:
+        return variables[name]
+    value: Any = variables
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _NOT_THERE
+        value = value[part]
+    return value

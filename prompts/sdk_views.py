@@ -1,0 +1,106 @@
+"""What applications fetch. These views read the database and are the reference for any faster way."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+
+from governance.api.viewsets import ApiView, actor_of
+from governance.concurrency import none_match
+from governance.errors import NotFoundError
+from governance.models import DEFAULT_WORKSPACE, Environment
+from governance.querysets import visible_to
+from prompts import documents
+from prompts.models import Prompt, PromptVersion
+from prompts.serializers import DocumentSerializer, EnvironmentDocumentSerializer
+
+DEFAULT_ENV = "prod"
+REVISION_HEADER = "X-PromptOps-Revision"
+
+PLACE = [
+    OpenApiParameter("env", str, description="The environment; the token's, else `prod`."),
+    OpenApiParameter("workspace", str, description="For credentials that see several; else the token's or `default`."),
+    OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="An entity tag."),
+]
+
+
+class PromptFetchView(ApiView):
+    capabilities = {"get": "prompt.read"}
+
+    @extend_schema(
+        parameters=[
+            *PLACE,
+            OpenApiParameter("unit", str, description="Who the rollout's variant sticks to."),
+            OpenApiParameter("version", str, description="A published version, whatever is live."),
+        ],
+        responses={200: DocumentSerializer, 304: None},
+    )
+    def get(self, request: Request, key: str) -> HttpResponse:
+        """The prompt as applications are served it."""
+        pinned = request.query_params.get("version")
+        prompt, document = _pinned(request, key, pinned) if pinned else _current(request, key)
+        text = documents.encode(document)
+        return _answer(request, text, documents.etag_of(text), prompt.environment.revision)
+
+
+class EnvironmentFetchView(ApiView):
+    capabilities = {"get": "prompt.read"}
+
+    @extend_schema(parameters=PLACE, responses={200: EnvironmentDocumentSerializer, 304: None})
+    def get(self, request: Request) -> HttpResponse:
+        """Every served prompt of an environment in one answer; a rollout comes with its variants."""
+        workspace, env = _place(request)
+        found = visible_to(actor_of(request), Environment.objects.filter(workspace_id=workspace, name=env))
+        # The revision is read before the documents: what is fetched is never older than it says.
+        environment = found.first()
+        if environment is None:
+            raise NotFoundError
+        etag = f'"{environment.epoch}.{environment.served_revision}"'
+        if none_match(request, etag):
+            return _answer(request, "", etag, environment.revision)
+        content = {
+            "data": list(documents.documents_of(environment)),
+            "revision": environment.served_revision,
+            "epoch": environment.epoch,
+            "env": environment.name,
+            "workspace": environment.workspace_id,
+        }
+        return _answer(request, documents.encode(content), etag, environment.revision)
+
+
+def _place(request: Request) -> tuple[str, str]:
+    """The workspace and the environment that the request means."""
+    actor = actor_of(request)
+    workspace = request.query_params.get("workspace") or actor.workspace_id or DEFAULT_WORKSPACE
+    return workspace, request.query_params.get("env") or actor.environment or DEFAULT_ENV
+
+
+def _current(request: Request, key: str) -> tuple[Prompt, dict[str, Any]]:
+    workspace, env = _place(request)
+    prompts = Prompt.objects.filter(environment__workspace_id=workspace, environment__name=env, key=key)
+    prompt = visible_to(actor_of(request), prompts).select_related(*documents.SERVED_WITH).first()
+    if prompt is None:
+        raise NotFoundError
+    document = documents.fetched(prompt, request.query_params.get("unit") or None)
+    if document is None:
+        raise NotFoundError(f"not found: {key} was never published, and {env} serves published versions only")
+    return prompt, document
+
+
+def _pinned(request: Request, key: str, label: str) -> tuple[Prompt, dict[str, Any]]:
+    workspace, env = _place(request)
+    versions = PromptVersion.objects.filter(
+        prompt__environment__workspace_id=workspace, prompt__environment__name=env, prompt__key=key, label=label
+    )
+    version = visible_to(actor_of(request), versions).select_related("prompt__environment").first()
+    if version is None:
+        raise NotFoundError
+    return version.prompt, documents.of_version(version.prompt, version)
+
+
+def _answer(request: Request, text: str, etag: str, revision: int) -> HttpResponse:
+    headers = {"ETag": etag, REVISION_HEADER: str(revision), "Cache-Control": "private, no-cache"}
+    if none_match(request, etag):
+        return HttpResponse(status=304, headers=headers)
+    return HttpResponse(text, content_type="application/json; charset=utf-8", headers=headers)

@@ -1,0 +1,335 @@
+"""Everything that writes prompts. Each is one transaction with its audit entry and its change."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from governance import audit, changes
+from governance.actors import Actor
+from governance.changes import Document
+from governance.concurrency import check_if_match
+from governance.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.models import Environment
+from governance.models.base import changed
+from prompts import documents
+from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
+
+CREATED, UPDATED, DELETED = "prompt.created", "prompt.updated", "prompt.deleted"
+PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
+ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
+
+CONTENT_FIELDS = ("content", "model", "config")
+
+
+@transaction.atomic
+def create_prompt(
+    *, actor: Actor, environment: Environment, key: str, tags: list[str] | None = None, **values: Any
+) -> Prompt:
+    """A new prompt with a draft. Raises ConflictError when the environment has one with that key."""
+    environment = changes.lock_environment(environment.pk)
+    _refuse_taken_key(environment, key)
+    prompt = Prompt(environment=environment, key=key, **values)
+    prompt.digest_draft()
+    prompt.save(force_insert=True)
+    _set_tags(prompt, tags or [])
+    _record(actor, prompt, "create", f"Created prompt {key}", audit.created(key=key, env=environment.name, **values))
+    _announce(prompt, CREATED, before=None)
+    return prompt
+
+
+@transaction.atomic
+def update_prompt(
+    *,
+    actor: Actor,
+    prompt: Prompt,
+    if_match: str | None = None,
+    tags: list[str] | None = None,
+    environment: Environment | None = None,
+    **values: Any,
+) -> Prompt:
+    """Save the draft. What is served moves only while the prompt was never published.
+
+    A new key or environment moves the prompt with its history; to applications it is gone from the old place.
+    Raises ConflictError when the new place is taken, PreconditionError when `if_match` is stale.
+    """
+    prompt = _lock(prompt, if_match)
+    before, place = _served(prompt), (prompt.environment, prompt.key)
+    differences = changed(prompt, values)
+    if environment is not None and environment != prompt.environment:
+        differences["env"] = {"old": prompt.environment.name, "new": environment.name}
+        prompt.environment = environment
+    if tags is not None and tags != (old_tags := prompt.tag_names):
+        differences["tags"] = {"old": old_tags, "new": tags}
+        _set_tags(prompt, tags)
+    if not differences:
+        return prompt
+    moved = place != (prompt.environment, prompt.key)
+    if moved:
+        _leave(prompt, *place)
+    prompt.digest_draft()
+    prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", "draft_digest")
+    _record(actor, prompt, "update", f"Changed {', '.join(differences)} of prompt {prompt.key}", differences)
+    _announce(prompt, UPDATED, before=None if moved else before)
+    return prompt
+
+
+@transaction.atomic
+def delete_prompt(*, actor: Actor, prompt: Prompt, if_match: str | None = None) -> None:
+    """Delete a prompt with its versions and its rollout."""
+    prompt = _lock(prompt, if_match)
+    state = {name: getattr(prompt, name) for name in ("key", "name", *CONTENT_FIELDS)}
+    _record(actor, prompt, "delete", f"Deleted prompt {prompt.key}", audit.deleted(**state))
+    _publish(prompt, DELETED, document=None, served=True)
+    prompt.delete()
+
+
+@transaction.atomic
+def publish(
+    *, actor: Actor, prompt: Prompt, version: str | None = None, note: str = "", if_match: str | None = None
+) -> PromptVersion:
+    """Snapshot the draft as an immutable version and make it live; returns the version.
+
+    Publishing what is live already returns that version. Raises ConflictError when `version` is the label of different
+    content.
+    """
+    prompt = _lock(prompt, if_match)
+    live = prompt.live
+    if live is not None and live.digest == prompt.draft_digest and version in (None, live.label):
+        return live
+    before = _served(prompt)
+    target = _version_named(prompt, version) if version else None
+    if target is None:
+        target = _snapshot(prompt, version or _free_label(prompt), note, actor)
+    prompt.live, prompt.version = target, target.label
+    prompt.save_fields("live", "version", "version_count")
+    moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
+    if note:
+        moved["note"] = {"old": None, "new": note}
+    _record(actor, prompt, "publish", f"Published {prompt.key} {target.label}", moved)
+    _announce(prompt, PUBLISHED, before=before)
+    return target
+
+
+@transaction.atomic
+def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None = None) -> Prompt:
+    """Make an earlier version live again, and the draft equal to it. No version is removed.
+
+    Raises NotFoundError when the prompt has no such version.
+    """
+    prompt = _lock(prompt, if_match)
+    target = prompt.versions.filter(label=version).first()
+    if target is None:
+        raise NotFoundError("version not found")
+    before, live = _served(prompt), prompt.live
+    differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
+    if live is not None and live.pk == target.pk and not differences:
+        return prompt
+    prompt.live, prompt.version = target, target.label
+    prompt.digest_draft()
+    prompt.save_fields("live", "version", "draft_digest", *CONTENT_FIELDS)
+    differences["live_version"] = {"old": live.label if live else None, "new": target.label}
+    _record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
+    _announce(prompt, ROLLED_BACK, before=before)
+    return prompt
+
+
+@transaction.atomic
+def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any]) -> Rollout:
+    """Make or change the prompt's rollout: `enabled`, `variant_a`, `variant_b` (labels), `weight_a` (percent).
+
+    The seed stays as long as the rollout does, so that moving the weight keeps units where they are. Raises
+    InvalidInputError for a variant that is no published version of this prompt, and for what a new one lacks.
+    """
+    prompt = _lock(prompt)
+    before = _served(prompt)
+    rollout: Rollout | None = getattr(prompt, "rollout", None)
+    wanted = {name: values[name] for name in ("enabled", "weight_a") if name in values}
+    wanted |= {name: _variant(prompt, name, values[name]) for name in ("variant_a", "variant_b") if name in values}
+    if rollout is None:
+        lacking = [name for name in ("variant_a", "variant_b", "weight_a") if name not in wanted]
+        if lacking:
+            raise InvalidInputError(f"{lacking[0]}: required", fields={name: ["required"] for name in lacking})
+        rollout = Rollout(prompt=prompt, **wanted)
+        _refuse_equal_variants(rollout)
+        rollout.save(force_insert=True)
+        differences = audit.created(**{name: _plain(value) for name, value in wanted.items()})
+    else:
+        differences = {
+            name: {"old": _plain(change["old"]), "new": _plain(change["new"])}
+            for name, change in changed(rollout, wanted).items()
+        }
+        if not differences:
+            return rollout
+        _refuse_equal_variants(rollout)
+        rollout.save_fields(*differences)
+    prompt.rollout = rollout
+    _record(actor, prompt, "update", f"Rollout of {prompt.key}: {rollout}", differences, resource="rollout")
+    _announce(prompt, ROLLOUT_UPDATED, before=before)
+    return rollout
+
+
+@transaction.atomic
+def delete_rollout(*, actor: Actor, prompt: Prompt) -> None:
+    """End the rollout: the live version is served to everybody. Raises NotFoundError when there is none."""
+    prompt = _lock(prompt)
+    rollout: Rollout | None = getattr(prompt, "rollout", None)
+    if rollout is None:
+        raise NotFoundError
+    before = _served(prompt)
+    gone = audit.deleted(
+        variant_a=rollout.variant_a.label, variant_b=rollout.variant_b.label, weight_a=rollout.weight_a
+    )
+    rollout.delete()
+    prompt = _with_relations(prompt)
+    _record(actor, prompt, "delete", f"Ended the rollout of {prompt.key}", gone, resource="rollout")
+    _announce(prompt, ROLLOUT_DELETED, before=before)
+
+
+def announce_policy(environment: Environment) -> None:
+    """`require_publish` of the environment changed: what was never published appears or disappears for applications.
+
+    Runs in the transaction of that change.
+    """
+    for prompt in documents.prompts_of(environment).filter(live=None):
+        prompt.environment = environment
+        _publish(prompt, UPDATED, document=_served(prompt), served=True)
+
+
+# --- what they share --------------------------------------------------------------------------------------------
+
+
+def _lock(prompt: Prompt, if_match: str | None = None) -> Prompt:
+    """The prompt as it is now, its row held until the transaction ends.
+
+    Two queries on purpose: PostgreSQL, having waited for a lock, reads the locked row anew but joined rows as they were
+    before it waited.
+    """
+    if not Prompt.objects.select_for_update(no_key=True).filter(pk=prompt.pk).values_list("pk").first():
+        raise NotFoundError
+    prompt = _with_relations(prompt)
+    check_if_match(if_match, prompt.etag)
+    return prompt
+
+
+def _with_relations(prompt: Prompt) -> Prompt:
+    return Prompt.objects.select_related(*documents.SERVED_WITH).get(pk=prompt.pk)
+
+
+def _served(prompt: Prompt) -> Document | None:
+    return documents.as_document(documents.served(prompt))
+
+
+def _announce(prompt: Prompt, type_: str, *, before: Document | None) -> None:
+    """Tell of a change. Only a saved draft that changes nothing that is served is not for everybody's ears."""
+    after = _served(prompt)
+    _publish(prompt, type_, document=after, served=type_ != UPDATED or after != before)
+
+
+def _publish(prompt: Prompt, type_: str, *, document: Document | None, served: bool) -> None:
+    changes.publish(
+        environment_id=prompt.environment.pk,
+        type=type_,
+        resource_id=prompt.pk,
+        key=prompt.key,
+        version=prompt.live.label if prompt.live and type_ != UPDATED else prompt.version,
+        document=document,
+        served=served,
+    )
+
+
+def _leave(prompt: Prompt, environment: Environment, key: str) -> None:
+    """Tell the old place that the prompt is gone from it. Environments are locked in one order: two moves may cross."""
+    for pk in sorted({environment.pk, prompt.environment.pk}):
+        changes.lock_environment(pk)
+    _refuse_taken_key(prompt.environment, prompt.key)
+    changes.publish(
+        environment_id=environment.pk,
+        type=DELETED,
+        resource_id=prompt.pk,
+        key=key,
+        version=prompt.version,
+        document=None,
+        served=True,
+    )
+
+
+def _refuse_taken_key(environment: Environment, key: str) -> None:
+    if Prompt.objects.filter(environment=environment, key=key).exists():
+        raise ConflictError(
+            f"there is a prompt {key} in {environment.name} already", fields={"key": ["taken in this environment"]}
+        )
+
+
+def _version_named(prompt: Prompt, label: str) -> PromptVersion | None:
+    found = prompt.versions.filter(label=label).first()
+    if found is not None and found.digest != prompt.draft_digest:
+        raise ConflictError(
+            f"version {label} exists already, with different content",
+            fields={"version": ["taken by different content"]},
+        )
+    return found
+
+
+def _free_label(prompt: Prompt) -> str:
+    """The draft's own label if no version bears it, else the next free vN."""
+    if not prompt.versions.filter(label=prompt.version).exists():
+        return prompt.version
+    number = prompt.version_count + 1
+    while prompt.versions.filter(label=f"v{number}").exists():
+        number += 1
+    return f"v{number}"
+
+
+def _snapshot(prompt: Prompt, label: str, note: str, actor: Actor) -> PromptVersion:
+    prompt.version_count += 1
+    return PromptVersion.objects.create(
+        prompt=prompt,
+        number=prompt.version_count,
+        label=label,
+        content=prompt.content,
+        model=prompt.model,
+        config=prompt.config,
+        digest=prompt.draft_digest,
+        note=note,
+        created_by=actor.name,
+    )
+
+
+def _set_tags(prompt: Prompt, names: list[str]) -> None:
+    prompt.tags.all().delete()
+    PromptTag.objects.bulk_create(PromptTag(prompt=prompt, name=name) for name in names)
+
+
+def _variant(prompt: Prompt, field: str, label: str) -> PromptVersion:
+    found = prompt.versions.filter(label=label).first()
+    if found is None:
+        raise InvalidInputError.of(field, f"{label!r} is no published version of this prompt")
+    return found
+
+
+def _refuse_equal_variants(rollout: Rollout) -> None:
+    if rollout.variant_a_id == rollout.variant_b_id:
+        raise InvalidInputError.of("variant_b", "expected another version than variant_a")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, PromptVersion):
+        return value.label
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _record(
+    actor: Actor, prompt: Prompt, action: str, summary: str, differences: audit.Changes, *, resource: str = "prompt"
+) -> None:
+    audit.record(
+        actor=actor,
+        action=action,
+        resource=resource,
+        resource_id=prompt.pk,
+        key=prompt.key,
+        summary=f"{summary} in {prompt.environment.name}",
+        workspace_id=prompt.environment.workspace_id,
+        changes=differences,
+    )

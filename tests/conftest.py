@@ -1,0 +1,123 @@
+"""Fixtures that every room uses. Each test starts from an installation with the workspace `default` in it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from governance.actors import SYSTEM
+from governance.models import DEFAULT_WORKSPACE, AccessRevision, Environment, Role, User, Workspace
+from governance.services import tokens, users, workspaces
+
+PASSWORD = "correct-horse-battery"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/faults/" in item.nodeid:
+            item.add_marker(pytest.mark.faults)
+
+
+def api(secret: str) -> APIClient:
+    """A client that sends this bearer secret, and JSON."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    return client
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: Any) -> None:
+    """SQLite's test database is a file, as in life: locks in a shared memory database are another thing."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database["TEST"] = {**database.get("TEST", {}), "NAME": str(tmp_path_factory.mktemp("db") / "test.sqlite3")}
+
+
+@pytest.fixture
+def workspace(db: None) -> Workspace:
+    """The workspace `default`, also after a test that emptied the database."""
+    found = Workspace.objects.filter(pk=DEFAULT_WORKSPACE).first()
+    if found is None:
+        found = workspaces.create_workspace(actor=SYSTEM, name="Default", slug="default", id=DEFAULT_WORKSPACE)
+        AccessRevision.objects.get_or_create(pk=1)
+    return found
+
+
+@pytest.fixture
+def environment(workspace: Workspace) -> Callable[[str], Environment]:
+    """An environment of `default` by its name."""
+    return lambda name: Environment.objects.select_related("workspace").get(workspace=workspace, name=name)
+
+
+@pytest.fixture
+def other_workspace(workspace: Workspace) -> Workspace:
+    """A workspace that nobody but admins can see."""
+    return workspaces.create_workspace(actor=SYSTEM, name="Other", slug="other")
+
+
+@pytest.fixture
+def make_user(workspace: Workspace) -> Callable[..., User]:
+    """Make a user of that role, a member of `default` unless told otherwise."""
+
+    def make(role: str = Role.VIEWER, *, username: str | None = None, **values: Any) -> User:
+        return users.create_user(
+            actor=SYSTEM, username=username or f"{role}-{User.objects.count()}", password=PASSWORD, role=role, **values
+        )
+
+    return make
+
+
+@pytest.fixture
+def login(make_user: Callable[..., User]) -> Callable[..., APIClient]:
+    """A client with a session: of `user`, or of a new user of that role."""
+
+    def make(role: str = Role.VIEWER, *, user: User | None = None, **values: Any) -> APIClient:
+        _, secret = tokens.open_session(user=user or make_user(role, **values))
+        return api(secret)
+
+    return make
+
+
+@pytest.fixture
+def viewer(login: Callable[..., APIClient]) -> APIClient:
+    return login(Role.VIEWER)
+
+
+@pytest.fixture
+def editor(login: Callable[..., APIClient]) -> APIClient:
+    return login(Role.EDITOR)
+
+
+@pytest.fixture
+def admin(login: Callable[..., APIClient]) -> APIClient:
+    return login(Role.ADMIN)
+
+
+@pytest.fixture
+def static(workspace: Workspace) -> APIClient:
+    """A client with the static token."""
+    return api(settings.PROMPTOPS_TOKEN)
+
+
+@pytest.fixture
+def anonymous(workspace: Workspace) -> APIClient:
+    return APIClient()
+
+
+@pytest.fixture
+def make_prompt(editor: APIClient) -> Callable[..., dict[str, Any]]:
+    """Create a prompt over the API; `publish=True` publishes it too."""
+
+    def make(key: str = "greeting", *, publish: bool = False, **fields: Any) -> dict[str, Any]:
+        answer = editor.post("/api/prompts", {"key": key, "env": "prod", "content": "Hello {{name}}", **fields})
+        assert answer.status_code == 201, answer.json()
+        prompt: dict[str, Any] = answer.json()["data"]
+        if publish:
+            done = editor.post("/api/prompts/publish", {"id": prompt["id"]})
+            assert done.status_code == 200, done.json()
+            prompt = editor.get(f"/api/prompts/{prompt['id']}").json()["data"]
+        return prompt
+
+    return make

