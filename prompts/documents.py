@@ -2,7 +2,7 @@
 
 A document is `{key, version, env, model, content, config}` of the live version; of the draft, for a prompt that was
 never published, unless its environment requires publishing. In an environment's list and in frames a document under a
-rollout carries the rollout, so that clients can assign units by themselves; a single fetch is answered with one variant.
+rollout carries the rollout, so that clients can assign units by themselves; a single fetch is answered one variant.
 """
 
 import hashlib

@@ -98,7 +98,7 @@ def admin(login: Callable[..., APIClient]) -> APIClient:
 @pytest.fixture
 def static(workspace: Workspace) -> APIClient:
     """A client with the static token."""
-    return api(settings.PROMPTOPS_TOKEN)
+    return api(settings.PROMPTOPS_TOKEN or "")
 
 
 @pytest.fixture

