@@ -17,7 +17,7 @@ DATA_DIR = Path(env.str("PROMPTOPS_DATA_DIR", default="var"))
 if not DATA_DIR.is_absolute():
     DATA_DIR = BASE_DIR / DATA_DIR
 SECRETS_DIR = DATA_DIR / "secrets"
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or secrets.read_or_create(SECRETS_DIR / "secret_key", nbytes=48)

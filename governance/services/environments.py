@@ -9,6 +9,7 @@ from governance.actors import Actor
 from governance.errors import ConflictError, InvalidInputError
 from governance.models import Environment, Workspace
 from governance.models.base import changed
+from governance.models.workspace import new_epoch
 from governance.querysets import visible_to
 from governance.services.workspaces import holdings
 
@@ -98,6 +99,28 @@ def delete_environment(*, actor: Actor, environment: Environment) -> None:
         changes=audit.deleted(name=environment.name, require_publish=environment.require_publish),
     )
     environment.delete()
+
+
+@transaction.atomic
+def renew_epochs(*, actor: Actor) -> int:
+    """Begin a new line of revisions in every environment, after an older copy of the database was restored.
+
+    Revisions that were handed out since the copy was made will be handed out again; with another epoch no client takes
+    them for the ones it knows, and each is sent a snapshot. Returns how many environments there are.
+    """
+    environments = list(Environment.objects.select_for_update(no_key=True).order_by("pk"))
+    for environment in environments:
+        environment.epoch = new_epoch()
+        environment.save(update_fields=["epoch"])
+    audit.record(
+        actor=actor,
+        action="renew",
+        resource="epoch",
+        resource_id="all",
+        summary=f"Began a new epoch in {len(environments)} environments",
+        workspace_id=None,
+    )
+    return len(environments)
 
 
 #: Called in the transaction, with the environment, when what may be served in it changed; the prompts app announces it.

@@ -63,8 +63,7 @@ class Command(BaseCommand):
         say("\nFetch a prompt, as an application does:")
         say(f"  curl -s '{url}/api/sdk/prompts/{prompt.key}?env=prod' {bearer}")
         say("\nWatch what changes (leave it running, then publish in another terminal):")
-        ws = url.replace("http", "ws", 1)
-        say(f"  {sys.executable} -m websockets '{ws}/ws?namespace=prod&token={token}'")
+        say(f"  {os.path.relpath(sys.executable)} manage.py watch --env prod --url {url}")
         say("\nEdit its draft and publish it:")
         json_header = "-H 'Content-Type: application/json'"
         body = """'{"content": "Hello {{name}}, it is '$(date +%H:%M:%S)'."}'"""

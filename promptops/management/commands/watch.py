@@ -1,0 +1,67 @@
+"""Follow an environment from the terminal: every change as it happens, also over a restart of the server."""
+
+import json
+import os
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+#: Close codes that say: do not come back with this credential, or not there.
+FINAL = {4401, 4403}
+
+
+class Command(BaseCommand):
+    help = "Print what changes in an environment, one JSON object a line, until you stop it."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        host, port = os.environ.get("PROMPTOPS_HOST", "127.0.0.1"), os.environ.get("PROMPTOPS_PORT", "8000")
+        parser.add_argument("--url", default=f"http://{host}:{port}", help="the server's address")
+        parser.add_argument("--token", default=settings.PROMPTOPS_TOKEN, help="else the static token")
+        parser.add_argument("--env", default="prod")
+        parser.add_argument("--workspace")
+        parser.add_argument("--heartbeats", action="store_true", help="print them too")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["token"]:
+            raise CommandError("give --token, or set PROMPTOPS_TOKEN")
+        place: dict[str, Any] = {"namespace": options["env"], "client": "cli", "app": "manage.py watch"}
+        if options["workspace"]:
+            place["workspace"] = options["workspace"]
+        try:
+            while True:
+                self.follow(options, place)
+                time.sleep(1)
+        except KeyboardInterrupt:
+            return
+
+    def follow(self, options: dict[str, Any], place: dict[str, Any]) -> None:
+        """One connection, until it ends. `place` keeps how far we are, so that the next one goes on from there."""
+        address = f"{options['url'].replace('http', 'ws', 1)}/ws?{urlencode(place)}"
+        headers = {"Authorization": f"Bearer {options['token']}"}
+        try:
+            with connect(address, additional_headers=headers, max_size=None) as socket:
+                self.stderr.write(f"watching {options['env']} at {options['url']}")
+                for text in socket:
+                    frame = json.loads(text)
+                    place["since"] = frame.get("revision", place.get("since", 0))
+                    if "epoch" in frame:
+                        place["epoch"] = frame["epoch"]
+                    if frame["type"] != "heartbeat" or options["heartbeats"]:
+                        self.stdout.write(str(text))
+                        self.stdout.flush()
+                if socket.close_code in FINAL:
+                    raise CommandError(f"closed with {socket.close_code}: this token may not watch there any more")
+        except InvalidStatus as refused:
+            raise CommandError(f"refused with {refused.response.status_code}: {_text(refused.response.body)}") from None
+        except (OSError, ConnectionClosed) as error:
+            self.stderr.write(f"no connection ({error}), trying again")
+
+
+def _text(body: bytes | bytearray | None) -> str:
+    return bytes(body or b"").decode("utf-8", "replace")
