@@ -1,6 +1,5 @@
 """From a bearer secret to an Actor, the same for HTTP and for the WebSocket."""
 
-import hashlib
 import hmac
 import uuid
 from collections.abc import Iterable
@@ -13,19 +12,16 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from governance.actors import Actor
+from governance.bearer import bearer_of, digest_of
 from governance.errors import UnauthorizedError
 from governance.models import Role, Token, TokenKind
+from governance.token_cache import tokens
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
 
 MAX_SECRET_LENGTH = 512
 STATIC_ACTOR = Actor(name="static token", role=Role.ADMIN, kind="static", token_name="PROMPTOPS_TOKEN")  # noqa: S106
-
-
-def digest_of(secret: str) -> str:
-    """The SHA-256 that a token is stored as. Secrets are random and long, so a slow hash would add nothing."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_static_token(secret: str) -> bool:
@@ -82,12 +78,6 @@ def _valid() -> Q:
     return unexpired & (Q(user__isnull=True) | Q(user__is_active=True))
 
 
-def bearer_of(header: str) -> str | None:
-    """The secret of an `Authorization` header (RFC 6750, 2.1), or None when it is of another scheme."""
-    scheme, _, secret = header.partition(" ")
-    return secret.strip() if scheme.lower() == "bearer" else None
-
-
 class BearerAuthentication(BaseAuthentication):
     """DRF's door: `request.user` is the Actor."""
 
@@ -96,7 +86,10 @@ class BearerAuthentication(BaseAuthentication):
         secret = bearer_of(header)
         if secret is None:
             return None
-        return authenticate(secret), secret
+        generation = tokens.generation
+        actor = authenticate(secret)
+        tokens.remember(secret, actor, generation)
+        return actor, secret
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -3,14 +3,15 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
 
 from governance.models import Change, Environment
 
-#: Called after the commit, in the process that wrote; realtime puts its wake-up here.
-listeners: list[Callable[[], None]] = []
+#: Called after the commit, in the process that wrote, on its thread, with the environment and its new revision.
+listeners: list[Callable[[uuid.UUID, int], None]] = []
 
 PRUNE_EVERY = 256
 
@@ -64,10 +65,10 @@ def publish(
     if environment.revision % PRUNE_EVERY == 0:
         oldest_kept = environment.revision - settings.PROMPTOPS_CHANGES_KEPT
         Change.objects.filter(environment=environment, revision__lte=oldest_kept).delete()
-    transaction.on_commit(_wake)
+    transaction.on_commit(partial(_committed, environment.pk, environment.revision))
     return environment.revision
 
 
-def _wake() -> None:
+def _committed(environment_id: uuid.UUID, revision: int) -> None:
     for listener in listeners:
-        listener()
+        listener(environment_id, revision)

@@ -27,7 +27,11 @@ def check_if_match(header: str | None, etag: str) -> None:
 
 def none_match(request: Request, etag: str) -> bool:
     """Whether the client has this state already, so that 304 is the answer (weak comparison)."""
-    header = request.META.get("HTTP_IF_NONE_MATCH", "")
+    return matches_none(request.META.get("HTTP_IF_NONE_MATCH", ""), etag)
+
+
+def matches_none(header: str, etag: str) -> bool:
+    """The same for the bare header."""
     if not header:
         return False
     bare = etag.removeprefix("W/")

@@ -2,11 +2,18 @@
 
 import logging
 import re
+import uuid
 from contextvars import ContextVar
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SECRET = re.compile(r"(?i)((?:[?&](?:token|api_key)=)|(?:bearer\s+))[^&\s\"']+")
+
+
+def new_request_id(given: str) -> str:
+    """The id that the client gave, if it is sane, else a fresh one."""
+    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def redact(text: str) -> str:

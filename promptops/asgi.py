@@ -10,12 +10,24 @@ django_application = get_asgi_application()  # first: what follows needs the app
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
+from governance.realtime import runtime  # noqa: E402
 from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
+from governance.token_cache import tokens  # noqa: E402
 from promptops.gate import BodyLimit, Lifespan  # noqa: E402
+from prompts.catalog import catalog  # noqa: E402
+from prompts.fastlane import FastLane  # noqa: E402
+
+
+def load(workspace_id: str, env: str) -> None:
+    """Bring a place into the catalog beside the request that asked for it."""
+    running = runtime.running()
+    if running is not None:
+        running.spawn(catalog.load(workspace_id, env, follow=running.tail.follow, work=running.work))
+
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(django_application),
+        "http": FastLane(BodyLimit(django_application), catalog=catalog, tokens=tokens, load=load),
         "websocket": URLRouter([path("ws", EventStream.as_asgi()), re_path("", NoSuchStream.as_asgi())]),
         "lifespan": Lifespan(),
     }

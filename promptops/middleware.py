@@ -1,7 +1,5 @@
 """What every HTTP request passes first and last."""
 
-import re
-import uuid
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
@@ -9,10 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from governance.api.exceptions import json_error
-from governance.logs import request_id
+from governance.logs import new_request_id, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-_SANE_ID = re.compile(r"^[A-Za-z0-9._-]{1,128}$")
 
 
 class RequestGate:
@@ -22,8 +19,7 @@ class RequestGate:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        identity = given if _SANE_ID.match(given) else uuid.uuid4().hex
+        identity = new_request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
         token = request_id.set(identity)
         try:
             if "\0" in request.path or b"\0" in unquote_to_bytes(request.META.get("QUERY_STRING", "")):

@@ -7,11 +7,15 @@ class PromptsConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not above: models and services need the app registry.
-        from governance.realtime import snapshots
+        from governance import changes
+        from governance.realtime import runtime, snapshots
         from governance.services import environments, workspaces
         from prompts import documents, services
+        from prompts.catalog import catalog
         from prompts.models import Prompt
 
         workspaces.CONTENTS["prompts"] = Prompt
         environments.policy_listeners.append(services.announce_policy)
         snapshots.provider = documents.snapshot
+        runtime.listeners.append(catalog)
+        changes.listeners.append(catalog.require)

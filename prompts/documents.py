@@ -7,7 +7,8 @@ rollout carries the rollout, so that clients can assign units by themselves; a s
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import QuerySet
@@ -90,20 +91,32 @@ def find(*, environment: Environment, key: str, unit: str | None) -> dict[str, A
 
 
 def prompts_of(environment: Environment) -> QuerySet[Prompt]:
-    return Prompt.objects.filter(environment=environment).select_related(*SERVED_WITH).order_by("key")
+    return Prompt.objects.filter(environment=environment).select_related(*SERVED_WITH).order_by()
 
 
 def documents_of(environment: Environment) -> Iterator[dict[str, Any]]:
-    """Every served document of an environment, by key; one query."""
+    """Every served document of an environment, in no order; one query."""
     for prompt in prompts_of(environment).iterator(chunk_size=500):
         document = served(prompt)
         if document is not None:
             yield document
 
 
+def listing(texts: Iterable[str], *, revision: int, epoch: str, env: str, workspace: str) -> str:
+    """The environment's document, of the documents' texts in the order of their keys."""
+    tail = encode({"revision": revision, "epoch": epoch, "env": env, "workspace": workspace})
+    return f'{{"data":[{",".join(texts)}],{tail[1:]}'
+
+
+def listing_etag(epoch: str, served_revision: int) -> str:
+    """It is new with every change to what is served, and only then."""
+    return f'"{epoch}.{served_revision}"'
+
+
 def snapshot(environment: Environment) -> list[str]:
     """The texts of an environment's documents, for a client that can't be brought up to date change by change."""
-    return [encode(document) for document in documents_of(environment)]
+    # Sorted here: databases differ in how they collate keys.
+    return [encode(document) for document in sorted(documents_of(environment), key=itemgetter("key"))]
 
 
 def _document(prompt: Prompt, version: str, model: str, content: str, config: dict[str, Any]) -> dict[str, Any]:

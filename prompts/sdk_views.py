@@ -56,17 +56,17 @@ class EnvironmentFetchView(ApiView):
         environment = found.first()
         if environment is None:
             raise NotFoundError
-        etag = f'"{environment.epoch}.{environment.served_revision}"'
+        etag = documents.listing_etag(environment.epoch, environment.served_revision)
         if none_match(request, etag):
             return _answer(request, "", etag, environment.revision)
-        content = {
-            "data": list(documents.documents_of(environment)),
-            "revision": environment.served_revision,
-            "epoch": environment.epoch,
-            "env": environment.name,
-            "workspace": environment.workspace_id,
-        }
-        return _answer(request, documents.encode(content), etag, environment.revision)
+        text = documents.listing(
+            documents.snapshot(environment),
+            revision=environment.served_revision,
+            epoch=environment.epoch,
+            env=environment.name,
+            workspace=environment.workspace_id,
+        )
+        return _answer(request, text, etag, environment.revision)
 
 
 def _place(request: Request) -> tuple[str, str]:

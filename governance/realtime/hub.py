@@ -95,9 +95,8 @@ class Socket:
 class Hub:
     """Indexes sockets by place and by credential."""
 
-    def __init__(self, *, revision_of: Callable[[Socket], int], recheck: Callable[[], None]) -> None:
+    def __init__(self, *, revision_of: Callable[[Socket], int]) -> None:
         self._revision_of = revision_of
-        self._recheck = recheck
         self._by_environment: dict[uuid.UUID, set[Socket]] = defaultdict(set)
         self._by_workspace: dict[str, set[Socket]] = defaultdict(set)
         self._all_environments: dict[str, set[Socket]] = defaultdict(set)
@@ -144,8 +143,8 @@ class Hub:
         for socket in list(self._by_environment.get(environment_id, ())):
             socket.close(protocol.NOT_ALLOWED_THERE if gone else protocol.RESYNC_NEEDED)
 
-    def access_changed(self) -> None:
-        self._recheck()
+    def looked(self, at: float) -> None:
+        pass
 
     # --- credentials ---
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 from urllib.parse import parse_qs, urlsplit
 
-from governance.authentication import bearer_of
+from governance.bearer import bearer_of
 from governance.errors import InvalidInputError
 from governance.models import Change
 
@@ -40,10 +40,17 @@ class Frame:
     """A change as text, made once for all sockets. `draft_text` is for those that ask for drafts: a draft that others
     do not get at all, and for them every revision follows the one before it."""
 
-    environment_id: uuid.UUID
-    revision: int
+    change: Change
     text: str | None
     draft_text: str
+
+    @property
+    def environment_id(self) -> uuid.UUID:
+        return self.change.environment_id
+
+    @property
+    def revision(self) -> int:
+        return self.change.revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +114,7 @@ def frame_of(change: Change, *, workspace: str, env: str) -> Frame:
     if change.served:
         follows = change.prev_served == change.revision - 1
         text = draft_text if follows else _change_text(change, workspace, env, change.prev_served)
-    return Frame(change.environment_id, change.revision, text, draft_text)
+    return Frame(change, text, draft_text)
 
 
 def _change_text(change: Change, workspace: str, env: str, prev_revision: int) -> str:

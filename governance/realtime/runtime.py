@@ -18,18 +18,23 @@ from governance.models import Workspace
 from governance.querysets import visible_to
 from governance.realtime.hub import Hub, Socket
 from governance.realtime.registry import Registry
-from governance.realtime.tail import Tail
+from governance.realtime.tail import Listener, Tail
+from governance.token_cache import tokens
 
 logger = logging.getLogger("promptops.realtime")
 T = TypeVar("T")
 WAKE_GROUP = "promptops.wake"
 
 
+#: Who hears of changes before the sockets do. Apps put their own here when they start.
+listeners: list[Listener] = []
+
+
 class Runtime:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.hub = Hub(revision_of=self._revision_of, recheck=self._recheck)
-        self.tail = Tail(self.hub)
+        self.hub = Hub(revision_of=self._revision_of)
+        self.tail = Tail([*listeners, self.hub], access_changed=self._recheck)
         self.registry = Registry(self.work)
         self._threads = ThreadPoolExecutor(4, "realtime")
         self._tell_others = asyncio.Event()
@@ -40,19 +45,18 @@ class Runtime:
         return await self.loop.run_in_executor(self._threads, _with_database, function, args)
 
     def start(self) -> None:
-        self._spawn(self.tail.run())
-        self._spawn(self.hub.beat())
-        self._spawn(self.registry.run())
+        self.spawn(self.tail.run())
+        self.spawn(self.hub.beat())
+        self.spawn(self.registry.run())
         if settings.REDIS_URL:
-            self._spawn(self._announce())
-            self._spawn(self._listen())
-        changes.listeners.append(self._wake)
+            self.spawn(self._announce())
+            self.spawn(self._listen())
+        changes.listeners.append(self._committed)
         access.listeners.append(self._wake)
 
     async def stop(self) -> None:
-        for listeners in (changes.listeners, access.listeners):
-            if self._wake in listeners:
-                listeners.remove(self._wake)
+        changes.listeners.remove(self._committed)
+        access.listeners.remove(self._wake)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -63,10 +67,14 @@ class Runtime:
         self.tail.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _spawn(self, coroutine: Any) -> None:
+    def spawn(self, coroutine: Any) -> None:
+        """Run beside everything else, and stop with it."""
         task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _committed(self, environment_id: uuid.UUID, revision: int) -> None:
+        self._wake()
 
     def _wake(self) -> None:
         """After a commit, on whatever thread that was: look at once, and tell the other processes."""
@@ -111,7 +119,8 @@ class Runtime:
         return self.tail.revision_of(socket.environment_id)
 
     def _recheck(self) -> None:
-        self._spawn(self._look_at_credentials())
+        tokens.clear()
+        self.spawn(self._look_at_credentials())
 
     async def _look_at_credentials(self) -> None:
         while True:
@@ -148,6 +157,11 @@ def _with_database(function: Callable[..., T], args: tuple[Any, ...]) -> T:
 
 
 _runtime: Runtime | None = None
+
+
+def running() -> Runtime | None:
+    """The realtime of this event loop, if it was started."""
+    return _runtime if _runtime is not None and _runtime.loop is asyncio.get_running_loop() else None
 
 
 async def start() -> Runtime:

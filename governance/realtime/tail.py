@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -45,14 +46,15 @@ class Listener(Protocol):
     def workspaces(self) -> Collection[str]: ...
     def deliver(self, position: Position, frames: list[Frame]) -> None: ...
     def lost(self, environment_id: uuid.UUID, *, gone: bool) -> None: ...
-    def access_changed(self) -> None: ...
+    def looked(self, at: float) -> None: ...
 
 
 class Tail:
     """Reads `revision > mine` on a wake-up and on a tick, once for each environment that somebody here follows."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, listeners: Sequence[Listener], *, access_changed: Callable[[], None]) -> None:
+        self._listeners = listeners  # in their order: who hears of a change first has it when the next one tells of it
+        self._access_changed = access_changed
         self._positions: dict[uuid.UUID, Position] = {}
         self._known: set[str] = set()
         self._access: int | None = None
@@ -100,12 +102,15 @@ class Tail:
 
     async def _look(self) -> None:
         """One look at the database; the caller holds `_reading`."""
-        wanted = set(self._listener.workspaces())
+        wanted = {workspace for listener in self._listeners for workspace in listener.workspaces()}
+        began = time.monotonic()
         positions = {key: at for key, at in self._positions.items() if at.workspace_id in wanted}
         known = self._known & wanted
         loop = asyncio.get_running_loop()
         reading = await loop.run_in_executor(self._thread, _read, wanted, positions)
         self._apply(reading, wanted, known, positions)
+        for listener in self._listeners:
+            listener.looked(began)
 
     def _apply(self, reading: Reading, wanted: set[str], known: set[str], positions: dict[uuid.UUID, Position]) -> None:
         """Take over what was read. Nothing here waits: positions and deliveries move as one."""
@@ -121,23 +126,29 @@ class Tail:
                     self._woken.set()
             elif mine.epoch != head.epoch or head.revision < mine.revision:
                 positions[key] = head
-                self._listener.lost(key, gone=False)
+                self._lost(key, gone=False)
         for key, found in reading.changes.items():
             mine = positions[key]
             if found[0].revision != mine.revision + 1:
                 positions[key] = reading.heads[key]
-                self._listener.lost(key, gone=False)
+                self._lost(key, gone=False)
                 continue
             mine.revision = found[-1].revision
-            self._listener.deliver(mine, [frame_of(c, workspace=mine.workspace_id, env=mine.name) for c in found])
+            frames = [frame_of(change, workspace=mine.workspace_id, env=mine.name) for change in found]
+            for listener in self._listeners:
+                listener.deliver(mine, frames)
         for key in [key for key in positions if key not in reading.heads]:
             del positions[key]
-            self._listener.lost(key, gone=True)
+            self._lost(key, gone=True)
         if reading.more:
             self._woken.set()
         if self._access not in (None, reading.access):
-            self._listener.access_changed()
+            self._access_changed()
         self._access = reading.access
+
+    def _lost(self, environment_id: uuid.UUID, *, gone: bool) -> None:
+        for listener in self._listeners:
+            listener.lost(environment_id, gone=gone)
 
 
 def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:

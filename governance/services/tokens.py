@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from governance import access, audit
 from governance.actors import Actor
-from governance.authentication import digest_of
+from governance.bearer import digest_of
 from governance.errors import InvalidInputError
 from governance.models import Role, Token, TokenKind, User, Workspace
 from governance.services import environments

@@ -1,0 +1,232 @@
+"""What this process serves, in memory and ready to send: fed by the change log, never older than it says.
+
+An environment is loaded when it is first asked for, and from then on follows the tail. It holds no logic of its own:
+documents come from documents.py, picks from rollouts.py. All of it lives on the event loop, but for `require`.
+"""
+
+import json
+import logging
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from governance.models import Environment
+from governance.realtime.protocol import Frame
+from governance.realtime.tail import Position
+from prompts import documents
+from prompts.rollouts import Variant, pick
+
+logger = logging.getLogger("promptops.catalog")
+
+#: Seconds after the tail's last look at the database for which what is here counts as fresh.
+FRESH_FOR = 1.0
+
+
+@dataclass(slots=True)
+class Answer:
+    """A body and its entity tag, as bytes."""
+
+    body: bytes
+    etag: bytes
+
+    @classmethod
+    def of(cls, text: str) -> "Answer":
+        return cls(text.encode(), documents.etag_of(text).encode())
+
+
+@dataclass(slots=True)
+class Pick:
+    """A rollout, ready to be decided."""
+
+    seed: str
+    weight_a: float
+    answers: dict[Variant, Answer]
+
+
+@dataclass(slots=True)
+class Entry:
+    """One prompt: its text as lists and frames carry it, and what a single fetch is answered."""
+
+    text: str
+    answer: Answer
+    pick: Pick | None
+
+    @classmethod
+    def of(cls, text: str) -> "Entry":
+        if '"rollout":' not in text:
+            return cls(text, Answer.of(text), None)
+        document: dict[str, Any] = json.loads(text)
+        rollout: dict[str, Any] | None = document.pop("rollout", None)
+        if rollout is None:
+            return cls(text, Answer.of(text), None)
+        answers: dict[Variant, Answer] = {
+            variant: Answer.of(documents.encode({**rollout["variants"][variant], "variant": variant}))
+            for variant in ("A", "B")
+        }
+        return cls(text, Answer.of(documents.encode(document)), Pick(rollout["seed"], rollout["weight_a"], answers))
+
+    def answer_for(self, unit: str | None) -> Answer:
+        if self.pick is None:
+            return self.answer
+        return self.pick.answers[pick(seed=self.pick.seed, weight_a=self.pick.weight_a, unit=unit)]
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One environment. `revision` is how far it follows the change log, `served_revision` the last that changed it."""
+
+    workspace_id: str
+    name: str
+    epoch: str
+    revision: int
+    served_revision: int
+    entries: dict[str, Entry]
+    _listing: Answer | None = None
+
+    def apply(self, frame: Frame) -> None:
+        change = frame.change
+        self.revision = change.revision
+        if not change.served:
+            return
+        self.served_revision = change.revision
+        self._listing = None
+        if change.document is None:
+            self.entries.pop(change.key, None)
+        else:
+            self.entries[change.key] = Entry.of(change.document)
+
+    def listing(self) -> Answer:
+        """The environment's document; made once for each change to what is served."""
+        if self._listing is None:
+            text = documents.listing(
+                [self.entries[key].text for key in sorted(self.entries)],
+                revision=self.served_revision,
+                epoch=self.epoch,
+                env=self.name,
+                workspace=self.workspace_id,
+            )
+            etag = documents.listing_etag(self.epoch, self.served_revision)
+            self._listing = Answer(text.encode(), etag.encode())
+        return self._listing
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was read of an environment. The documents are of `ahead` at the latest, which may be beyond the shelf's."""
+
+    environment_id: uuid.UUID
+    shelf: Shelf
+    ahead: int
+
+
+@dataclass(slots=True)
+class Catalog:
+    """The shelves of this process. A listener of the tail."""
+
+    _shelves: dict[uuid.UUID, Shelf] = field(default_factory=dict)
+    _by_place: dict[tuple[str, str], uuid.UUID] = field(default_factory=dict)
+    _required: dict[uuid.UUID, int] = field(default_factory=dict)
+    _waiting: dict[uuid.UUID, list[Frame]] = field(default_factory=lambda: defaultdict(list))
+    _followed: set[str] = field(default_factory=set)
+    _loading: set[tuple[str, str]] = field(default_factory=set)
+    _looked_at: float = 0.0
+
+    def find(self, workspace_id: str, env: str) -> Shelf | None:
+        """The shelf of that place, if it is as fresh as the database; None when somebody else must answer."""
+        environment_id = self._by_place.get((workspace_id, env))
+        if environment_id is None or time.monotonic() - self._looked_at > FRESH_FOR:
+            return None
+        shelf = self._shelves[environment_id]
+        return shelf if shelf.revision >= self._required.get(environment_id, 0) else None
+
+    def require(self, environment_id: uuid.UUID, revision: int) -> None:
+        """A write was committed here: until its revision has been read, the shelf is too old. On any thread."""
+        self._required[environment_id] = max(revision, self._required.get(environment_id, 0))
+
+    async def load(
+        self,
+        workspace_id: str,
+        env: str,
+        *,
+        follow: Callable[[str], Awaitable[None]],
+        work: Callable[..., Awaitable[Any]],
+    ) -> None:
+        """Bring a place in. It is followed first and read then, so that no change falls between."""
+        place = (workspace_id, env)
+        if place in self._loading or place in self._by_place:
+            return
+        self._loading.add(place)
+        try:
+            self._followed.add(workspace_id)
+            await follow(workspace_id)
+            loaded: Loaded | None = await work(read, workspace_id, env)
+            if loaded is not None:
+                self._take(loaded)
+        finally:
+            self._loading.discard(place)
+
+    def _take(self, loaded: Loaded) -> None:
+        shelf, key = loaded.shelf, loaded.environment_id
+        for frame in self._waiting.pop(key, []):
+            if frame.revision > shelf.revision:
+                shelf.apply(frame)
+        self.require(key, loaded.ahead)
+        self._shelves[key] = shelf
+        self._by_place[(shelf.workspace_id, shelf.name)] = key
+
+    # --- what the tail reports ---
+
+    def workspaces(self) -> Collection[str]:
+        return self._followed
+
+    def looked(self, at: float) -> None:
+        """The tail looked at the database, beginning at that time, and has delivered all that it found."""
+        self._looked_at = at
+
+    def deliver(self, position: Position, frames: list[Frame]) -> None:
+        key = frames[0].environment_id
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            if (position.workspace_id, position.name) in self._loading:
+                self._waiting[key].extend(frames)
+            return
+        for frame in frames:
+            if frame.revision > shelf.revision:
+                shelf.apply(frame)
+
+    def lost(self, environment_id: uuid.UUID, *, gone: bool) -> None:
+        """The line of changes broke: read anew when it is asked for again."""
+        shelf = self._shelves.pop(environment_id, None)
+        if shelf is not None:
+            del self._by_place[(shelf.workspace_id, shelf.name)]
+        self._required.pop(environment_id, None)
+        self._waiting.pop(environment_id, None)
+
+
+def read(workspace_id: str, env: str) -> Loaded | None:
+    """Read a place from the database.
+
+    The revision is read before the documents and after: they may be ahead of the first, so that the shelf counts as too
+    old until it has followed up to the second. It never goes back in time.
+    """
+    environment = Environment.objects.filter(workspace_id=workspace_id, name=env).first()
+    if environment is None:
+        return None
+    texts = {document["key"]: documents.encode(document) for document in documents.documents_of(environment)}
+    ahead = Environment.objects.filter(pk=environment.pk).values_list("revision", flat=True).first()
+    shelf = Shelf(
+        workspace_id=workspace_id,
+        name=env,
+        epoch=environment.epoch,
+        revision=environment.revision,
+        served_revision=environment.served_revision,
+        entries={key: Entry.of(text) for key, text in texts.items()},
+    )
+    return Loaded(environment.pk, shelf, ahead or environment.revision)
+
+
+#: This process's own.
+catalog = Catalog()

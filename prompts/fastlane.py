@@ -1,0 +1,133 @@
+"""The SDK fetch, answered from memory before Django is asked.
+
+Whatever it is not sure of it passes on to the DRF views, which are the reference: another method, a token or a place it
+does not know yet, a pinned version, a key that is not there, a database that has not been heard of for a second.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from governance.actors import Actor
+from governance.concurrency import matches_none
+from governance.logs import new_request_id
+from governance.models import DEFAULT_WORKSPACE
+from governance.token_cache import TokenCache
+from prompts.catalog import Answer, Catalog, Shelf
+
+Scope = dict[str, Any]
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+PATH = "/api/sdk/prompts"
+DEFAULT_ENV = "prod"
+MEMORIZED_QUERIES = 1024
+
+_FIXED_HEADERS = [
+    (b"cache-control", b"private, no-cache"),
+    (b"content-type", b"application/json; charset=utf-8"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_NOT_MODIFIED_HEADERS = _FIXED_HEADERS[:1]
+
+
+class Query(NamedTuple):
+    env: str
+    workspace: str
+    unit: str
+
+
+class FastLane:
+    """An ASGI application before another. `load` asks for a place to be brought into the catalog; it must not wait."""
+
+    def __init__(
+        self, application: Application, *, catalog: Catalog, tokens: TokenCache, load: Callable[[str, str], None]
+    ) -> None:
+        self._application = application
+        self._catalog = catalog
+        self._tokens = tokens
+        self._load = load
+        self._queries: dict[bytes, Query | None] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(PATH) and scope["method"] == "GET":
+            answer = self._answer(scope)
+            if answer is not None:
+                start, body = answer
+                await send(start)
+                await send({"type": "http.response.body", "body": body})
+                return
+        await self._application(scope, receive, send)
+
+    def _answer(self, scope: Scope) -> tuple[Message, bytes] | None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if b"origin" in headers:
+            return None  # a browser from elsewhere: CORS is Django's
+        query = self._query(scope["query_string"])
+        actor = self._tokens.find(headers.get(b"authorization", b""), time.time())
+        if query is None or actor is None:
+            return None
+        place = _place(query, actor)
+        if place is None:
+            return None
+        shelf = self._catalog.find(*place)
+        if shelf is None:
+            self._load(*place)
+            return None
+        answer = _choose(shelf, scope["path"], query.unit)
+        return _respond(shelf, answer, headers) if answer is not None else None
+
+    def _query(self, raw: bytes) -> Query | None:
+        """The query's words; None when it asks for what is not here. Those without a unit are few, and remembered."""
+        try:
+            return self._queries[raw]
+        except KeyError:
+            pass
+        query = _parse(raw)
+        if query is None or not query.unit:
+            if len(self._queries) >= MEMORIZED_QUERIES:
+                self._queries.clear()
+            self._queries[raw] = query
+        return query
+
+
+def _parse(raw: bytes) -> Query | None:
+    if len(raw) > 4096 or not raw.isascii() or b"%00" in raw:
+        return None
+    words = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
+    if words.get("version"):
+        return None
+    return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""))
+
+
+def _place(query: Query, actor: Actor) -> tuple[str, str] | None:
+    """Where the request looks, by the views' rules; None unless the actor surely sees it."""
+    workspace = query.workspace or actor.workspace_id or DEFAULT_WORKSPACE
+    env = query.env or actor.environment or DEFAULT_ENV
+    if actor.workspace_id is not None:
+        bound = actor.workspace_id == workspace and actor.environment in (None, env)
+        return (workspace, env) if bound else None
+    return (workspace, env) if actor.sees_all else None
+
+
+def _choose(shelf: Shelf, path: str, unit: str) -> Answer | None:
+    if path == PATH:
+        return shelf.listing()
+    entry = shelf.entries.get(path[len(PATH) + 1 :]) if path[len(PATH)] == "/" else None
+    return entry.answer_for(unit or None) if entry is not None else None
+
+
+def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes]) -> tuple[Message, bytes]:
+    own = [
+        (b"etag", answer.etag),
+        (b"x-promptops-revision", b"%d" % shelf.revision),
+        (b"x-request-id", new_request_id(headers.get(b"x-request-id", b"").decode("latin-1")).encode()),
+    ]
+    known = headers.get(b"if-none-match")
+    if known is not None and (known == answer.etag or matches_none(known.decode("latin-1"), answer.etag.decode())):
+        return {"type": "http.response.start", "status": 304, "headers": own + _NOT_MODIFIED_HEADERS}, b""
+    length = [(b"content-length", b"%d" % len(answer.body))]
+    return {"type": "http.response.start", "status": 200, "headers": own + length + _FIXED_HEADERS}, answer.body
