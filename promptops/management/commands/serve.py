@@ -24,8 +24,7 @@ class Command(BaseCommand):
             host=options["host"],
             port=options["port"],
             workers=options["workers"],
-            # h11 reads the body of a request that offers `Upgrade: h2c`, which uvicorn's httptools protocol loses.
-            http="h11",
+            http="promptops.server:HttpProtocol",
             ws="websockets-sansio",
             ws_ping_interval=20,
             ws_ping_timeout=None,  # a client that never answers a ping is not dropped for that
