@@ -1,0 +1,63 @@
+"""The server as `manage.py serve` runs it."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import TOKEN, Server, running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(Path(tmp_path_factory.mktemp("server"))) as started:
+        yield started
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one packet", "the body later"])
+def test_a_request_that_offers_h2c_keeps_its_body(server: Server, together: bool) -> None:
+    """As Java's HTTP client sends its first request."""
+    body = b'{"token": "%s"}' % TOKEN.encode()
+    head = (
+        b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings, close\r\n"
+        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        for part in [head + body] if together else [head, body]:
+            connection.sendall(part)
+        answer = b""
+        while b'"ok":true' not in answer and (received := connection.recv(65536)):
+            answer += received
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"username":"static token"' in answer
+
+
+def test_a_body_over_the_limit_is_refused_before_it_was_sent(server: Server) -> None:
+    head = b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head)
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"code": "payload_too_large"' in answer
+
+
+def test_a_chunked_body_over_the_limit_is_refused(server: Server) -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(64):
+            yield b"x" * 65536
+
+    with server.client() as client:
+        answer = client.post("/api/prompts", content=chunks(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "payload_too_large"
+
+
+def test_sigterm_ends_the_server_in_order(server: Server) -> None:
+    with server.client() as client:
+        assert client.get("/readyz").json()["status"] == "ok"
+    assert server.stop() in (0, -signal.SIGTERM)  # uvicorn passes the signal on once all is done
+    assert "Application shutdown complete" in server.log.read_text()
+    server.start()

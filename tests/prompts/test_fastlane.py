@@ -1,0 +1,199 @@
+"""The fast lane answers exactly as the views do, or leaves it to them.
+
+Each case goes to a real server twice: as it is, and with an `Origin`, which the lane leaves to the views.
+"""
+
+import functools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.servers import Server, running
+
+SAME_HEADERS = ("etag", "x-promptops-revision", "cache-control", "content-type", "x-content-type-options")
+BY_A_VIEW = {"Origin": "http://elsewhere.example"}
+KEYS = ["plain", "rolled", "draft", "unicode.ü-less:key"]
+
+
+def post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post(path, json=body)
+    assert answer.status_code in (200, 201), answer.text
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+def make(client: httpx.Client, key: str, *contents: str, **fields: Any) -> str:
+    """A prompt in prod, published once for each of `contents` after the first."""
+    prompt = post(client, "/api/prompts", {"key": key, "env": "prod", "content": contents[0], **fields})
+    for content in contents[1:]:
+        client.put(f"/api/prompts/{prompt['id']}", json={"content": content}).raise_for_status()
+        post(client, "/api/prompts/publish", {"id": prompt["id"]})
+    return str(prompt["id"])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(Path(tmp_path_factory.mktemp("lane"))) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def tokens(server: Server) -> dict[str, str]:
+    """Secrets by what they may see."""
+    with server.client() as client:
+        make(client, "plain", "x", "one", "two", config={"b": 1, "a": {"z": 1, "y": [1.0, "é"]}}, model="m")
+        make(client, "draft", "never published")
+        rolled = make(client, "rolled", "x", "variant a", "variant b")
+        rollout = {"variant_a": "v1", "variant_b": "v2", "weight_a": 40, "enabled": True}
+        client.put(f"/api/prompts/{rolled}/rollout", json=rollout).raise_for_status()
+        other = post(client, "/api/workspaces", {"name": "Other"})["id"]
+        secrets = {"static": client.headers["Authorization"].removeprefix("Bearer ")}
+        for name, fields in {
+            "api": {},
+            "bound to prod": {"env": "prod"},
+            "bound to dev": {"env": "dev"},
+            "of another workspace": {"workspace_id": other},
+        }.items():
+            secrets[name] = post(client, "/api/tokens", {"name": name, "role": "viewer", **fields})["token"]
+        client.post("/api/users", json={"username": "ada", "password": "correct-horse-battery"}).raise_for_status()
+        login = client.post("/api/login", json={"username": "ada", "password": "correct-horse-battery"})
+        secrets["session"] = login.json()["token"]
+    return {**secrets, "unknown": "nobody"}
+
+
+@pytest.fixture
+def warm(server: Server, tokens: dict[str, str]) -> None:
+    """Until the lane answers: the first request brings the place and the token in."""
+    for secret in (tokens["static"], tokens["api"], tokens["bound to prod"]):
+        deadline = time.monotonic() + 10
+        while not by_lane(fetch(server, secret, "/plain?env=prod")):
+            assert time.monotonic() < deadline, "the lane never answered"
+            time.sleep(0.02)
+
+
+@functools.cache
+def client_of(server: Server, secret: str) -> httpx.Client:
+    return server.client(secret)
+
+
+def fetch(server: Server, secret: str, place: str, **headers: str) -> httpx.Response:
+    return client_of(server, secret).get(f"/api/sdk/prompts{place}", headers=headers)
+
+
+def by_lane(answer: httpx.Response) -> bool:
+    """Django's responses carry a header that the lane's do not."""
+    return "x-frame-options" not in answer.headers
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize(
+    "token", ["static", "api", "bound to prod", "bound to dev", "of another workspace", "session", "unknown"]
+)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/plain",
+        "/plain?env=prod",
+        "/plain?env=dev",
+        "/plain?env=prod&workspace=default",
+        "/plain?workspace=nowhere",
+        "/plain?env=prod&version=v1",
+        "/plain?env=prod&version=v99",
+        "/plain?env=prod&env=dev",
+        "/plain?env=",
+        "/plain?env=prod%00",
+        "/plain?what=else",
+        "/pl%61in",
+        "/draft",
+        "/rolled?unit=ada",
+        "/rolled?unit=grace",
+        "/rolled?unit=%C3%A9l%C3%A8ve+1",
+        "/nothing",
+        "/plain/",
+        "/",
+        "",
+        "?env=prod",
+        "?env=test",
+        "?env=nowhere",
+        "?workspace=nowhere",
+    ],
+)
+def test_lane_and_views_answer_the_same(server: Server, tokens: dict[str, str], token: str, place: str) -> None:
+    mine, theirs = fetch(server, tokens[token], place), fetch(server, tokens[token], place, **BY_A_VIEW)
+    assert mine.status_code == theirs.status_code
+    if mine.status_code == 200:
+        assert not by_lane(theirs)
+        assert mine.content == theirs.content
+        for name in SAME_HEADERS:
+            assert mine.headers.get(name) == theirs.headers.get(name), name
+        unchanged = fetch(server, tokens[token], place, **{"If-None-Match": mine.headers["etag"]})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        assert unchanged.headers["etag"] == mine.headers["etag"]
+    else:
+        assert {**mine.json(), "request_id": ""} == {**theirs.json(), "request_id": ""}
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize("place", ["/plain", "/draft", "/rolled?unit=ada", "?env=prod"])
+@pytest.mark.parametrize("token", ["static", "api", "bound to prod"])
+def test_what_the_lane_knows_it_answers_itself(server: Server, tokens: dict[str, str], token: str, place: str) -> None:
+    answer = fetch(server, tokens[token], place, **{"X-Request-ID": "mine-1"})
+    assert by_lane(answer)
+    assert answer.headers["x-request-id"] == "mine-1"
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [("*", 304), ("W/{etag}", 304), ('"a", {etag}', 304), ('"a"', 200), ("nonsense", 200), ("", 200)],
+)
+def test_if_none_match_is_understood_alike(server: Server, tokens: dict[str, str], header: str, status: int) -> None:
+    etag = fetch(server, tokens["api"], "/plain").headers["etag"]
+    known = {"If-None-Match": header.format(etag=etag)}
+    assert fetch(server, tokens["api"], "/plain", **known).status_code == status
+    assert fetch(server, tokens["api"], "/plain", **known, **BY_A_VIEW).status_code == status
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_fetch_after_an_answered_write_sees_it_always(server: Server, tokens: dict[str, str]) -> None:
+    with server.client() as operator, server.client(tokens["api"]) as application:
+        prompt = make(operator, "often", "x", "first")
+        lane = 0
+        for number in range(150):
+            operator.put(f"/api/prompts/{prompt}", json={"content": f"text {number}"}).raise_for_status()
+            version = post(operator, "/api/prompts/publish", {"id": prompt})
+            answer = application.get("/api/sdk/prompts/often")
+            assert answer.json()["content"] == f"text {number}", version
+            lane += by_lane(application.get("/api/sdk/prompts/often"))
+        deadline = time.monotonic() + 5
+        while not by_lane(application.get("/api/sdk/prompts/often")):
+            assert time.monotonic() < deadline, f"the lane did not take over again ({lane} times before)"
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_rollout_that_changes_without_a_save_changes_the_lanes_answer(server: Server, tokens: dict[str, str]) -> None:
+    with server.client() as operator, server.client(tokens["api"]) as application:
+        prompt = make(operator, "shifting", "x", "a", "b")
+        for weight, variant in ((0, "B"), (100, "A"), (0, "B")):
+            body = {"variant_a": "v1", "variant_b": "v2", "weight_a": weight}
+            operator.put(f"/api/prompts/{prompt}/rollout", json=body).raise_for_status()
+            assert application.get("/api/sdk/prompts/shifting?unit=ada").json()["variant"] == variant
+        operator.delete(f"/api/prompts/{prompt}/rollout").raise_for_status()
+        assert "variant" not in application.get("/api/sdk/prompts/shifting?unit=ada").json()
+        operator.delete(f"/api/prompts/{prompt}").raise_for_status()
+        assert application.get("/api/sdk/prompts/shifting?unit=ada").status_code == 404
+
+
+def test_a_revoked_token_is_refused_by_its_next_request(server: Server) -> None:
+    with server.client() as operator:
+        made = post(operator, "/api/tokens", {"name": "short-lived", "role": "viewer"})
+        with server.client(made["token"]) as application:
+            deadline = time.monotonic() + 10
+            while not by_lane(application.get("/api/sdk/prompts/plain")):
+                assert time.monotonic() < deadline
+            operator.delete(f"/api/tokens/{made['id']}").raise_for_status()
+            assert application.get("/api/sdk/prompts/plain").status_code == 401
