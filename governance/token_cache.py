@@ -4,29 +4,26 @@ It is emptied in the moment of such a change in this process, and by the tail's 
 second. Only the fast lane reads it; every other way asks the database.
 """
 
+import hashlib
 import threading
 
 from governance import access
 from governance.actors import Actor
-from governance.bearer import bearer_of, digest_of
 
 AT_MOST = 10_000
 
 
 class TokenCache:
-    """By digest, as in the database: the secrets themselves are not kept."""
+    """By digest of the header's usual form: the secrets themselves are not kept."""
 
     def __init__(self) -> None:
-        self._actors: dict[str, tuple[Actor, float]] = {}
+        self._actors: dict[bytes, tuple[Actor, float]] = {}
         self.generation = 0
         self._lock = threading.Lock()
 
     def find(self, authorization: bytes, now: float) -> Actor | None:
-        """The holder of an `Authorization` header, if known and not expired; `now` is a Unix time."""
-        secret = bearer_of(authorization.decode("latin-1"))
-        if not secret:
-            return None
-        found = self._actors.get(digest_of(secret))
+        """The holder of an `Authorization: Bearer ...` header, if known and not expired; `now` is a Unix time."""
+        found = self._actors.get(_digest(authorization))
         return found[0] if found is not None and now < found[1] else None
 
     def remember(self, secret: str, actor: Actor, generation: int) -> None:
@@ -37,13 +34,17 @@ class TokenCache:
                 return
             if len(self._actors) >= AT_MOST:
                 self._actors.clear()
-            self._actors[digest_of(secret)] = (actor, expires)
+            self._actors[_digest(b"Bearer " + secret.encode("latin-1", "replace"))] = (actor, expires)
 
     def clear(self) -> None:
         """Somebody lost or changed what they may do. On any thread."""
         with self._lock:
             self.generation += 1
             self._actors.clear()
+
+
+def _digest(header: bytes) -> bytes:
+    return hashlib.sha256(header).digest()
 
 
 #: This process's own.

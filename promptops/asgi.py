@@ -2,10 +2,10 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promptops.settings")
-django_application = get_asgi_application()  # first: what follows needs the app registry
+django.setup()  # first: what follows needs the app registry
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
@@ -14,6 +14,7 @@ from governance.realtime import runtime  # noqa: E402
 from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
 from governance.token_cache import tokens  # noqa: E402
 from promptops.gate import BodyLimit, Lifespan  # noqa: E402
+from promptops.handler import Handler  # noqa: E402
 from prompts.catalog import catalog  # noqa: E402
 from prompts.fastlane import FastLane  # noqa: E402
 
@@ -25,10 +26,11 @@ def load(workspace_id: str, env: str) -> None:
         running.spawn(catalog.load(workspace_id, env, follow=running.tail.follow, work=running.work))
 
 
-application = ProtocolTypeRouter(
+_protocols = ProtocolTypeRouter(
     {
-        "http": FastLane(BodyLimit(django_application), catalog=catalog, tokens=tokens, load=load),
+        "http": BodyLimit(Handler()),
         "websocket": URLRouter([path("ws", EventStream.as_asgi()), re_path("", NoSuchStream.as_asgi())]),
         "lifespan": Lifespan(),
     }
 )
+application = FastLane(_protocols, catalog=catalog, tokens=tokens, load=load)

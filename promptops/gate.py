@@ -1,5 +1,6 @@
 """What stands before Django: it would write a body of any size to the disk before a view could refuse it."""
 
+import gc
 import json
 import logging
 import uuid
@@ -81,6 +82,7 @@ class Lifespan:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await runtime.start()
+                gc.freeze()  # what was loaded until here stays: the collector need not walk it again and again
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await runtime.stop()

@@ -41,6 +41,8 @@ PROMPTOPS_TICK_SECONDS = env.float("PROMPTOPS_TICK_SECONDS", default=0.5)
 PROMPTOPS_WS_ORIGINS = env.list("PROMPTOPS_WS_ORIGINS", default=[])
 #: `host:port` of the places that a `base_url` in a request may name.
 PROMPTOPS_OUTBOUND_ALLOW = env.list("PROMPTOPS_OUTBOUND_ALLOW", default=[])
+#: Requests that one process works on at once, those that wait for a model provider included.
+PROMPTOPS_THREADS = env.int("PROMPTOPS_THREADS", default=128)
 PROMPTOPS_PROVIDER_TIMEOUT = env.float("PROMPTOPS_PROVIDER_TIMEOUT", default=60.0)
 
 # --- Django -----------------------------------------------------------------------------------------------------
@@ -112,6 +114,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a write takes the lock when it begins, so that two writers wait in turn and never fail half-way.
     # synchronous=FULL: what was answered is on the disk, also after a power cut.
+    # CONN_MAX_AGE: a request's thread keeps its connection for the next one.
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,

@@ -24,17 +24,27 @@ logger = logging.getLogger("promptops.catalog")
 #: Seconds after the tail's last look at the database for which what is here counts as fresh.
 FRESH_FOR = 1.0
 
+CACHE_CONTROL = (b"cache-control", b"private, no-cache")
+
 
 @dataclass(slots=True)
 class Answer:
-    """A body and its entity tag, as bytes."""
+    """A body, its entity tag, and the headers that go with them, as bytes."""
 
     body: bytes
     etag: bytes
+    headers: list[tuple[bytes, bytes]]
 
     @classmethod
-    def of(cls, text: str) -> "Answer":
-        return cls(text.encode(), documents.etag_of(text).encode())
+    def of(cls, text: str, etag: str | None = None) -> "Answer":
+        body, tag = text.encode(), (etag or documents.etag_of(text)).encode()
+        headers = [
+            (b"etag", tag),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json; charset=utf-8"),
+            CACHE_CONTROL,
+        ]
+        return cls(body, tag, headers)
 
 
 @dataclass(slots=True)
@@ -108,8 +118,7 @@ class Shelf:
                 env=self.name,
                 workspace=self.workspace_id,
             )
-            etag = documents.listing_etag(self.epoch, self.served_revision)
-            self._listing = Answer(text.encode(), etag.encode())
+            self._listing = Answer.of(text, documents.listing_etag(self.epoch, self.served_revision))
         return self._listing
 
 

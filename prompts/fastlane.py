@@ -14,7 +14,7 @@ from governance.concurrency import matches_none
 from governance.logs import new_request_id
 from governance.models import DEFAULT_WORKSPACE
 from governance.token_cache import TokenCache
-from prompts.catalog import Answer, Catalog, Shelf
+from prompts.catalog import CACHE_CONTROL, Answer, Catalog, Shelf
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -25,13 +25,6 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 PATH = "/api/sdk/prompts"
 DEFAULT_ENV = "prod"
 MEMORIZED_QUERIES = 1024
-
-_FIXED_HEADERS = [
-    (b"cache-control", b"private, no-cache"),
-    (b"content-type", b"application/json; charset=utf-8"),
-    (b"x-content-type-options", b"nosniff"),
-]
-_NOT_MODIFIED_HEADERS = _FIXED_HEADERS[:1]
 
 
 class Query(NamedTuple):
@@ -53,7 +46,7 @@ class FastLane:
         self._queries: dict[bytes, Query | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith(PATH) and scope["method"] == "GET":
+        if scope["type"] == "http" and scope["path"].startswith(PATH) and scope["method"] == "GET":
             answer = self._answer(scope)
             if answer is not None:
                 start, body = answer
@@ -97,7 +90,11 @@ class FastLane:
 def _parse(raw: bytes) -> Query | None:
     if len(raw) > 4096 or not raw.isascii() or b"%00" in raw:
         return None
-    words = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
+    text = raw.decode("ascii")
+    if "%" in text or "+" in text or ";" in text:
+        words = dict(parse_qsl(text, keep_blank_values=True))
+    else:  # nothing to unquote
+        words = {name: value for name, _, value in (pair.partition("=") for pair in text.split("&"))}
     if words.get("version"):
         return None
     return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""))
@@ -122,12 +119,11 @@ def _choose(shelf: Shelf, path: str, unit: str) -> Answer | None:
 
 def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes]) -> tuple[Message, bytes]:
     own = [
-        (b"etag", answer.etag),
         (b"x-promptops-revision", b"%d" % shelf.revision),
         (b"x-request-id", new_request_id(headers.get(b"x-request-id", b"").decode("latin-1")).encode()),
     ]
     known = headers.get(b"if-none-match")
     if known is not None and (known == answer.etag or matches_none(known.decode("latin-1"), answer.etag.decode())):
-        return {"type": "http.response.start", "status": 304, "headers": own + _NOT_MODIFIED_HEADERS}, b""
-    length = [(b"content-length", b"%d" % len(answer.body))]
-    return {"type": "http.response.start", "status": 200, "headers": own + length + _FIXED_HEADERS}, answer.body
+        unchanged = [(b"etag", answer.etag), CACHE_CONTROL, *own]
+        return {"type": "http.response.start", "status": 304, "headers": unchanged}, b""
+    return {"type": "http.response.start", "status": 200, "headers": answer.headers + own}, answer.body

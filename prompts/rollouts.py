@@ -17,8 +17,7 @@ BUCKETS = 100_000
 
 def bucket_of(seed: str, unit: str) -> int:
     """The unit's place, 0 to 99,999."""
-    digest = mmh3.hash(f"{seed}:{unit}".encode(), 0, signed=False)
-    return (digest * BUCKETS) >> 32
+    return (mmh3.hash(f"{seed}:{unit}", 0, signed=False) * BUCKETS) >> 32
 
 
 def pick(*, seed: str, weight_a: Decimal | float, unit: str | None) -> Variant:

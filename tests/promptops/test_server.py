@@ -36,7 +36,10 @@ def test_a_request_that_offers_h2c_keeps_its_body(server: Server, together: bool
 
 
 def test_a_body_over_the_limit_is_refused_before_it_was_sent(server: Server) -> None:
-    head = b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n"
+    head = (
+        b"POST /api/login HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 99999999\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(head)
         answer = connection.recv(65536)

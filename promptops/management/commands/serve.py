@@ -7,6 +7,27 @@ import uvicorn
 from django.core.management.base import BaseCommand, CommandParser
 
 
+def uvicorn_settings(*, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> dict[str, Any]:
+    """What uvicorn.run is given beside the application."""
+    return {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "http": "promptops.server:HttpProtocol",
+        "ws": "websockets-sansio",
+        "ws_ping_interval": 20,
+        "ws_ping_timeout": None,  # a client that never answers a ping is not dropped for that
+        "ws_per_message_deflate": False,  # it costs memory for each socket; clients that offer it go without
+        "ws_max_size": 64 * 1024,  # clients have nothing to say
+        "lifespan": "on",
+        "access_log": False,
+        "log_config": None,  # settings.LOGGING, which keeps tokens out
+        "timeout_graceful_shutdown": 10,
+        "server_header": False,
+        "backlog": 4096,  # a burst of reconnects after a restart
+    }
+
+
 class Command(BaseCommand):
     help = "Serve HTTP and WebSockets. Waits for nothing: it is ready when it says so at /readyz."
     requires_system_checks = []
@@ -14,25 +35,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=os.environ.get("PROMPTOPS_HOST", "127.0.0.1"))
         parser.add_argument("--port", type=int, default=int(os.environ.get("PROMPTOPS_PORT", "8000")))
-        parser.add_argument(
-            "--workers", type=int, default=1, help="processes; more than one converges through the database"
-        )
+        parser.add_argument("--workers", type=int, default=1, help="processes; changes reach all through the database")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        uvicorn.run(
-            "promptops.asgi:application",
-            host=options["host"],
-            port=options["port"],
-            workers=options["workers"],
-            http="promptops.server:HttpProtocol",
-            ws="websockets-sansio",
-            ws_ping_interval=20,
-            ws_ping_timeout=None,  # a client that never answers a ping is not dropped for that
-            ws_per_message_deflate=False,
-            ws_max_size=64 * 1024,  # clients have nothing to say
-            lifespan="on",
-            access_log=False,
-            log_config=None,  # settings.LOGGING, which keeps tokens out
-            timeout_graceful_shutdown=10,
-            server_header=False,
-        )
+        settings = uvicorn_settings(host=options["host"], port=options["port"], workers=options["workers"])
+        uvicorn.run("promptops.asgi:application", **settings)

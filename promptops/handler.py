@@ -1,0 +1,57 @@
+"""Django behind ASGI, with each request on one thread from its first middleware to its last.
+
+All our views and middleware are synchronous. Django's own handler makes a thread and a database connection anew for
+each request and crosses between thread and event loop several times; this one takes a thread of a pool, whose
+connection stays open, and crosses twice. Measured, it takes a quarter of the CPU (docs/adr/0004-one-thread-a-request.md).
+"""
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from governance.api.exceptions import json_error
+
+# Static files come as synchronous streams, which are read on a thread as they should be.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+
+class Handler(ASGIHandler):
+    def __init__(self) -> None:
+        BaseHandler.__init__(self)
+        self.load_middleware(is_async=False)
+        pool = ThreadPoolExecutor(settings.PROMPTOPS_THREADS, "request")
+        self._on_thread = sync_to_async(self._respond, thread_sensitive=False, executor=pool)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        try:
+            response = await self._on_thread(scope, body)
+            await self.send_response(response, send)
+            response.close()
+        finally:
+            body.close()
+
+    def _respond(self, scope: dict[str, Any], body: Any) -> HttpResponseBase:
+        """The whole request, and the end of its database connection's turn."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        try:
+            try:
+                request = ASGIRequest(scope, body)
+            except UnicodeDecodeError:
+                return json_error(400, "the address is not UTF-8")
+            return self.get_response(request)
+        finally:
+            signals.request_finished.send(sender=self.__class__)
