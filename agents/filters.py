@@ -1,8 +1,8 @@
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from agents.models import Agent
-from governance.api.filtering import ApiFilterSet
+from governance.api.filtering import ApiFilterSet, containing
 
 
 class AgentFilter(ApiFilterSet):
@@ -12,4 +12,4 @@ class AgentFilter(ApiFilterSet):
     workspace = filters.CharFilter(field_name="workspace_id")
 
     def search(self, queryset: QuerySet[Agent], name: str, value: str) -> QuerySet[Agent]:
-        return queryset.filter(Q(key__icontains=value) | Q(name__icontains=value) | Q(description__icontains=value))
+        return queryset.filter(containing(value, "key", "name", "description"))

@@ -8,7 +8,8 @@ from contextvars import ContextVar
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_SECRET = re.compile(r"(?i)((?:[?&](?:token|api_key)=)|(?:bearer\s+))[^&\s\"']+")
+# A name that holds a percent sign may be `token` in disguise.
+_SECRET = re.compile(r"(?i)((?:[?&](?:token|api_key|[^=&\s]*%[^=&\s]*)=)|(?:bearer\s+))[^&\s\"']+")
 
 
 def new_request_id(given: str) -> str:

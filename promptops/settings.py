@@ -165,6 +165,7 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # the audit log tells who logged in
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = True
+AXES_LOCKOUT_CALLABLE = "promptops.views.locked_out"
 
 # --- Security ---------------------------------------------------------------------------------------------------
 

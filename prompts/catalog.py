@@ -206,7 +206,7 @@ class Catalog:
             if frame.revision > shelf.revision:
                 shelf.apply(frame)
 
-    def lost(self, environment_id: uuid.UUID, *, gone: bool) -> None:
+    def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         """The line of changes broke: read anew when it is asked for again."""
         shelf = self._shelves.pop(environment_id, None)
         if shelf is not None:

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 
 from governance.changes import Document
 from governance.models import Environment
-from prompts.models import Prompt, PromptVersion, Rollout
+from prompts.models import Prompt, PromptVersion, Rollout, canonical
 from prompts.rollouts import Variant, pick
 
 SERVED_WITH = ("environment", "live", "rollout", "rollout__variant_a", "rollout__variant_b")
@@ -126,14 +126,5 @@ def _document(prompt: Prompt, version: str, model: str, content: str, config: di
         "env": prompt.environment.name,
         "model": model,
         "content": content,
-        "config": _sorted(config),
+        "config": canonical(config),
     }
-
-
-def _sorted(value: Any) -> Any:
-    """Objects with their names in order: a jsonb column forgets the order that they came in."""
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in value]
-    return value

@@ -1,7 +1,7 @@
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from governance.api.filtering import ApiFilterSet
+from governance.api.filtering import ApiFilterSet, StableOrdering, containing
 from prompts.models import Prompt
 
 
@@ -12,7 +12,7 @@ class PromptFilter(ApiFilterSet):
     tag = filters.CharFilter(field_name="tags__name", label="One tag, exactly")
     key = filters.CharFilter(label="One key, exactly")
     workspace = filters.CharFilter(field_name="environment__workspace_id")
-    ordering = filters.OrderingFilter(fields=["key", "name", "created_at", "updated_at"])
+    ordering = StableOrdering(fields=["key", "name", "created_at", "updated_at"])
 
     def search(self, queryset: QuerySet[Prompt], name: str, value: str) -> QuerySet[Prompt]:
-        return queryset.filter(Q(key__icontains=value) | Q(name__icontains=value) | Q(content__icontains=value))
+        return queryset.filter(containing(value, "key", "name", "content"))

@@ -13,9 +13,24 @@ from governance.models import Entity, Environment
 from governance.models.base import CONFIG_HELP
 
 
+def canonical(value: Any) -> Any:
+    """The one form of a JSON value that reads back as itself from every database.
+
+    A jsonb column forgets the order of an object's names, writes exponents out (1e22 comes back as an integer) and
+    drops the sign of zero. Whatever door a config came in by, what is compared, signed and served is this.
+    """
+    if isinstance(value, dict):
+        return {name: canonical(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [canonical(item) for item in value]
+    if isinstance(value, float):
+        return int(value) if "e+" in repr(value) else value + 0.0  # -0.0 + 0.0 is 0.0
+    return value
+
+
 def digest_of(content: str, model: str, config: dict[str, Any]) -> str:
     """What makes two states of a prompt the same: their content, model and config (key order aside)."""
-    text = json.dumps([content, model, config], sort_keys=True, ensure_ascii=False, cls=DjangoJSONEncoder)
+    text = json.dumps([content, model, canonical(config)], ensure_ascii=False, cls=DjangoJSONEncoder)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -73,6 +88,9 @@ class Prompt(Entity):
 
 class PromptTag(models.Model):
     """A tag of a prompt, a row of its own so that an exact match is an index's work on every database."""
+
+    workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
+    environment_path: ClassVar[str | None] = "prompt__environment__"
 
     id = models.BigAutoField(primary_key=True)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tags")

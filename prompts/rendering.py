@@ -13,6 +13,10 @@ VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_.]+)\s*\}\}")
 _NOT_THERE = object()
 
 
+class TooLongError(ValueError):
+    """The text with the values in it would be over the limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """`text` with the values in it, and the names that had none, each once, in order of appearance."""
@@ -26,20 +30,27 @@ def variables_of(template: str) -> list[str]:
     return list(dict.fromkeys(VARIABLE.findall(template)))
 
 
-def render(template: str, variables: Mapping[str, Any]) -> Rendered:
+def render(template: str, variables: Mapping[str, Any], *, limit: int | None = None) -> Rendered:
     """Fill `template` from `variables`.
 
     A name is looked up as a whole first, then as a path into objects. Strings go in as they are, anything else as JSON.
-    What has no value stays as it is written. Values are never rendered again.
+    What has no value stays as it is written. Values are never rendered again. Raises TooLongError as soon as the values
+    alone have more than `limit` characters: a long value in a text that names it often makes gigabytes.
     """
     missing: dict[str, None] = {}
+    filled = 0
 
     def fill(match: re.Match[str]) -> str:
+        nonlocal filled
         value = lookup(variables, match[1])
         if value is _NOT_THERE:
             missing[match[1]] = None
             return match[0]
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else _json(value)
+        filled += len(text)
+        if limit is not None and filled > limit:
+            raise TooLongError
+        return text
 
     text = VARIABLE.sub(fill, template)
     return Rendered(text, list(missing))
@@ -54,3 +65,8 @@ def lookup(variables: Mapping[str, Any], name: str) -> Any:
             return _NOT_THERE
         value = value[part]
     return value
+
+
+def _json(value: Any) -> str:
+    """Without white space between the tokens, as most languages write it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

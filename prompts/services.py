@@ -34,7 +34,8 @@ def create_prompt(
     prompt.digest_draft()
     prompt.save(force_insert=True)
     _set_tags(prompt, tags or [])
-    _record(actor, prompt, "create", f"Created prompt {key}", audit.created(key=key, env=environment.name, **values))
+    created = audit.created(key=key, env=environment.name, **values, **({"tags": tags} if tags else {}))
+    _record(actor, prompt, "create", f"Created prompt {key}", created)
     _announce(prompt, CREATED, before=None)
     return prompt
 
@@ -136,15 +137,17 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
 
 
 @transaction.atomic
-def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any]) -> Rollout:
+def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_match: str | None = None) -> Rollout:
     """Make or change the prompt's rollout: `enabled`, `variant_a`, `variant_b` (labels), `weight_a` (percent).
 
     The seed stays as long as the rollout does, so that moving the weight keeps units where they are. Raises
-    InvalidInputError for a variant that is no published version of this prompt, and for what a new one lacks.
+    InvalidInputError for a variant that is no published version of this prompt, and for what a new one lacks,
+    PreconditionError when `if_match` is not the rollout's tag.
     """
     prompt = _lock(prompt)
     before = _served(prompt)
     rollout: Rollout | None = getattr(prompt, "rollout", None)
+    check_if_match(if_match, rollout_tag(rollout))
     wanted = {name: values[name] for name in ("enabled", "weight_a") if name in values}
     wanted |= {name: _variant(prompt, name, values[name]) for name in ("variant_a", "variant_b") if name in values}
     if rollout is None:
@@ -168,6 +171,11 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any]) -> R
     _record(actor, prompt, "update", f"Rollout of {prompt.key}: {rollout}", differences, resource="rollout")
     _announce(prompt, ROLLOUT_UPDATED, before=before)
     return rollout
+
+
+def rollout_tag(rollout: Rollout | None) -> str:
+    """The entity tag of a rollout, also of the one that is not there yet."""
+    return rollout.etag if rollout else '"none"'
 
 
 @transaction.atomic
@@ -223,6 +231,8 @@ def _served(prompt: Prompt) -> Document | None:
 
 def _announce(prompt: Prompt, type_: str, *, before: Document | None) -> None:
     """Tell of a change. Only a saved draft that changes nothing that is served is not for everybody's ears."""
+    # Locked before it is looked at: whether drafts are served is the environment's to say, and may have changed.
+    prompt.environment = changes.lock_environment(prompt.environment.pk)
     after = _served(prompt)
     _publish(prompt, type_, document=after, served=type_ != UPDATED or after != before)
 

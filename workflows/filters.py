@@ -1,7 +1,7 @@
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from governance.api.filtering import ApiFilterSet
+from governance.api.filtering import ApiFilterSet, containing
 from workflows.models import Workflow
 
 
@@ -11,4 +11,4 @@ class WorkflowFilter(ApiFilterSet):
     workspace = filters.CharFilter(field_name="workspace_id")
 
     def search(self, queryset: QuerySet[Workflow], name: str, value: str) -> QuerySet[Workflow]:
-        return queryset.filter(Q(key__icontains=value) | Q(name__icontains=value) | Q(description__icontains=value))
+        return queryset.filter(containing(value, "key", "name", "description"))

@@ -35,7 +35,7 @@ class KeyField(serializers.RegexField):
         self.error_messages["invalid"] = "expected letters, digits and any of . _ : - (first a letter or a digit)"
 
     def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
+        if not isinstance(data, str) or data != data.strip():  # `$` would let a last newline pass
             self.fail("invalid")
         return super().to_internal_value(data)
 

@@ -1,5 +1,6 @@
 """What the things that operators edit have in common."""
 
+import json
 import uuid
 from typing import Any, ClassVar
 
@@ -42,7 +43,14 @@ def changed(instance: models.Model, values: dict[str, Any]) -> dict[str, dict[st
     changes: dict[str, dict[str, Any]] = {}
     for name, new in values.items():
         old = getattr(instance, name)
-        if old != new:
+        if not _same(old, new):
             changes[name] = {"old": old, "new": new}
             setattr(instance, name, new)
     return changes
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Equal, and as JSON too: `{"stop": 1} == {"stop": True}` holds in Python."""
+    return bool(old == new) and (
+        not isinstance(new, dict | list) or json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+    )

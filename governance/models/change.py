@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 from django.db import models
 
 from governance.models.workspace import Environment
@@ -10,6 +12,9 @@ class Change(models.Model):
     when nothing is. `prev_served` is the revision of the served change before this one: a client that leaves out drafts
     sees revisions jump, and knows by it that it missed nothing.
     """
+
+    workspace_path: ClassVar[str] = "environment__workspace_id"
+    environment_path: ClassVar[str | None] = "environment__"
 
     id = models.BigAutoField(primary_key=True)
     environment = models.ForeignKey(Environment, models.CASCADE, related_name="changes")

@@ -5,12 +5,12 @@ import json
 import logging
 from typing import Any, NamedTuple
 
-from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
+from governance import access
 from governance.actors import Actor
 from governance.api.exceptions import body
 from governance.authentication import authenticate
@@ -31,10 +31,24 @@ class Place(NamedTuple):
     environment: Environment | None
 
 
+class Admission(NamedTuple):
+    """Who asks, as of that access revision, and where they look (None: there is no such place for them)."""
+
+    access: int
+    actor: Actor
+    place: Place | None
+
+
 class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is untyped
     channel_layer_alias = NO_LAYER
     socket: Socket | None = None
     writer: asyncio.Task[None] | None = None
+
+    async def __call__(self, *arguments: Any) -> None:
+        try:
+            await super().__call__(*arguments)
+        finally:  # however it ended: a client that left, an error, the server's end
+            self.forget()
 
     async def connect(self) -> None:
         self.runtime = await runtime.start()
@@ -42,7 +56,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             asked = StreamRequest.of(self.scope)
             if not asked.origin_is_allowed(settings.PROMPTOPS_WS_ORIGINS):
                 return await self.deny(403, "forbidden: this origin is not allowed", "forbidden")
-            actor, place = await self.runtime.work(admit, asked)
+            admission = await self.runtime.work(admit, asked)
         except InvalidInputError as error:
             return await self.deny(400, error.message, error.code)
         except UnauthorizedError as error:
@@ -50,17 +64,20 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         except (DatabaseError, InterfaceError):
             return await self.deny(503, "the database is busy or down: try again", "unavailable")
         await self.accept()
-        if place is None:
-            await self.close(NOT_ALLOWED_THERE)
-            return None
         try:
-            await self.follow(asked, actor, place)
+            if admission.place is None:
+                await self.close(NOT_ALLOWED_THERE)
+            else:
+                await self.follow(asked, admission, admission.place)
+        except Environment.DoesNotExist:
+            await self.close(NOT_ALLOWED_THERE)  # it was deleted since
         except (DatabaseError, InterfaceError) as error:
             logger.warning("could not bring a client up to date: %s", error)
             await self.close(TRY_AGAIN)
 
-    async def follow(self, asked: StreamRequest, actor: Actor, place: Place) -> None:
-        """Register first, then read what was missed, then go live: no change falls between."""
+    async def follow(self, asked: StreamRequest, admission: Admission, place: Place) -> None:
+        """Register first, then read what was missed, then go live: no change falls between, and no revocation."""
+        actor = admission.actor
         environment_id = place.environment.pk if place.environment else None
         self.socket = socket = Socket(
             actor=actor,
@@ -73,6 +90,8 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         self.runtime.registry.add(socket.id, presence(asked, actor, place))
         self.writer = asyncio.create_task(self.write(socket))
         await self.runtime.tail.follow(place.workspace_id)
+        if self.runtime.tail.access != admission.access:
+            await self.runtime.look_at_credentials(actor.credential)
         if asked.since is not None and environment_id is not None:
             missed = await self.runtime.work(backlog, environment_id, asked)
             socket.go_live(missed.revision, missed.texts)
@@ -83,7 +102,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         except Exception as error:  # the client went away in the middle of a frame
             logger.debug("socket %s: %s", socket.id, error)
 
-    async def disconnect(self, code: int) -> None:
+    def forget(self) -> None:
         if self.socket is not None:
             self.runtime.hub.remove(self.socket)
             self.runtime.registry.remove(self.socket.id)
@@ -104,7 +123,6 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         content = json.dumps(body(error, code)).encode()
         await self.base_send({"type": "websocket.http.response.body", "body": content})
-        raise StopConsumer
 
 
 class NoSuchStream(EventStream):
@@ -112,18 +130,23 @@ class NoSuchStream(EventStream):
         await self.deny(404, "not found: the event stream is at /ws", "not_found")
 
 
-def admit(asked: StreamRequest) -> tuple[Actor, Place | None]:
-    """Who asks, and where they look (None: there is no such place for them). Raises UnauthorizedError."""
+def admit(asked: StreamRequest) -> Admission:
+    """Raises UnauthorizedError."""
+    as_of = access.current()  # read first: what changes from here on is noticed
     actor = authenticate(asked.token)
+    return Admission(as_of, actor, find_place(asked, actor))
+
+
+def find_place(asked: StreamRequest, actor: Actor) -> Place | None:
     workspace_id = asked.workspace or actor.workspace_id or DEFAULT_WORKSPACE
     if not visible_to(actor, Workspace.objects.filter(pk=workspace_id)).exists():
-        return actor, None
+        return None
     # A revision belongs to one environment: who resumes without naming one means the one that a fetch would be from.
     name = asked.namespace or actor.environment or (None if asked.since is None else "prod")
     if name is None:
-        return actor, Place(workspace_id, None)
+        return Place(workspace_id, None)
     found = visible_to(actor, Environment.objects.filter(workspace_id=workspace_id, name=name)).first()
-    return actor, Place(workspace_id, found) if found else None
+    return Place(workspace_id, found) if found else None
 
 
 def backlog(environment_id: Any, asked: StreamRequest) -> snapshots.Backlog:

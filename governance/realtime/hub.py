@@ -17,12 +17,17 @@ from governance.realtime.tail import Position
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-MAX_PENDING_BYTES = 4 * 1024 * 1024
+#: What may wait for one client. Frames are shared by all sockets, so what waits is in memory once; a burst of large
+#: documents in one transaction has to fit, since it arrives here at once.
+MAX_PENDING_BYTES = 32 * 1024 * 1024
 SILENCE = 4.0  # seconds; a heartbeat is due by five
 
 
 class Socket:
-    """One client's stream: a bounded queue of texts and the task that writes them, so that no client delays another."""
+    """One client's stream: a bounded queue of texts and the task that writes them, so that no client delays another.
+
+    The backlog of a client that comes back is not counted: it is as long as it is, and no sign of a slow client.
+    """
 
     def __init__(
         self, *, actor: Actor, workspace_id: str, environment_id: uuid.UUID | None, drafts: bool, since: int | None
@@ -35,13 +40,14 @@ class Socket:
         self.last_sent = time.monotonic()
         self.close_code: int | None = None
         self._held: list[Frame] | None = [] if since is not None else None  # frames that wait for the backlog
+        self._backlog: deque[str] = deque()
         self._queue: deque[str] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
 
     @property
     def idle(self) -> bool:
-        return self._held is None and not self._queue
+        return self._held is None and not self._backlog and not self._queue
 
     def offer(self, frames: Iterable[Frame]) -> None:
         if self._held is not None:
@@ -55,26 +61,26 @@ class Socket:
     def go_live(self, revision: int, texts: list[str]) -> None:
         """The backlog is there: it comes first, then what arrived meanwhile and is not in it."""
         held, self._held = self._held or [], None
-        for text in texts:
-            self._push(text)
+        if self.close_code is None:
+            self._backlog.extend(texts)
+            self._ready.set()
         self.offer(frame for frame in held if frame.revision > revision)
 
     def push(self, text: str) -> None:
+        if self.close_code is not None:
+            return
         if self._bytes > MAX_PENDING_BYTES:
             self.close(protocol.TOO_SLOW)
             return
-        self._push(text)
-
-    def _push(self, text: str) -> None:
-        if self.close_code is None:
-            self._queue.append(text)
-            self._bytes += len(text)
-            self._ready.set()
+        self._queue.append(text)
+        self._bytes += len(text)
+        self._ready.set()
 
     def close(self, code: int) -> None:
         """Close with `code`; what has not been sent yet is dropped."""
         if self.close_code is None:
             self.close_code = code
+            self._backlog.clear()
             self._queue.clear()
             self._bytes = 0
             self._ready.set()
@@ -84,10 +90,11 @@ class Socket:
         while self.close_code is None:
             await self._ready.wait()
             self._ready.clear()
-            while self._queue:
-                text = self._queue.popleft()
+            while waiting := self._backlog or self._queue:
+                text = waiting.popleft()
                 await send({"type": "websocket.send", "text": text})
-                self._bytes = max(0, self._bytes - len(text))
+                if waiting is self._queue:
+                    self._bytes = max(0, self._bytes - len(text))
                 self.last_sent = time.monotonic()
         await send({"type": "websocket.close", "code": self.close_code})
 
@@ -138,10 +145,13 @@ class Hub:
         for socket in self._all_environments.get(position.workspace_id, ()):
             socket.offer(frames)
 
-    def lost(self, environment_id: uuid.UUID, *, gone: bool) -> None:
+    def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         """The line of changes broke: clients have to start anew, or have nothing to come back to."""
-        for socket in list(self._by_environment.get(environment_id, ())):
+        for socket in self._by_environment.get(environment_id, ()):
             socket.close(protocol.NOT_ALLOWED_THERE if gone else protocol.RESYNC_NEEDED)
+        if not gone:
+            for socket in self._all_environments.get(position.workspace_id, ()):
+                socket.close(protocol.RESYNC_NEEDED)
 
     def looked(self, at: float) -> None:
         pass

@@ -100,7 +100,10 @@ class StreamRequest:
         """Browsers say where they come from; what says nothing is no browser. The server's own origin may always."""
         if self.origin is None or "*" in allowed or self.origin in allowed:
             return True
-        return urlsplit(self.origin).netloc.lower() == self.host.lower()
+        try:
+            return urlsplit(self.origin).netloc.lower() == self.host.lower()
+        except ValueError:  # no URL at all
+            return False
 
 
 def encode(content: object) -> str:

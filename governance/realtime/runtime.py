@@ -120,11 +120,14 @@ class Runtime:
 
     def _recheck(self) -> None:
         tokens.clear()
-        self.spawn(self._look_at_credentials())
+        self.spawn(self.look_at_credentials())
 
-    async def _look_at_credentials(self) -> None:
+    async def look_at_credentials(self, only: str | None = None) -> None:
+        """Close the sockets of credentials (of `only` that one, if given) that may no longer do what they did."""
         while True:
             holders = self.hub.holders()
+            if only is not None:
+                holders = {only: holders[only]} if only in holders else {}
             try:
                 verdicts = await self.work(_verdicts, holders)
             except Exception as error:

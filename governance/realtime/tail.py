@@ -45,7 +45,7 @@ class Listener(Protocol):
 
     def workspaces(self) -> Collection[str]: ...
     def deliver(self, position: Position, frames: list[Frame]) -> None: ...
-    def lost(self, environment_id: uuid.UUID, *, gone: bool) -> None: ...
+    def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None: ...
     def looked(self, at: float) -> None: ...
 
 
@@ -57,7 +57,7 @@ class Tail:
         self._access_changed = access_changed
         self._positions: dict[uuid.UUID, Position] = {}
         self._known: set[str] = set()
-        self._access: int | None = None
+        self.access: int | None = None  # the access revision that it has seen
         self._woken = asyncio.Event()
         self._reading = asyncio.Lock()
         # A thread of its own: requests that wait for a slow database elsewhere can't hold up delivery.
@@ -126,29 +126,28 @@ class Tail:
                     self._woken.set()
             elif mine.epoch != head.epoch or head.revision < mine.revision:
                 positions[key] = head
-                self._lost(key, gone=False)
+                self._lost(key, head, gone=False)
         for key, found in reading.changes.items():
             mine = positions[key]
-            if found[0].revision != mine.revision + 1:
+            if not found or found[0].revision != mine.revision + 1:
                 positions[key] = reading.heads[key]
-                self._lost(key, gone=False)
+                self._lost(key, mine, gone=False)
                 continue
             mine.revision = found[-1].revision
             frames = [frame_of(change, workspace=mine.workspace_id, env=mine.name) for change in found]
             for listener in self._listeners:
                 listener.deliver(mine, frames)
         for key in [key for key in positions if key not in reading.heads]:
-            del positions[key]
-            self._lost(key, gone=True)
+            self._lost(key, positions.pop(key), gone=True)
         if reading.more:
             self._woken.set()
-        if self._access not in (None, reading.access):
+        if self.access not in (None, reading.access):
             self._access_changed()
-        self._access = reading.access
+        self.access = reading.access
 
-    def _lost(self, environment_id: uuid.UUID, *, gone: bool) -> None:
+    def _lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         for listener in self._listeners:
-            listener.lost(environment_id, gone=gone)
+            listener.lost(environment_id, position, gone=gone)
 
 
 def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
@@ -164,10 +163,8 @@ def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
             if mine is None or mine.epoch != head.epoch or mine.revision >= head.revision:
                 continue
             changes = Change.objects.filter(environment_id=key, revision__gt=mine.revision).order_by("revision")
-            found = list(changes[:READ_AT_ONCE])
-            if found:
-                reading.changes[key] = found
-                reading.more = reading.more or len(found) == READ_AT_ONCE
+            reading.changes[key] = found = list(changes[:READ_AT_ONCE])
+            reading.more = reading.more or len(found) == READ_AT_ONCE
         return reading
     except BaseException:
         connection.close()

@@ -1,0 +1,329 @@
+"""How the admin shows and saves: what one may see, said once; and every write by way of the services."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.utils import model_ngettext, quote, unquote
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from governance.actors import Actor
+from governance.admin.forms import EnvironmentField, OperationForm, ServiceForm
+from governance.api.filtering import containing
+from governance.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
+from governance.models import Environment, User
+from governance.querysets import visible_to
+
+M = TypeVar("M", bound=Model)
+
+#: What a page reports to the person at it. The last three are rules that the database held where a service was raced.
+REFUSALS = (DomainError, IntegrityError, DataError, ObjectDoesNotExist)
+
+#: Nobody may find out by a filter in the address what no page shows.
+UNSEEN = {"password", "digest"}
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who is at work in the admin."""
+    assert isinstance(request.user, User)  # noqa: S101  # the admin site let nobody else in
+    return Actor.of_user(request.user)
+
+
+def as_refusal(error: Exception) -> DomainError:
+    """The sentence that a page shows for one of REFUSALS."""
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, IntegrityError):
+        return ConflictError("somebody else changed this at the same time: look again, then repeat your change")
+    if isinstance(error, DataError):
+        return InvalidInputError("a value is out of the range that can be stored")
+    return NotFoundError("somebody else deleted this at the same time")
+
+
+def block(text: str) -> SafeString:
+    """Text as it is, line by line."""
+    return format_html("<pre>{}</pre>", text)
+
+
+def as_json(value: object) -> SafeString:
+    """A value as JSON, indented."""
+    return block(json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
+
+
+class LeanChangeList(ChangeList):
+    """A list that leaves long columns in the database."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        return rows.defer(*self.model_admin.list_defer)  # type: ignore[attr-defined]  # ours have it
+
+
+class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
+    """Rows as somebody may see them, in lists, on pages and among the choices of a form.
+
+    `scoped` is False for the few models that belong to no workspace; the table of permissions guards these alone.
+    """
+
+    scoped: ClassVar[bool] = True
+    list_defer: ClassVar[Sequence[str]] = ()
+    list_per_page = 50
+    show_full_result_count = False
+
+    class Media:
+        css = {"all": ["governance/admin.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        rows = super().get_queryset(request)
+        return visible_to(actor_of(request), rows) if self.scoped else rows
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return LeanChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[M], search_term: str
+    ) -> tuple[QuerySet[M], bool]:
+        """As the API searches: every word is in one of the fields, the case of each letter aside."""
+        for word in search_term.split():
+            found = self.model._default_manager.filter(containing(word, *self.get_search_fields(request)))
+            queryset = queryset.filter(pk__in=found.values("pk"))  # not joined: no row comes twice
+        return queryset, False
+
+    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any]:
+        """A choice among related rows is a choice among those that their own list shows."""
+        related: admin.ModelAdmin[Any] = self.admin_site.get_model_admin(db_field.remote_field.model)
+        return related.get_queryset(request)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.remote_field.model is Environment:
+            kwargs.setdefault("form_class", EnvironmentField)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        if not UNSEEN.isdisjoint(lookup.split("__")):
+            return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]  # Django passes None itself
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The audit log knows what was done here and over the API; Django's own log knows half of it."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self._missing(request, object_id)
+        return HttpResponseRedirect(f"{reverse('admin:governance_auditentry_changelist')}?resource_id={row.pk}")
+
+    def _missing(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        redirect: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]  # Django's own
+            request, self.opts, object_id
+        )
+        return redirect
+
+
+class ReadOnlyAdmin(ScopedAdmin[M], Generic[M]):
+    """A log, or what is written with something else: to be looked at. `shown` are the fields of a row's page."""
+
+    shown: ClassVar[Sequence[str]] = ()
+
+    def get_fields(self, request: HttpRequest, obj: M | None = None) -> list[Any]:
+        return list(self.shown) or [field.name for field in self.opts.fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: M | None = None) -> list[Any]:
+        return self.get_fields(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+
+class ServiceAdmin(ScopedAdmin[M], Generic[M]):
+    """Rows that people edit. A subclass names the services that do it, as the API's viewset does.
+
+    What a service refuses is said on the page, with the input still in the form. `add_fields` and `change_fields` are
+    the form's fields, `readonly_fields` what a page shows beside them.
+    """
+
+    form: type[ServiceForm[Any]]
+    add_fields: ClassVar[Sequence[str]] = ()
+    change_fields: ClassVar[Sequence[str]] = ()
+    actions = ["delete_selected"]
+
+    def perform_create(self, actor: Actor, values: dict[str, Any]) -> M:
+        raise NotImplementedError
+
+    def perform_update(self, actor: Actor, row: M, values: dict[str, Any], if_match: str | None) -> M:
+        raise NotImplementedError
+
+    def perform_destroy(self, actor: Actor, row: M) -> None:
+        raise NotImplementedError
+
+    def belongings(self, rows: Iterable[M]) -> dict[str, int]:
+        """What is deleted with `rows`, by its plural name: for the page that asks whether one means it."""
+        return {}
+
+    # --- the form -----------------------------------------------------------------------------------------------
+
+    def get_fields(self, request: HttpRequest, obj: M | None = None) -> list[Any]:
+        if obj is None:
+            return list(self.add_fields)
+        hidden = ["if_match"] if self.has_change_permission(request, obj) else []
+        return [*self.change_fields, *self.readonly_fields, *hidden]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: M | None = None) -> list[Any]:
+        return [] if obj is None else list(self.readonly_fields)
+
+    def get_form(
+        self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ServiceForm[M]]:
+        form: Any = super().get_form(request, obj, change, **kwargs)  # a class of its own for each request
+        form.refusal = getattr(request, "refusal", None)
+        return form  # type: ignore[no-any-return]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except REFUSALS as error:
+            # The transaction is undone. The same view shows the same input again, and the form adds the refusal.
+            setattr(request, "refusal", as_refusal(error))  # noqa: B010  # a request has no such attribute to type
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    # --- writes -------------------------------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:
+        if change:
+            saved = self.perform_update(actor_of(request), obj, form.values, form.seen)
+        else:
+            saved = self.perform_create(actor_of(request), form.values)
+        obj.__dict__.update(saved.__dict__)  # Django goes on with `obj`: its log and its redirect need the row's id
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The service wrote it all."""
+
+    def delete_model(self, request: HttpRequest, obj: M) -> None:
+        self.perform_destroy(actor_of(request), obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[M]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What the question names. Whether it may be deleted is the service's to say, not the foreign keys'."""
+        rows = list(objs)
+        counts = {str(self.opts.verbose_name_plural): len(rows), **self.belongings(rows)}
+        return [f"{self.opts.verbose_name}: {row}" for row in rows], counts, set(), []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except REFUSALS as error:
+            self.message_user(request, as_refusal(error).message, messages.ERROR)
+        return HttpResponseRedirect(self.page_of(unquote(object_id)))
+
+    @admin.action(permissions=["delete"], description="Delete selected %(verbose_name_plural)s")
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[M]) -> HttpResponse | None:
+        if not request.POST.get("post"):
+            return delete_selected(self, request, queryset)  # Django's own asks whether one means it
+
+        def delete(row: M) -> None:
+            self.log_deletions(request, [row])  # type: ignore[arg-type]  # Django passes a list itself
+            self.delete_model(request, row)
+
+        self.for_each(request, queryset, delete, "Deleted")
+        return None
+
+    def for_each(self, request: HttpRequest, rows: Iterable[M], perform: Callable[[M], object], done_word: str) -> None:
+        """Do it to each row in a transaction of its own, and say how it went: one that is refused stops no other."""
+        done = 0
+        for row in rows:
+            name = str(row)
+            try:
+                with transaction.atomic():
+                    perform(row)
+            except REFUSALS as error:
+                self.message_user(request, f"{name}: {as_refusal(error).message}", messages.ERROR)
+            else:
+                done += 1
+        if done:
+            self.message_user(request, f"{done_word} {done} {model_ngettext(self.opts, done)}.", messages.SUCCESS)
+
+    # --- what is done to one row --------------------------------------------------------------------------------
+
+    def page_of(self, pk: Any) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[quote(pk)])
+
+    def operation_url(self, name: str, view: Callable[..., HttpResponse]) -> URLPattern:
+        """The address of one operation; goes before the admin's own addresses, whose last one takes everything."""
+        return path(
+            f"<path:object_id>/{name}/",
+            self.admin_site.admin_view(view),
+            name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
+        )
+
+    def operate(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        *,
+        title: str,
+        form_class: type[OperationForm],
+        perform: Callable[[Actor, M, Any], str],
+        button: str,
+        note: str = "",
+    ) -> HttpResponse:
+        """A page with a small form that does one thing to one row. `perform` returns what to say when it is done."""
+        row = self.get_object(request, unquote(object_id))
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            return self._missing(request, object_id)
+        form = form_class(request.POST if request.method == "POST" else None, row=row, initial=request.GET.dict())
+        if form.is_valid():
+            try:
+                with transaction.atomic():
+                    said = perform(actor_of(request), row, form)
+            except REFUSALS as error:
+                form.add_refusal(as_refusal(error))
+            else:
+                self.message_user(request, said, messages.SUCCESS)
+                return HttpResponseRedirect(self.page_of(row.pk))
+        fields: Any = form  # AdminForm is typed for the forms of models; any form will do
+        fieldsets: Any = [(None, {"fields": list(form.fields)})]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "subtitle": str(row),
+            "opts": self.opts,
+            "original": row,
+            "form": form,
+            "adminform": helpers.AdminForm(fields, fieldsets, {}, model_admin=self),
+            "button": button,
+            "note": note,
+            "media": self.media + form.media,
+            "back": self.page_of(row.pk),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "governance/admin/operation.html", context)

@@ -1,0 +1,217 @@
+"""Forms whose input the API's serializers check, so that the admin takes what the API takes, and nothing else."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextareaWidget
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Model
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+
+from governance.api.parsing import loads
+from governance.errors import DomainError, PreconditionError
+from governance.models import Entity, Environment
+
+M = TypeVar("M", bound=Model)
+
+#: A widget for text that a program reads; the style sheet sets it in type of one width.
+CODE = forms.Textarea(attrs={"class": "vLargeTextField code", "rows": 14, "spellcheck": "false"})
+
+STALE = (
+    "Somebody else changed this since you opened it, so nothing was saved. Your input is still below: keep what you "
+    "need of it, open the page again, and repeat your change there."
+)
+
+
+class LinesField(forms.CharField):
+    """Text of several lines. A browser ends each with CR LF; LF is what is kept, and that alone is no change."""
+
+    widget = AdminTextareaWidget
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"strip": False, **kwargs})
+
+    def to_python(self, value: Any) -> str:
+        return _lines(super().to_python(value) or "")
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return _lines(initial or "") != _lines(data or "")
+
+
+class JsonField(LinesField):
+    """JSON as text, read as strictly as the API reads it. `empty` is what no text at all stands for."""
+
+    def __init__(self, *, empty: Any = None, **kwargs: Any) -> None:
+        self.empty = empty
+        super().__init__(**kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text.strip():
+            return self.empty
+        try:
+            return loads(text)
+        except ParseError as error:
+            raise ValidationError(str(error.detail).replace("the body", "this")) from None
+
+    def prepare_value(self, value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return value  # as it was typed
+        return json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return _canonical(self.to_python(data)) != _canonical(initial)
+        except ValidationError:
+            return True
+
+
+class EnvironmentField(forms.ModelChoiceField[Environment]):
+    """An environment, called by its workspace's name too."""
+
+    def label_from_instance(self, obj: Environment) -> str:
+        return f"{obj.workspace.name} / {obj.name}"
+
+
+class CheckedForm(forms.BaseForm):
+    """What a form here adds to Django's: `values`, checked by the API's serializer, and a refusal's place in it.
+
+    Fields have the serializer's names. `related` are those that it doesn't know, since they hold a row;
+    `dropped_when_empty` are those that are left out when nothing was typed. `seen` names the state that somebody had
+    before them when they began to type.
+    """
+
+    serializer_class: ClassVar[type[serializers.Serializer[Any]]]
+    related: ClassVar[Iterable[str]] = ()
+    dropped_when_empty: ClassVar[Iterable[str]] = ()
+    refusal: ClassVar[DomainError | None] = None
+    values: dict[str, Any]
+    seen: str | None = None
+
+    def check_input(self, names: Iterable[str]) -> None:
+        """Put the fields of these names into `values`, or report what is wrong with them."""
+        given = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
+        for name in self.dropped_when_empty:
+            if given.get(name) in (None, ""):
+                given.pop(name, None)
+        known = self.serializer_class().fields
+        serializer = self.serializer_class(
+            data={name: value for name, value in given.items() if name in known}, partial=True
+        )
+        self.values = {name: given[name] for name in self.related if name in given}
+        if serializer.is_valid():
+            self.values |= serializer.validated_data
+        else:
+            for name, problems in serializer.errors.items():
+                self.add_error(name if name in self.fields else None, _sentences(problems))
+        if self.refusal is not None:
+            self.add_refusal(self.refusal)
+
+    def add_refusal(self, refusal: DomainError) -> None:
+        """Show what a service refused: at the fields that it names, and as a sentence unless these say it all."""
+        if isinstance(refusal, PreconditionError):
+            self.add_error(None, STALE)
+            return
+        said = False
+        for name, problems in (refusal.fields or {}).items():
+            if name in self.fields and not isinstance(problems, dict):
+                sentences = _sentences(problems)
+                said = said or refusal.message.endswith(sentences[0])
+                self.add_error(name, sentences)
+        if not said:
+            self.add_error(None, refusal.message)
+
+
+class ServiceForm(CheckedForm, forms.ModelForm[M], Generic[M]):
+    """The form of a row. What was changed in it goes to the service, with the state that it was changed from."""
+
+    if_match = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_new:
+            return
+        self.initial.update(self.starting_values())
+        self.tag = self._tag()
+        self.initial["if_match"] = self.tag
+        self.fields["if_match"].required = True
+
+    @property
+    def is_new(self) -> bool:
+        return self.instance._state.adding
+
+    def starting_values(self) -> dict[str, Any]:
+        """What the form begins with in fields that are no columns of the row."""
+        return {}
+
+    def _tag(self) -> str:
+        """Names the state that the form began with: the row's entity tag; where there is none, one of its values."""
+        if isinstance(self.instance, Entity):
+            return self.instance.etag
+        state = repr([(name, self.initial.get(name)) for name in sorted(self.fields)])
+        return f'"{hashlib.sha256(state.encode()).hexdigest()[:16]}"'
+
+    def _post_clean(self) -> None:
+        # Django would put the input on the row here and check it by the model: the serializer and the service do that.
+        self.seen = self.cleaned_data.get("if_match") or None
+        self.check_input([name for name in self.fields if self.is_new or name in self.changed_data])
+        if not self.is_new and not isinstance(self.instance, Entity) and self.seen not in (None, self.tag):
+            self.add_error(None, STALE)  # services of these have no lock to ask for: this is in the save's transaction
+
+
+class InEnvironmentForm(ServiceForm[M], Generic[M]):
+    """The form of what lives in an environment: it may move to another one of its workspace."""
+
+    related = ("environment",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.is_new and "environment" in self.fields:
+            choice: Any = self.fields["environment"]
+            row: Any = self.instance
+            choice.queryset = choice.queryset.filter(workspace_id=row.workspace_id)
+
+
+class OperationForm(CheckedForm, forms.Form):
+    """The form of one operation on `row`."""
+
+    if_match = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, data: Any, *, row: Any, initial: dict[str, Any]) -> None:
+        self.row = row
+        super().__init__(data, initial={**self.starting_values(), **initial, "if_match": self.tag()})
+        self.fields["if_match"].required = self.initial["if_match"] is not None
+
+    def starting_values(self) -> dict[str, Any]:
+        """What the form begins with."""
+        return {}
+
+    def tag(self) -> str | None:
+        """The entity tag of the state that the operation is meant for."""
+        return self.row.etag if isinstance(self.row, Entity) else None
+
+    def _post_clean(self) -> None:
+        self.seen = self.cleaned_data.get("if_match") or None
+        self.check_input(self.fields)
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, cls=DjangoJSONEncoder)
+
+
+def _sentences(problems: Any) -> list[str]:
+    """The sentences in a serializer's nest of problems, in order."""
+    if isinstance(problems, dict):
+        return [f"{name}: {sentence}" for name, inner in problems.items() for sentence in _sentences(inner)]
+    if isinstance(problems, list | tuple):
+        return [sentence for inner in problems for sentence in _sentences(inner)]
+    return [str(problems)]

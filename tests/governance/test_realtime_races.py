@@ -1,0 +1,217 @@
+"""What happens in the middle of opening a stream, to clients that stall, and when the line of changes breaks: moments
+that can't be timed from outside, so these tests are the ASGI server themselves."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+
+from governance.actors import SYSTEM, Actor
+from governance.models import Change, Environment, Role, Workspace
+from governance.realtime import hub as hub_module
+from governance.realtime import runtime
+from governance.realtime.consumer import EventStream
+from governance.realtime.hub import Hub, Socket
+from governance.realtime.protocol import Frame
+from governance.realtime.runtime import Runtime
+from governance.realtime.tail import Position
+from governance.services import environments, tokens
+
+Message = dict[str, Any]
+
+
+class Peer:
+    """A client and its ASGI server: opens the stream, and does `on_accept` while the consumer waits for its accept."""
+
+    def __init__(self, token: str, *, on_accept: Callable[[], Awaitable[Any]] | None = None, **query: Any) -> None:
+        self.sent: asyncio.Queue[Message] = asyncio.Queue()
+        self._received: asyncio.Queue[Message] = asyncio.Queue()
+        self._received.put_nowait({"type": "websocket.connect"})
+        self._on_accept = on_accept
+        scope = {
+            "type": "websocket",
+            "path": "/ws",
+            "query_string": urlencode({"token": token, **query}).encode(),
+            "headers": [],
+        }
+        self.application = asyncio.create_task(EventStream.as_asgi()(scope, self._received.get, self._send))
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "websocket.accept" and self._on_accept is not None:
+            await self._on_accept()
+        if message["type"] == "websocket.close":
+            self.leave()
+        await self.sent.put(message)
+
+    def leave(self) -> None:
+        self._received.put_nowait({"type": "websocket.disconnect", "code": 1001})
+
+    async def close_code(self) -> int:
+        async with asyncio.timeout(5):
+            while (message := await self.sent.get())["type"] != "websocket.close":
+                pass
+        code: int = message["code"]
+        return code
+
+    async def accepted(self) -> None:
+        async with asyncio.timeout(5):
+            assert (await self.sent.get())["type"] == "websocket.accept"
+
+
+@pytest_asyncio.fixture
+async def realtime(transactional_db: None, workspace: Workspace) -> AsyncIterator[Runtime]:
+    yield await runtime.start()
+    await runtime.stop()
+
+
+def make_token(workspace: Workspace) -> tuple[Any, str]:
+    return tokens.create_token(actor=SYSTEM, workspace=workspace, name="t", role=Role.VIEWER)
+
+
+# --- while a stream is being opened -------------------------------------------------------------------------------
+
+
+async def test_a_credential_that_is_revoked_while_its_socket_opens_is_closed_all_the_same(
+    realtime: Runtime, workspace: Workspace
+) -> None:
+    token, secret = await sync_to_async(make_token)(workspace)
+
+    async def revoke() -> None:
+        await sync_to_async(tokens.revoke_token)(actor=SYSTEM, token=token)
+        await asyncio.sleep(1.0)  # every look at who may still listen is over before the socket is there
+
+    peer = Peer(secret, on_accept=revoke)
+    assert await peer.close_code() == 4401
+
+
+async def test_an_environment_that_is_deleted_while_its_socket_opens_closes_it_with_4403_and_leaves_nothing_behind(
+    realtime: Runtime, workspace: Workspace
+) -> None:
+    _, secret = await sync_to_async(make_token)(workspace)
+    empty = await sync_to_async(environments.create_environment)(actor=SYSTEM, workspace=workspace, name="empty")
+
+    async def delete() -> None:
+        await sync_to_async(environments.delete_environment)(actor=SYSTEM, environment=empty)
+
+    for query in ({}, {"since": 0}):
+        peer = Peer(secret, on_accept=delete if query else None, namespace="empty", **query)
+        if query:
+            assert await peer.close_code() == 4403
+        else:
+            await peer.accepted()
+            peer.leave()
+        await asyncio.wait_for(peer.application, 5)
+        assert len(realtime.hub) == 0
+
+
+async def test_a_client_that_goes_while_its_socket_opens_leaves_nothing_behind(
+    realtime: Runtime, workspace: Workspace
+) -> None:
+    _, secret = await sync_to_async(make_token)(workspace)
+    peer = Peer(secret, since=0)
+    await peer.accepted()
+    assert len(realtime.hub) == 1
+    peer.application.cancel()  # as a server does that stops
+    with pytest.raises(asyncio.CancelledError):
+        await peer.application
+    assert len(realtime.hub) == 0
+
+
+# --- when the line of changes breaks ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", [{}, {"namespace": "prod"}, {"since": 0}], ids=["all of them", "one", "resuming"])
+async def test_a_restored_database_tells_clients_to_start_anew(
+    realtime: Runtime, workspace: Workspace, query: dict[str, Any]
+) -> None:
+    """A backup that is put back has an earlier state: its environments get a new epoch."""
+    _, secret = await sync_to_async(make_token)(workspace)
+    peer = Peer(secret, **query)
+    await peer.accepted()
+    await realtime.tail.follow(workspace.pk)
+    await Environment.objects.filter(workspace=workspace).aupdate(epoch="another")
+    assert await peer.close_code() == 4409
+
+
+async def test_changes_that_were_pruned_before_they_were_read_tell_clients_to_start_anew(
+    realtime: Runtime, workspace: Workspace, environment: Callable[[str], Environment]
+) -> None:
+    _, secret = await sync_to_async(make_token)(workspace)
+    prod = await sync_to_async(environment)("prod")
+    peers = [Peer(secret, namespace="prod"), Peer(secret), Peer(secret, namespace="dev")]
+    for peer in peers:
+        await peer.accepted()
+    await realtime.tail.follow(workspace.pk)
+    await Environment.objects.filter(pk=prod.pk).aupdate(revision=5)  # and none of the five is there any more
+    assert [await peer.close_code() for peer in peers[:2]] == [4409, 4409]
+    await asyncio.sleep(0.1)
+    assert peers[2].sent.empty()
+
+
+# --- clients that stall -------------------------------------------------------------------------------------------
+
+
+def socket_of(environment: uuid.UUID, *, since: int | None = None) -> Socket:
+    actor = Actor(name="a", role=Role.VIEWER, kind="api")
+    return Socket(actor=actor, workspace_id="default", environment_id=environment, drafts=False, since=since)
+
+
+def frames_of(environment: uuid.UUID, count: int, *, size: int) -> list[Frame]:
+    changes = [Change(environment_id=environment, revision=number + 1) for number in range(count)]
+    return [Frame(change, text := f"{change.revision} " + "x" * size, text) for change in changes]
+
+
+class Wire:
+    """Where a socket writes to: as fast as memory, or not at all."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.messages: list[Message] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.writer = asyncio.create_task(socket.write_to(self.send))
+
+    async def send(self, message: Message) -> None:
+        await self.open.wait()
+        self.messages.append(message)
+
+
+async def test_a_client_that_stalls_is_closed_with_4410_and_delays_nobody() -> None:
+    prod = uuid.uuid4()
+    hub = Hub(revision_of=lambda socket: 0)
+    stalled, healthy = socket_of(prod), socket_of(prod)
+    wires = [Wire(stalled), Wire(healthy)]
+    wires[0].open.clear()
+    for socket in (stalled, healthy):
+        hub.add(socket)
+    position = Position("default", "prod", "epoch", 0)
+    portion = hub_module.MAX_PENDING_BYTES // 8
+    for frame in frames_of(prod, 12, size=portion):
+        hub.deliver(position, [frame])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert wires[1].messages[-1]["text"] is frame.text
+    assert len(wires[1].messages) == 12
+    wires[0].open.set()
+    await asyncio.wait_for(wires[0].writer, 1)
+    assert [message.get("code") for message in wires[0].messages] == [None, 4410]  # the one that it was at, the end
+    wires[1].writer.cancel()
+
+
+async def test_a_long_backlog_is_no_reason_to_call_a_client_slow() -> None:
+    prod = uuid.uuid4()
+    socket = socket_of(prod, since=0)
+    socket.offer(frames_of(prod, 12, size=1000))  # while the backlog is read
+    wire = Wire(socket)
+    snapshot = "x" * (2 * hub_module.MAX_PENDING_BYTES)
+    socket.go_live(10, ["hello", snapshot])
+    socket.offer(frames_of(prod, 14, size=1000)[12:])
+    await asyncio.sleep(0.01)
+    texts = [message["text"] for message in wire.messages]
+    assert texts[:2] == ["hello", snapshot]
+    assert [text.split()[0] for text in texts[2:]] == ["11", "12", "13", "14"]
+    wire.writer.cancel()

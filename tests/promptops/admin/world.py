@@ -1,0 +1,106 @@
+"""One row of every kind, made as in life: by the services."""
+
+from datetime import timedelta
+from typing import Any
+
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.db.models import Model
+from django.utils import timezone
+
+from agents.services import create_agent
+from governance import runs
+from governance.actors import SYSTEM
+from governance.models import (
+    AccessRevision,
+    AuditEntry,
+    Change,
+    Connection,
+    Environment,
+    Membership,
+    Role,
+    Run,
+    ServerProcess,
+    User,
+    Workspace,
+)
+from governance.services import tokens
+from prompts import services as prompts
+from prompts.models import PromptTag
+from workflows.services import create_workflow
+
+#: In every text that somebody can put in freely.
+HOSTILE = "<script>alert('x')</script>"
+
+
+def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[Model], Any]:
+    """Put one row of every kind into the workspace; returns them by their model. `suffix` tells names apart."""
+    prod = Environment.objects.select_related("workspace").get(workspace=workspace, name="prod")
+    prompt = prompts.create_prompt(
+        actor=SYSTEM,
+        environment=prod,
+        key=f"greeting{suffix}",
+        name=HOSTILE,
+        category=HOSTILE,
+        content=f"{HOSTILE} {{{{name}}}}\n\n  and more",
+        config={"stop": HOSTILE},
+        tags=[HOSTILE, "other tag"],
+    )
+    first = prompts.publish(actor=SYSTEM, prompt=prompt, note=HOSTILE)
+    prompts.update_prompt(actor=SYSTEM, prompt=prompt, content=f"{HOSTILE} again")
+    prompts.publish(actor=SYSTEM, prompt=prompt)
+    rollout = prompts.set_rollout(
+        actor=SYSTEM, prompt=prompt, values={"variant_a": "v1", "variant_b": "v2", "weight_a": 50.0, "enabled": False}
+    )
+    agent = create_agent(
+        actor=SYSTEM,
+        environment=prod,
+        key=f"helper{suffix}",
+        name=HOSTILE,
+        description=HOSTILE,
+        prompt=HOSTILE,
+        model=HOSTILE,
+    )
+    step = {"name": HOSTILE, "type": "render", "template": HOSTILE}
+    workflow = create_workflow(
+        actor=SYSTEM, workspace=workspace, key=f"chain{suffix}", name=HOSTILE, description=HOSTILE, steps=[step]
+    )
+    token, _ = tokens.create_token(actor=SYSTEM, workspace=workspace, name=HOSTILE, role=Role.VIEWER)
+    run = runs.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=HOSTILE, model=HOSTILE)
+    runs.fail(run, HOSTILE)
+    now = timezone.now()
+    process = ServerProcess.objects.create(host=HOSTILE, pid=1, started_at=now, seen_at=now + timedelta(hours=1))
+    connection = Connection.objects.create(
+        process=process,
+        workspace=workspace,
+        client_type=f"{HOSTILE[:20]}{suffix}",
+        app=HOSTILE,
+        actor=HOSTILE,
+        user_agent=HOSTILE,
+        connected_at=now,
+    )
+    attempt = AccessAttempt.objects.create(
+        username=f"x{suffix}", ip_address="127.0.0.1", user_agent=HOSTILE, failures_since_start=1
+    )
+    rows: list[Any] = [
+        workspace,
+        prod,
+        prompt,
+        PromptTag.objects.filter(prompt=prompt).first(),
+        first,
+        rollout,
+        agent,
+        workflow,
+        token,
+        Run.objects.get(pk=run.id),
+        process,
+        connection,
+        member,
+        Membership.objects.filter(user=member).first(),
+        AuditEntry.objects.get(resource_id=str(prompt.pk), action="create"),
+        Change.objects.filter(resource_id=prompt.pk).first(),
+        AccessRevision.objects.get_or_create(pk=1)[0],
+        attempt,
+        AccessLog.objects.create(username=HOSTILE, user_agent=HOSTILE, path_info=HOSTILE),
+        AccessFailureLog.objects.create(username=HOSTILE, user_agent=HOSTILE, path_info=HOSTILE),
+    ]
+    return {type(row): row for row in rows}
