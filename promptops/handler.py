@@ -2,7 +2,8 @@
 
 All our views and middleware are synchronous. Django's own handler makes a thread and a database connection anew for
 each request and crosses between thread and event loop several times; this one takes a thread of a pool, whose
-connection stays open, and crosses twice. Measured, it takes a quarter of the CPU (docs/adr/0004-one-thread-a-request.md).
+connection stays open, and crosses twice. Measured, it takes a quarter of the CPU
+(docs/adr/0004-one-thread-a-request.md).
 """
 
 import warnings
