@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -24,7 +25,8 @@ def canonical(value: Any) -> Any:
     if isinstance(value, list):
         return [canonical(item) for item in value]
     if isinstance(value, float):
-        return int(value) if "e+" in repr(value) else value + 0.0  # -0.0 + 0.0 is 0.0
+        # By its shortest digits, as it is sent: int(4.192461272448615e16) has others.
+        return int(Decimal(repr(value))) if "e+" in repr(value) else value + 0.0  # -0.0 + 0.0 is 0.0
     return value
 
 
