@@ -11,6 +11,7 @@ from django.conf import settings
 
 from governance.api.exceptions import body
 from governance.realtime import runtime
+from promptops import draining
 
 logger = logging.getLogger("promptops")
 
@@ -82,6 +83,7 @@ class Lifespan:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await runtime.start()
+                draining.on_sigterm()
                 gc.freeze()  # what was loaded until here stays: the collector need not walk it again and again
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":

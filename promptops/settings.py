@@ -43,6 +43,8 @@ PROMPTOPS_WS_ORIGINS = env.list("PROMPTOPS_WS_ORIGINS", default=[])
 PROMPTOPS_OUTBOUND_ALLOW = env.list("PROMPTOPS_OUTBOUND_ALLOW", default=[])
 #: Requests that one process works on at once, those that wait for a model provider included.
 PROMPTOPS_THREADS = env.int("PROMPTOPS_THREADS", default=128)
+#: Seconds between "not ready" and the end, after SIGTERM.
+PROMPTOPS_DRAIN_SECONDS = env.float("PROMPTOPS_DRAIN_SECONDS", default=2.0)
 PROMPTOPS_PROVIDER_TIMEOUT = env.float("PROMPTOPS_PROVIDER_TIMEOUT", default=60.0)
 
 # --- Django -----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from governance.api.viewsets import ApiView
 from governance.errors import NotFoundError
 from promptops import __version__
+from promptops.draining import is_draining
 
 logger = logging.getLogger("promptops.ready")
 
@@ -35,6 +36,8 @@ def health(request: HttpRequest) -> JsonResponse:
 
 def readyz(request: HttpRequest) -> JsonResponse:
     """Whether to send requests here: 503 without the database; without Redis it works, and says that it is degraded."""
+    if is_draining():
+        return JsonResponse({"status": "stopping", "checks": {}}, status=503, headers={"Retry-After": "1"})
     checks = {"database": _database(), "redis": _redis()}
     ready = checks["database"] == "ok"
     status = "ok" if all(state in {"ok", "not configured"} for state in checks.values()) else "degraded"

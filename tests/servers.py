@@ -37,6 +37,7 @@ class Server:
             "PROMPTOPS_DATA_DIR": str(folder),
             "PROMPTOPS_TOKEN": TOKEN,
             "SECRET_KEY": "a-secret-key-for-the-tests-alone-0123456789abcdef",
+            "PROMPTOPS_DRAIN_SECONDS": "0.5",
             **variables,
         }
 

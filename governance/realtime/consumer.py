@@ -85,6 +85,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             environment_id=environment_id,
             drafts=asked.drafts,
             since=asked.since,
+            abort=self.abort,
         )
         self.runtime.hub.add(socket)
         self.runtime.registry.add(socket.id, presence(asked, actor, place))
@@ -101,6 +102,12 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             await socket.write_to(self.base_send)
         except Exception as error:  # the client went away in the middle of a frame
             logger.debug("socket %s: %s", socket.id, error)
+
+    def abort(self) -> None:
+        """End the connection without asking the client: ASGI has no word for it, uvicorn's transport does."""
+        transport = getattr(getattr(self.base_send, "__self__", None), "transport", None)
+        if transport is not None:
+            transport.abort()
 
     def forget(self) -> None:
         if self.socket is not None:

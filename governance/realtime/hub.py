@@ -21,6 +21,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: documents in one transaction has to fit, since it arrives here at once.
 MAX_PENDING_BYTES = 32 * 1024 * 1024
 SILENCE = 4.0  # seconds; a heartbeat is due by five
+GRACE = 30.0  # seconds that a client has to take the close, before the connection is ended under it
 
 
 class Socket:
@@ -30,7 +31,14 @@ class Socket:
     """
 
     def __init__(
-        self, *, actor: Actor, workspace_id: str, environment_id: uuid.UUID | None, drafts: bool, since: int | None
+        self,
+        *,
+        actor: Actor,
+        workspace_id: str,
+        environment_id: uuid.UUID | None,
+        drafts: bool,
+        since: int | None,
+        abort: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = uuid.uuid4()
         self.actor = actor
@@ -39,6 +47,8 @@ class Socket:
         self.drafts = drafts
         self.last_sent = time.monotonic()
         self.close_code: int | None = None
+        self.closed_at = 0.0
+        self.abort = abort  # ends the connection of a client that takes nothing, not even the close
         self._held: list[Frame] | None = [] if since is not None else None  # frames that wait for the backlog
         self._backlog: deque[str] = deque()
         self._queue: deque[str] = deque()
@@ -80,6 +90,7 @@ class Socket:
         """Close with `code`; what has not been sent yet is dropped."""
         if self.close_code is None:
             self.close_code = code
+            self.closed_at = time.monotonic()
             self._backlog.clear()
             self._queue.clear()
             self._bytes = 0
@@ -183,7 +194,10 @@ class Hub:
     def tick(self, now: float, clock: datetime) -> None:
         texts: dict[int, str] = {}
         for socket in self.sockets():
-            if socket.actor.expires_at is not None and socket.actor.expires_at <= clock:
+            if socket.close_code is not None:
+                if now - socket.closed_at > GRACE:
+                    socket.abort()
+            elif socket.actor.expires_at is not None and socket.actor.expires_at <= clock:
                 socket.close(protocol.CREDENTIAL_REVOKED)
             elif socket.idle and now - socket.last_sent >= SILENCE:
                 revision = self._revision_of(socket)

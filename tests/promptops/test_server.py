@@ -2,10 +2,12 @@
 
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.servers import TOKEN, Server, running
 
@@ -63,4 +65,18 @@ def test_sigterm_ends_the_server_in_order(server: Server) -> None:
         assert client.get("/readyz").json()["status"] == "ok"
     assert server.stop() in (0, -signal.SIGTERM)  # uvicorn passes the signal on once all is done
     assert "Application shutdown complete" in server.log.read_text()
+    server.start()
+
+
+def test_on_sigterm_readiness_fails_first_and_sockets_are_closed_with_1012_at_the_end(server: Server) -> None:
+    with server.client() as client, connect(server.stream_url(namespace="prod"), ping_interval=None) as stream:
+        assert server.process is not None
+        server.process.terminate()
+        deadline = time.monotonic() + 2
+        while client.get("/readyz").status_code != 503:
+            assert time.monotonic() < deadline
+        assert client.get("/api/me").status_code == 200  # it goes on serving meanwhile
+        list(stream)  # to its end
+        assert stream.close_code == 1012
+    server.process.wait(timeout=15)
     server.start()
