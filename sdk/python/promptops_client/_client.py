@@ -1,0 +1,158 @@
+"""What both clients share: everything but the I/O. `_find` waits where the asyncio client waits, and nowhere else."""
+
+import logging
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
+
+from promptops_client._errors import NotReady, PromptNotFound, PromptOpsError
+from promptops_client._follower import Follower
+from promptops_client._models import Change, Prompt, Status
+from promptops_client._rollouts import Rollout
+from promptops_client._wire import Settings
+
+logger = logging.getLogger("promptops_client")
+
+FollowerT = TypeVar("FollowerT", bound=Follower)
+Folder = str | os.PathLike[str] | Literal[False]
+RETRY_PIN = 5.0  # seconds until a pinned version that could not be had is asked for again
+PINS_MISSED = 1024  # how many of those are remembered
+
+
+class Client(ABC, Generic[FollowerT]):
+    """Followers by environment, the first of them the default one; and who watches."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        env: str | None = None,
+        workspace: str | None = None,
+        app: str | None = None,
+        cache_dir: Folder | None = None,
+        start_timeout: float = 5.0,
+        poll_interval: float = 10.0,
+    ) -> None:
+        """Start following the default environment. Nothing here waits for the network.
+
+        base_url, api_key, env, workspace: else from PROMPTOPS_BASE_URL, PROMPTOPS_API_KEY, PROMPTOPS_ENV and
+            PROMPTOPS_WORKSPACE; without an environment the server's default is meant (the key's own, else `prod`).
+        app: a name to tell this application by in the server's list of clients; else PROMPTOPS_APP.
+        cache_dir: where the last-known-good copy is kept; else PROMPTOPS_CACHE_DIR or the user's cache folder.
+            False keeps none.
+        start_timeout: seconds that a first call may wait for the first fetch.
+        poll_interval: seconds between fetches while there is no stream; at most, they are spread.
+
+        Raises ConfigurationError.
+        """
+        self._settings = Settings.of(
+            base_url=base_url,
+            api_key=api_key,
+            workspace=workspace,
+            app=app,
+            cache_dir=cache_dir,
+            start_timeout=start_timeout,
+            poll_interval=poll_interval,
+        )
+        self._callbacks: tuple[Callable[[Change], object], ...] = ()
+        self._closed = False
+        self._missed_pins: dict[tuple[str | None, str, str], tuple[float, PromptOpsError]] = {}
+        self._default = self._make(env or os.environ.get("PROMPTOPS_ENV") or None)
+        self._followers: dict[str | None, FollowerT] = {self._default.env: self._default}
+        self._open()
+
+    def watch(self, callback: Callable[[Change], object]) -> Callable[[], None]:
+        """Call `callback` with each change of what is served, in order; returns what ends that.
+
+        It is called apart from the delivery of changes, which a slow callback therefore does not hold up. One that
+        raises is logged, and hurts nobody.
+        """
+        wrapped = lambda change: callback(change)  # noqa: E731  # each watch ends by itself, also of one callback
+        self._callbacks = (*self._callbacks, wrapped)
+
+        def unwatch() -> None:
+            self._callbacks = tuple(known for known in self._callbacks if known is not wrapped)
+
+        return unwatch
+
+    def status(self, *, env: str | None = None) -> Status:
+        """How the copy of an environment is doing; it is not started for that."""
+        follower = self._known(env)
+        if follower is None:
+            return Status("closed" if self._closed else "starting", env, 0, 0, "none", None, None)
+        return follower.status()
+
+    # --- shared by get_prompt and render ---
+
+    async def _find(
+        self, key: str, env: str | None, version: str | None, unit: str | None, fallback: str | Prompt | None
+    ) -> Prompt:
+        try:
+            follower = self._known(env) or self._add(env)
+            self._ensure(follower)
+            if version is not None:
+                return follower.pins.get((key, version)) or await self._pinned(follower, key, version)
+            if not follower.settled:
+                await self._wait_for(follower)
+                follower.settled = True  # or it took too long: the next call need not wait as well
+            entry = follower.entry(key)
+            return entry.pick(unit) if isinstance(entry, Rollout) else entry
+        except PromptOpsError as error:
+            if fallback is None:
+                raise
+            logger.debug("the fallback stands in for %s: %s", key, error)
+            if isinstance(fallback, Prompt):
+                return fallback
+            return Prompt(key=key, version="fallback", env=env or self._default.env or "", model="", content=fallback)
+
+    async def _pinned(self, follower: FollowerT, key: str, version: str) -> Prompt:
+        """A version that is not in memory. What could not be had is not asked for again at once."""
+        name = (follower.env, key, version)
+        until, error = self._missed_pins.get(name, (0.0, None))
+        if error is not None and time.monotonic() < until:
+            raise type(error)(*error.args)
+        if self._closed:
+            raise NotReady("the client is closed")
+        try:
+            prompt = await follower.pinned(key, version)
+        except (PromptNotFound, NotReady) as missed:
+            if len(self._missed_pins) >= PINS_MISSED:
+                self._missed_pins.clear()
+            self._missed_pins[name] = (time.monotonic() + RETRY_PIN, missed)
+            raise
+        self._missed_pins.pop(name, None)
+        return prompt
+
+    def _known(self, env: str | None) -> FollowerT | None:
+        if env is None or env == self._default.store.env:
+            return self._default
+        return self._followers.get(env)
+
+    def _add(self, env: str | None) -> FollowerT:
+        if self._closed:
+            raise NotReady("the client is closed")
+        follower = self._make(env)
+        self._followers[env] = follower
+        self._begin(follower)
+        return follower
+
+    def _ensure(self, follower: FollowerT) -> None:
+        """Let it follow, where it may have ended with the loop that it was in."""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Prepare, and let the default environment be followed."""
+
+    @abstractmethod
+    def _make(self, env: str | None) -> FollowerT: ...
+
+    @abstractmethod
+    def _begin(self, follower: FollowerT) -> None:
+        """Let it follow."""
+
+    @abstractmethod
+    async def _wait_for(self, follower: FollowerT) -> None:
+        """Until its first fetch is over; at most `start_timeout` seconds."""

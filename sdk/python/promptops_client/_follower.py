@@ -1,0 +1,350 @@
+"""Keeps one environment's store up to date. How, not on what: the I/O is its subclasses'.
+
+It is written once, as coroutines. On asyncio they wait; in a thread their I/O blocks instead, so that they never wait
+and `run_blocking` takes them from start to end.
+"""
+
+import json
+import logging
+import math
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+from promptops_client import _disk
+from promptops_client._errors import EnvironmentNotFound, NotReady, PromptNotFound, PromptOpsError, Unauthorized
+from promptops_client._models import Change, Prompt, State, Status
+from promptops_client._store import Entry, GapError, Store
+from promptops_client._wire import FINAL, LONGEST_WAIT, Answer, Backoff, LostError, Settings
+
+logger = logging.getLogger("promptops_client")
+
+T = TypeVar("T")
+
+SILENCE = 15.0  # seconds without a frame: the server sends one at least every 5
+STABLE = 5.0  # seconds that a stream has to live for the next attempt to be the first again
+SAVE_AFTER = 1.0  # seconds from a change to the copy on disk, so that a burst is written once
+BIG_ATTEMPTS = 10  # fetches of a big document, for a server process that has not heard of it yet
+BIG_PAUSE = 0.2  # seconds between them
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine whose I/O blocks, so that it never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise RuntimeError("it waits, and there is no loop to wait on")
+
+
+class Follower(ABC):
+    """One environment: fetched once, then followed over the stream, or by polling while there is no stream."""
+
+    def __init__(self, settings: Settings, env: str | None, tell: Callable[[Change], None]) -> None:
+        self.settings = settings
+        self.env = env
+        self.store = Store()
+        self.pins: dict[tuple[str, str], Prompt] = {}
+        self.settled = False  # the first fetch is over, whatever came of it: nobody has to wait any more
+        self._tell = tell
+        self._state: State = "starting"
+        self._error: Exception | None = None
+        self._refusal: PromptOpsError | None = None
+        self._last_contact: float | None = None
+        self._resync = False
+        self._poll_at = math.inf
+        self._save_at = math.inf
+        self._backoff = Backoff()
+        self._path = settings.cache_path(env)
+        self._spare = self._read_copy()
+
+    # --- what clients ask ---
+
+    def entry(self, key: str) -> Entry:
+        """Raises PromptNotFound; NotReady or the server's refusal when nothing at all is known."""
+        store = self.store if self.store.loaded or self._spare is None else self._spare
+        entry = store.entries.get(key)
+        if entry is not None:
+            return entry
+        if store.loaded:
+            raise PromptNotFound(f"no prompt {key!r} is served in {store.env or self.env or 'this environment'}")
+        if self._refusal is not None:
+            raise type(self._refusal)(*self._refusal.args)
+        raise NotReady(f"nothing is known yet: {self._error or 'the server has not answered'}")
+
+    async def pinned(self, key: str, version: str) -> Prompt:
+        """Fetch a published version, which never changes. Raises PromptOpsError."""
+        if self._refusal is not None:
+            raise type(self._refusal)(*self._refusal.args)
+        try:
+            answer = await self._get(self.settings.prompt_url(key, self.env, version))
+            if answer.status == 200:
+                prompt = self.pins[key, version] = Prompt.of(answer.json())
+                self._save_at = min(self._save_at, time.monotonic())
+                return prompt
+            failure = answer.failure()
+        except LostError as lost:
+            failure = lost
+        if isinstance(failure, EnvironmentNotFound):
+            raise PromptNotFound(f"no version {version!r} of {key!r} was published")
+        if isinstance(failure, LostError):
+            raise NotReady(f"version {version!r} of {key!r} could not be fetched: {failure}")
+        raise failure
+
+    def status(self) -> Status:
+        store = self.store
+        return Status(
+            state=self._state,
+            env=store.env or self.env,
+            prompts=len(store.entries),
+            revision=store.revision,
+            source=store.source,
+            last_contact=self._last_contact,
+            error=str(self._error) if self._error is not None else None,
+        )
+
+    # --- the life of it ---
+
+    async def run(self) -> None:
+        """Until it is stopped, or refused for good."""
+        delay = 0.0
+        try:
+            while True:
+                try:
+                    await self._wait(delay)
+                    await self._follow()
+                except FINAL as refusal:
+                    return self._refused(refusal)
+                except Exception as error:  # of any kind: who follows must not die of it
+                    delay = self._lost(error)
+        finally:
+            if self._save_at < math.inf:
+                self._write_copy()
+
+    async def _follow(self) -> None:
+        """Have a whole state, then keep it fresh over a stream. Only ever ends by raising."""
+        if self._resync or not self.store.loaded or self._state == "starting":
+            await self._load()
+        self._settle()
+        await self._save_if_due()
+        url = self.settings.stream_url(self.env, since=self.store.revision, epoch=self.store.epoch)
+        await self._connect(url)
+        opened = time.monotonic()
+        try:
+            await self._listen()
+        finally:
+            if time.monotonic() - opened > STABLE:
+                self._backoff.reset()
+            await self._disconnect()
+
+    async def _listen(self) -> None:
+        silent_at, epoch = time.monotonic() + SILENCE, self.store.epoch
+        while True:
+            text = await self._receive(max(0.0, min(silent_at, self._save_at) - time.monotonic()))
+            if text is not None:
+                silent_at = time.monotonic() + SILENCE
+                self._last_contact = time.time()
+                frame = json.loads(text)
+                if frame["type"] == "hello":
+                    epoch = frame["epoch"]
+                    if frame["resumed"]:
+                        self._is_streaming()
+                elif frame["type"] == "snapshot":
+                    self._took(
+                        self.store.replace(frame["documents"], revision=frame["revision"], epoch=epoch, etag=None)
+                    )
+                    self._is_streaming()
+                elif "key" in frame:
+                    await self._take(frame)
+            elif time.monotonic() >= silent_at:
+                raise LostError(f"nothing was heard for {SILENCE:.0f} s")
+            await self._save_if_due()
+
+    async def _take(self, frame: Mapping[str, Any]) -> None:
+        document = frame["document"]
+        if document is None and frame.get("etag") and frame["revision"] > self.store.revision:
+            document = await self._fetch_big(frame)
+        try:
+            change = self.store.change(frame, document)
+        except GapError as gap:
+            raise LostError(str(gap), resync=True) from gap
+        if change is not None:
+            self._took([change])
+
+    async def _fetch_big(self, frame: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The document that is too big for a frame, as of the frame or later; None when it is gone by now."""
+        gone = False
+        for _ in range(BIG_ATTEMPTS):
+            answer = await self._get(self.settings.prompt_url(frame["key"], self.env))
+            gone = answer.says_not_found
+            if answer.status == 200:
+                document = answer.json()
+                if "variant" in document:
+                    raise LostError("a rollout of a big document comes with a whole state only", resync=True)
+                if answer.headers.get("etag") == frame["etag"] or (answer.revision or 0) >= frame["revision"]:
+                    return document
+            elif not gone:
+                raise answer.failure()
+            await self._sleep(BIG_PAUSE)
+        if gone:
+            return None
+        raise LostError(f"the server does not serve revision {frame['revision']} yet")
+
+    async def _load(self) -> None:
+        """Fetch the whole state, unless it is as it was."""
+        known = self.store if self.store.loaded else self._spare
+        etag = known.etag if known is not None and not self._resync else None
+        try:
+            answer = await self._get(self.settings.listing_url(self.env), etag)
+            if answer.status == 304 and known is not None:
+                self.store = known
+                known.revision = max(known.revision, answer.revision or 0)
+                known.source = "server"
+            elif answer.status == 200:
+                self._take_listing(answer)
+            else:
+                raise answer.failure()
+        except LostError:
+            self._state = "offline"
+            raise
+        self._resync = False
+        self._last_contact = time.time()
+        self._state = "polling"
+        self._error = None
+
+    def _take_listing(self, answer: Answer) -> None:
+        body = answer.json()
+        revision, epoch = answer.revision or body["revision"], body["epoch"]
+        if self.store.is_behind(revision, epoch) and not self._resync:
+            return
+        etag = answer.headers.get("etag")
+        changes = self.store.replace(body["data"], revision=revision, epoch=epoch, etag=etag)
+        self.store.env = body["env"]
+        self._took(changes)
+
+    async def _wait(self, delay: float) -> None:
+        """Before the next attempt at a stream; fetches are polled meanwhile. A server that is back ends it early."""
+        until = time.monotonic() + delay
+        while (now := time.monotonic()) < until:
+            await self._sleep(min(until, self._poll_at) - now)
+            if time.monotonic() >= self._poll_at:
+                was_offline = self._state == "offline"
+                self._poll_at = self._next_poll()
+                try:
+                    await self._load()
+                except LostError as lost:
+                    self._error = lost
+                    self._poll_at = max(self._poll_at, time.monotonic() + min(lost.retry_after, LONGEST_WAIT))
+                    continue
+                await self._save_if_due()
+                if was_offline:
+                    return
+
+    # --- what happened ---
+
+    def _took(self, changes: Iterable[Change]) -> None:
+        if self._save_at == math.inf:
+            self._save_at = time.monotonic() + (SAVE_AFTER if self._state == "streaming" else 0.0)
+        for change in changes:
+            self._tell(change)
+
+    def _is_streaming(self) -> None:
+        if self._state != "streaming":
+            logger.info("following %s from revision %d", self.store.env or self.env, self.store.revision)
+        self._state, self._error, self._poll_at = "streaming", None, math.inf
+
+    def _lost(self, error: Exception) -> float:
+        """Note what went wrong this time; returns the seconds to wait before the next attempt."""
+        expected = isinstance(error, LostError)
+        level = logging.DEBUG if expected and self._error is not None else logging.WARNING  # once an outage
+        logger.log(level, "not following %s for now: %s", self.env or "prompts", error, exc_info=not expected)
+        if self._state in {"streaming", "starting"}:
+            self._state = "offline"
+        self._error = error
+        self._resync = self._resync or (error.resync if isinstance(error, LostError) else True)
+        self._use_spare()
+        self._settle()
+        if self.store.loaded and self._poll_at == math.inf:
+            self._poll_at = self._next_poll()
+        return self._backoff.next(error.retry_after if isinstance(error, LostError) else 0.0)
+
+    def _refused(self, refusal: PromptOpsError) -> None:
+        logger.error("stopped following %s: %s", self.env or "prompts", refusal)
+        self._error = self._refusal = refusal
+        if isinstance(refusal, EnvironmentNotFound):
+            self._state = "not_found"
+        else:
+            self._state = "unauthorized" if isinstance(refusal, Unauthorized) else "forbidden"
+        self._use_spare()
+        self._settle()
+
+    def _next_poll(self) -> float:
+        return time.monotonic() + self.settings.poll_interval * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+
+    def _settle(self) -> None:
+        if not self.settled:
+            self.settled = True
+            self._wake()
+
+    # --- the copy on disk ---
+
+    def _use_spare(self) -> None:
+        """The copy on disk is better than nothing."""
+        if not self.store.loaded and self._spare is not None:
+            self.store = self._spare
+
+    def _read_copy(self) -> Store | None:
+        saved = _disk.read(self._path) if self._path is not None else None
+        if saved is None:
+            return None
+        try:
+            pins = [(pin["key"], pin["version"], Prompt.of(pin)) for pin in saved["pins"]]
+            store = Store.load(saved["store"])
+        except (KeyError, TypeError, ValueError) as error:
+            logger.warning("the copy of prompts in %s makes no sense: %r", self._path, error)
+            return None
+        self.pins = {(key, version): prompt for key, version, prompt in pins}
+        return store
+
+    def _write_copy(self) -> None:
+        self._save_at = math.inf
+        if self._path is None or not self.store.loaded:
+            return
+        content = {"pins": [pin.document() for pin in self.pins.copy().values()], "store": self.store.dump()}
+        try:
+            _disk.write(self._path, content)
+        except OSError as error:
+            logger.warning("could not keep a copy of prompts in %s: %s", self._path, error)
+
+    async def _save_if_due(self) -> None:
+        if time.monotonic() >= self._save_at:
+            await self._call(self._write_copy)
+
+    # --- I/O; each raises LostError or one of FINAL, and whatever stops its kind of worker ---
+
+    @abstractmethod
+    async def _get(self, url: str, etag: str | None = None) -> Answer: ...
+
+    @abstractmethod
+    async def _connect(self, url: str) -> None: ...
+
+    @abstractmethod
+    async def _receive(self, seconds: float) -> str | None:
+        """The next frame; None when there is none for so many seconds."""
+
+    @abstractmethod
+    async def _disconnect(self) -> None: ...
+
+    @abstractmethod
+    async def _sleep(self, seconds: float) -> None: ...
+
+    @abstractmethod
+    async def _call(self, function: Callable[[], None]) -> None:
+        """Run something that blocks."""
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Whoever waits for the first fetch need not any longer."""

@@ -1,0 +1,208 @@
+"""The protocol's decisions, pure: addresses, what an answer or a close code means, how long to wait."""
+
+import json
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote, urlencode, urlsplit
+
+from promptops_client import _disk
+from promptops_client._errors import (
+    ConfigurationError,
+    EnvironmentNotFound,
+    Forbidden,
+    PromptOpsError,
+    Unauthorized,
+)
+
+VERSION = "0.1.0"
+#: What is final: coming back with the same credential would be refused again.
+FINAL = (Unauthorized, Forbidden, EnvironmentNotFound)
+#: How a stream is opened. No pings: the server's heartbeats tell that it lives. A snapshot may be of any size.
+STREAM: dict[str, Any] = {
+    "compression": None,
+    "max_size": None,
+    "ping_interval": None,
+    "open_timeout": 10.0,
+    "close_timeout": 1.0,
+    "user_agent_header": f"promptops-client/{VERSION}",
+}
+LONGEST_WAIT = 60.0  # seconds, whatever a server says in Retry-After
+
+
+class LostError(Exception):
+    """It did not work this time. `resync`: start anew from a whole state."""
+
+    def __init__(self, reason: str, *, retry_after: float = 0.0, resync: bool = False) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.resync = resync
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where the server is, who asks, and how patiently. Times are in seconds."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+    workspace: str | None
+    app: str
+    cache_dir: Path | None
+    start_timeout: float
+    poll_interval: float
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        base_url: str | None,
+        api_key: str | None,
+        workspace: str | None,
+        app: str | None,
+        cache_dir: str | os.PathLike[str] | Literal[False] | None,
+        start_timeout: float,
+        poll_interval: float,
+    ) -> "Settings":
+        """What is not given comes from the environment. Raises ConfigurationError."""
+        base_url = (base_url or os.environ.get("PROMPTOPS_BASE_URL", "")).strip().rstrip("/")
+        api_key = (api_key or os.environ.get("PROMPTOPS_API_KEY", "")).strip()
+        if not base_url or not api_key:
+            missing = "base_url (or PROMPTOPS_BASE_URL)" if not base_url else "api_key (or PROMPTOPS_API_KEY)"
+            raise ConfigurationError(f"{missing} is not set")
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+            raise ConfigurationError(f"base_url must be like https://host, not {base_url!r}")
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ConfigurationError("api_key has characters that no token has")
+        if start_timeout < 0 or poll_interval <= 0:
+            raise ConfigurationError("start_timeout must be 0 or more, and poll_interval more than 0")
+        return cls(
+            base_url=base_url,
+            api_key=api_key,
+            workspace=workspace or os.environ.get("PROMPTOPS_WORKSPACE") or None,
+            app=app if app is not None else os.environ.get("PROMPTOPS_APP", ""),
+            cache_dir=_folder(cache_dir),
+            start_timeout=start_timeout,
+            poll_interval=poll_interval,
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def cache_path(self, env: str | None) -> Path | None:
+        if self.cache_dir is None:
+            return None
+        return self.cache_dir / _disk.name_of(
+            base_url=self.base_url, workspace=self.workspace, env=env, api_key=self.api_key
+        )
+
+    def listing_url(self, env: str | None) -> str:
+        return f"{self.base_url}/api/sdk/prompts{_query(env=env, workspace=self.workspace)}"
+
+    def prompt_url(self, key: str, env: str | None, version: str | None = None) -> str:
+        query = _query(env=env, workspace=self.workspace, version=version)
+        return f"{self.base_url}/api/sdk/prompts/{quote(key, safe='')}{query}"
+
+    def stream_url(self, env: str | None, *, since: int, epoch: str | None) -> str:
+        """The token goes in a header, not in here."""
+        query = _query(
+            namespace=env, workspace=self.workspace, client="python-sdk", app=self.app, since=since, epoch=epoch
+        )
+        return f"ws{self.base_url[4:]}/ws{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; the headers' names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def revision(self) -> int | None:
+        value = self.headers.get("x-promptops-revision", "")
+        return int(value) if value.isdigit() else None
+
+    def json(self) -> dict[str, Any]:
+        """Raises LostError for what is no JSON object: cut off, or not from PromptOps."""
+        try:
+            content = json.loads(self.body)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise LostError("the answer is no JSON object: is base_url a PromptOps server?")
+        return content
+
+    @property
+    def says_not_found(self) -> bool:
+        """A 404 of PromptOps itself: one of a proxy before it says nothing about prompts."""
+        if self.status != 404:
+            return False
+        try:
+            return "code" in self.json()
+        except LostError:
+            return False
+
+    def failure(self) -> PromptOpsError | LostError:
+        """What an answer other than the wanted one means."""
+        if self.status == 401:
+            return Unauthorized("the server does not accept this api_key (any more)")
+        if self.status == 403:
+            return Forbidden("this api_key may not read there")
+        if self.says_not_found:
+            return EnvironmentNotFound("there is no such environment or workspace for this api_key")
+        wait = self.headers.get("retry-after", "")
+        return LostError(f"the server answered {self.status}", retry_after=float(wait) if wait.isdigit() else 0.0)
+
+
+def refused_handshake(status: int) -> PromptOpsError | LostError:
+    """Why a stream was not opened. A 403 may be the origin's or a proxy's: the next fetch tells."""
+    if status == 401:
+        return Unauthorized("the server does not accept this api_key (any more)")
+    return LostError(f"the stream was refused with {status}")
+
+
+def closed_stream(code: int) -> PromptOpsError | LostError:
+    """What a close code means."""
+    if code == 4401:
+        return Unauthorized("this api_key was revoked or has expired")
+    if code == 4403:
+        return Forbidden("this api_key may not look there any more, or the environment is gone")
+    return LostError(f"the stream was closed with {code}", resync=code == 4409)
+
+
+class Backoff:
+    """Full jitter under a bound that doubles: clients that lost a server together don't come back together."""
+
+    def __init__(self, first: float = 1.0, most: float = 30.0) -> None:
+        self._first, self._most, self._bound = first, most, first
+
+    def next(self, at_least: float = 0.0) -> float:
+        """Seconds to wait before the next attempt."""
+        jitter = random.uniform(0, self._bound)  # noqa: S311  # no secret
+        self._bound = min(self._most, self._bound * 2)
+        return min(at_least, LONGEST_WAIT) + jitter
+
+    def reset(self) -> None:
+        self._bound = self._first
+
+
+def _query(**words: str | int | None) -> str:
+    given = {name: value for name, value in words.items() if value is not None and value != ""}
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _folder(cache_dir: str | os.PathLike[str] | Literal[False] | None) -> Path | None:
+    if cache_dir is False:
+        return None
+    if cache_dir is not None:
+        return Path(cache_dir)
+    try:
+        return _disk.default_folder()
+    except RuntimeError:  # no home
+        return None
