@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import close_old_connections, connections
+from django.db import close_old_connections
 
 from governance import access, changes
 from governance.actors import Actor
@@ -156,7 +156,7 @@ def _with_database(function: Callable[..., T], args: tuple[Any, ...]) -> T:
     try:
         return function(*args)
     finally:
-        connections.close_all()
+        close_old_connections()  # back to the pool, on PostgreSQL; on SQLite the thread keeps it
 
 
 _runtime: Runtime | None = None
