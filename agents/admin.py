@@ -23,7 +23,7 @@ class AgentForm(InEnvironmentForm[Agent]):
     prompt_key = forms.CharField(
         required=False, max_length=200, help_text="A prompt of the environment, resolved at each run."
     )
-    provider = forms.ChoiceField()
+    provider = forms.ChoiceField(initial=Agent._meta.get_field("provider").default)
     config = JsonField(required=False, empty={}, widget=CODE, help_text=CONFIG_HELP)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

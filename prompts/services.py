@@ -187,7 +187,7 @@ def delete_rollout(*, actor: Actor, prompt: Prompt) -> None:
         raise NotFoundError
     before = _served(prompt)
     gone = audit.deleted(
-        variant_a=rollout.variant_a.label, variant_b=rollout.variant_b.label, weight_a=rollout.weight_a
+        variant_a=rollout.variant_a.label, variant_b=rollout.variant_b.label, weight_a=_plain(rollout.weight_a)
     )
     rollout.delete()
     prompt = _with_relations(prompt)

@@ -259,7 +259,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         """Do it to each row in a transaction of its own, and say how it went: one that is refused stops no other."""
         done = 0
         for row in rows:
-            name = str(row)
+            name = f"{self.opts.verbose_name} {row}"
             try:
                 with transaction.atomic():
                     perform(row)

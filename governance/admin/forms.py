@@ -46,6 +46,8 @@ class LinesField(forms.CharField):
 class JsonField(LinesField):
     """JSON as text, read as strictly as the API reads it. `empty` is what no text at all stands for."""
 
+    empty_values = [None]  # an empty list is a value: whether it will do is not this field's to say
+
     def __init__(self, *, empty: Any = None, **kwargs: Any) -> None:
         self.empty = empty
         super().__init__(**kwargs)

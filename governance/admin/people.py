@@ -151,6 +151,10 @@ class TokenForm(ServiceForm[Token]):
         help_text="The name of the one environment that it is for; empty for all of the workspace's.",
     )
 
+    def clean_expires_at(self) -> str | None:
+        expires_at = self.cleaned_data["expires_at"]
+        return expires_at.isoformat() if expires_at else None  # as the API is sent it
+
 
 @admin.register(Token)
 class TokenAdmin(ServiceAdmin[Token]):
@@ -187,8 +191,8 @@ class TokenAdmin(ServiceAdmin[Token]):
         return form
 
     def perform_create(self, actor: Actor, values: dict[str, Any]) -> Token:
-        token, self_secret = tokens.create_token(actor=actor, **values)
-        token.secret = self_secret  # type: ignore[attr-defined]  # for the message alone
+        token, secret = tokens.create_token(actor=actor, env=values.pop("environment", None), **values)
+        token.secret = secret  # type: ignore[attr-defined]  # for the message alone
         return token
 
     def perform_destroy(self, actor: Actor, row: Token) -> None:

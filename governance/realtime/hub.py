@@ -49,6 +49,7 @@ class Socket:
         self.close_code: int | None = None
         self.closed_at = 0.0
         self.abort = abort  # ends the connection of a client that takes nothing, not even the close
+        self.through = 0  # the backlog went up to here; the tail may be behind it
         self._held: list[Frame] | None = [] if since is not None else None  # frames that wait for the backlog
         self._backlog: deque[str] = deque()
         self._queue: deque[str] = deque()
@@ -65,16 +66,17 @@ class Socket:
             return
         for frame in frames:
             text = frame.draft_text if self.drafts else frame.text
-            if text is not None:
+            if text is not None and frame.revision > self.through:
                 self.push(text)
 
     def go_live(self, revision: int, texts: list[str]) -> None:
-        """The backlog is there: it comes first, then what arrived meanwhile and is not in it."""
+        """The backlog is there: it comes first, then what is not in it, whether that arrived already or not."""
         held, self._held = self._held or [], None
+        self.through = revision
         if self.close_code is None:
             self._backlog.extend(texts)
             self._ready.set()
-        self.offer(frame for frame in held if frame.revision > revision)
+        self.offer(held)
 
     def push(self, text: str) -> None:
         if self.close_code is not None:
@@ -200,6 +202,6 @@ class Hub:
             elif socket.actor.expires_at is not None and socket.actor.expires_at <= clock:
                 socket.close(protocol.CREDENTIAL_REVOKED)
             elif socket.idle and now - socket.last_sent >= SILENCE:
-                revision = self._revision_of(socket)
+                revision = max(self._revision_of(socket), socket.through)
                 beat = protocol.Heartbeat(type="heartbeat", revision=revision)
                 socket.push(texts.setdefault(revision, protocol.encode(beat)))

@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -139,3 +140,56 @@ def everything(client: httpx.Client, path: str, **query: str) -> list[dict[str, 
     while page := data(client.get(path, params={**query, "limit": 200, "offset": len(rows)})):
         rows += page
     return rows
+
+
+@dataclass(frozen=True)
+class History:
+    """All that a prompt left behind: its row, its versions and audit entries (oldest first), and its changes."""
+
+    prompt: dict[str, Any]
+    versions: list[dict[str, Any]]
+    audit: list[dict[str, Any]]
+    frames: list[Frame]
+
+    @property
+    def contents(self) -> dict[str, str]:
+        return {version["version"]: version["content"] for version in self.versions}
+
+    def of(self, type_: str) -> list[Frame]:
+        return [frame for frame in self.frames if frame["type"] == type_]
+
+    def check(self) -> None:
+        """Version, live pointer, audit entry and change of each publish are all there, or none of them is."""
+        labels = [version["version"] for version in self.versions]
+        assert len(set(labels)) == len(labels)
+        assert [frame["version"] for frame in self.of("prompt.published")] == labels
+        moves = [entry["changes"]["live_version"] for entry in self.audit if entry["action"] == "publish"]
+        assert [(move["old"], move["new"]) for move in moves] == list(zip([None, *labels], labels, strict=False))
+        assert [version["version"] for version in self.versions if version["live"]] == labels[-1:]
+        assert self.prompt["live_version"] == (labels[-1] if labels else None)
+        saved = [entry["changes"]["content"]["new"] for entry in self.audit if "content" in entry["changes"]]
+        assert self.prompt["content"] == saved[-1]
+        assert len(self.of("prompt.updated")) == sum(entry["action"] == "update" for entry in self.audit)
+        served = [frame["document"]["content"] for frame in self.of("prompt.published")]
+        assert served == [version["content"] for version in self.versions]
+
+
+def replay(server: Server, since: int = 0) -> list[Frame]:
+    """Every change of prod after `since`, which have no gap."""
+    with listening(server, namespace="prod", since=since, drafts=1) as stream:
+        hello = stream.next()
+        assert hello["resumed"], hello
+        frames = stream.until(hello["revision"]) if hello["revision"] > since else []
+    assert [frame["revision"] for frame in frames] == list(range(since + 1, hello["revision"] + 1))
+    return frames
+
+
+def history(server: Server, prompt: str, since: int = 0) -> History:
+    """What is there of a prompt that was created after revision `since` of prod."""
+    with server.client() as client:
+        return History(
+            data(client.get(f"/api/prompts/{prompt}")),
+            everything(client, f"/api/prompts/{prompt}/versions")[::-1],
+            everything(client, "/api/audit", resource_id=prompt)[::-1],
+            [frame for frame in replay(server, since) if frame["id"] == prompt],
+        )

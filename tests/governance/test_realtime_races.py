@@ -2,6 +2,8 @@
 that can't be timed from outside, so these tests are the ASGI server themselves."""
 
 import asyncio
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -10,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
+from django.db import connection, transaction
 
 from governance.actors import SYSTEM, Actor
 from governance.models import Change, Environment, Role, Workspace
@@ -21,6 +24,7 @@ from governance.realtime.protocol import Frame
 from governance.realtime.runtime import Runtime
 from governance.realtime.tail import Position
 from governance.services import environments, tokens
+from prompts import services
 
 Message = dict[str, Any]
 
@@ -153,6 +157,20 @@ async def test_changes_that_were_pruned_before_they_were_read_tell_clients_to_st
     assert peers[2].sent.empty()
 
 
+async def test_a_change_that_the_backlog_had_already_is_not_sent_again_when_the_tail_gets_to_it() -> None:
+    prod = uuid.uuid4()
+    socket = socket_of(prod, since=0)
+    wire = Wire(socket)
+    frames = frames_of(prod, 4, size=1)
+    socket.offer(frames[:1])
+    socket.go_live(3, ["hello"])
+    socket.offer(frames[1:2])
+    socket.offer(frames[2:])
+    await asyncio.sleep(0.01)
+    assert [message["text"] for message in wire.messages] == ["hello", frames[3].text]
+    wire.writer.cancel()
+
+
 # --- clients that stall -------------------------------------------------------------------------------------------
 
 
@@ -215,3 +233,26 @@ async def test_a_long_backlog_is_no_reason_to_call_a_client_slow() -> None:
     assert texts[:2] == ["hello", snapshot]
     assert [text.split()[0] for text in texts[2:]] == ["11", "12", "13", "14"]
     wire.writer.cancel()
+
+
+# --- what is announced --------------------------------------------------------------------------------------------
+
+
+def test_a_draft_saved_while_its_environment_stops_serving_drafts_is_not_announced_as_served(
+    transactional_db: None, environment: Callable[[str], Environment]
+) -> None:
+    prod = environment("prod")
+    prompt = services.create_prompt(actor=SYSTEM, environment=prod, key="k", content="one")
+
+    def save() -> None:
+        services.update_prompt(actor=SYSTEM, prompt=prompt, content="two")
+        connection.close()
+
+    writer = threading.Thread(target=save)
+    with transaction.atomic():
+        environments.update_environment(actor=SYSTEM, environment=prod, require_publish=True)
+        writer.start()
+        time.sleep(0.5)  # it waits for this transaction by now
+    writer.join(10)
+    announced = list(Change.objects.filter(environment=prod).order_by("revision"))
+    assert [change.document is not None for change in announced] == [True, False, False]

@@ -177,3 +177,17 @@ def test_moving_a_prompt_to_where_its_key_is_taken_is_a_conflict_and_moves_nothi
     assert editor.get("/api/sdk/prompts/greeting").json()["content"] == "here"
     assert editor.get("/api/sdk/prompts/greeting?env=test").json()["content"] == "there"
     assert editor.get(f"/api/prompts/{there['id']}").json()["data"] == there
+
+
+def test_publishing_an_earlier_content_under_its_own_label_makes_that_version_live_again_and_no_new_one(
+    editor: APIClient, make_prompt: MakePrompt
+) -> None:
+    prompt = make_prompt(content="one", publish=True)
+    path = f"/api/prompts/{prompt['id']}"
+    editor.patch(path, {"content": "two"})
+    editor.post("/api/prompts/publish", {"id": prompt["id"]})
+    editor.patch(path, {"content": "one"})
+    again = editor.post("/api/prompts/publish", {"id": prompt["id"], "version": "v1"})
+    assert (again.status_code, again.json()["data"]["live"]) == (200, True)
+    assert editor.get("/api/sdk/prompts/greeting").json()["version"] == "v1"
+    assert editor.get(f"{path}/versions").json()["total"] == 2

@@ -1,5 +1,6 @@
 """A browser without scripts: it opens a page of the admin, fills in the form that is there, and sends it."""
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -17,7 +18,9 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[dict[str, list[str]]] = []
-        self.select = self.textarea = ""
+        self.select = self.textarea = self.text = ""
+        self.first: str | None = None
+        self.several = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -25,9 +28,12 @@ class _Forms(HTMLParser):
         if tag == "form":
             self.forms.append({})
         elif tag == "select":
-            self.select = name
-        elif tag == "option" and self.select and "selected" in given:
-            self._add(self.select, given["value"])
+            self.select, self.first, self.several = name, None, "multiple" in given
+        elif tag == "option" and self.select:
+            if "selected" in given:
+                self._add(self.select, given["value"])
+            elif self.first is None:
+                self.first = given["value"]
         elif tag == "textarea":
             self.textarea, self.text = name, ""
         elif tag == "input" and name and given.get("type") != "submit":
@@ -42,10 +48,12 @@ class _Forms(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "select":
+            if not self.several and self.first is not None:
+                self.forms[-1].setdefault(self.select, [self.first])  # a browser takes the first, when none is selected
             self.select = ""
         elif tag == "textarea":
             # A text area's first line end is no part of it, and all others are sent as CR LF.
-            self._add(self.textarea, self.text.removeprefix("\n").replace("\n", "\r\n"))
+            self._add(self.textarea, "\r\n".join(re.split("\r\n|\r|\n", self.text.removeprefix("\n"))))
             self.textarea = ""
 
     def _add(self, name: str, value: str) -> None:
