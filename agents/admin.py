@@ -12,19 +12,21 @@ from agents.serializers import AgentSerializer
 from governance.actors import Actor
 from governance.admin.base import ServiceAdmin
 from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
-from governance.admin.forms import CODE, InEnvironmentForm, JsonField, LinesField
+from governance.admin.forms import InEnvironmentForm, JsonField, LinesField, code
 from governance.models.base import CONFIG_HELP
 
 
 class AgentForm(InEnvironmentForm[Agent]):
     serializer_class = AgentSerializer
     description = LinesField(required=False, max_length=2000)
-    prompt = LinesField(required=False, widget=CODE, help_text="The prompt itself; or else name one of the registry.")
+    prompt = LinesField(
+        required=False, widget=code(14), help_text="The prompt itself; or else name one of the registry."
+    )
     prompt_key = forms.CharField(
         required=False, max_length=200, help_text="A prompt of the environment, resolved at each run."
     )
     provider = forms.ChoiceField(initial=Agent._meta.get_field("provider").default)
-    config = JsonField(required=False, empty={}, widget=CODE, help_text=CONFIG_HELP)
+    config = JsonField(required=False, empty={}, help_text=CONFIG_HELP)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.db import connection
 
 from agents.providers import client
@@ -13,7 +14,7 @@ from agents.providers.base import Completion, ModelCall
 from governance import runs
 from governance.actors import Actor
 from governance.errors import DomainError, InvalidInputError
-from prompts.rendering import Rendered, render
+from prompts.rendering import Rendered, TooLongError, render
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,12 @@ class Subject:
 
 
 def render_strictly(template: str, variables: Mapping[str, Any], *, strict: bool) -> Rendered:
-    """Render; with `strict` raise InvalidInputError when a variable has no value."""
-    rendered = render(template, variables)
+    """Render. Raises InvalidInputError for a text over the limit of a request, and with `strict` for lacking values."""
+    limit = settings.PROMPTOPS_MAX_BODY_BYTES
+    try:
+        rendered = render(template, variables, limit=limit)
+    except TooLongError:
+        raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
     if strict and rendered.missing:
         names = ", ".join(rendered.missing)
         raise InvalidInputError(f"variables: there is no value for {names}", fields={"variables": rendered.missing})

@@ -1,13 +1,15 @@
 """Every address of the server."""
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from governance.api.exceptions import json_error
+from governance.logs import request_id
 from promptops import views
 
 urlpatterns = [
@@ -27,7 +29,11 @@ urlpatterns = [
 
 
 def _error(request: HttpRequest, status: int, sentence: str) -> HttpResponseBase:
-    return json_error(status, sentence)
+    """For people at the admin a page, which asks no database; JSON for all others."""
+    if not request.path.startswith("/admin/"):
+        return json_error(status, sentence)
+    context = {"title": sentence.capitalize(), "site_title": admin.site.site_title, "request_id": request_id.get()}
+    return HttpResponse(render_to_string("promptops/error.html", context), status=status)
 
 
 def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from governance.actors import Actor
 from governance.admin.base import ReadOnlyAdmin, ServiceAdmin, actor_of, as_json, block
 from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
-from governance.admin.forms import CODE, InEnvironmentForm, JsonField, LinesField, OperationForm
+from governance.admin.forms import InEnvironmentForm, JsonField, LinesField, OperationForm, code
 from governance.models.base import CONFIG_HELP
 from prompts import services
 from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
@@ -25,8 +25,8 @@ VERSIONS_ON_THE_PAGE = 20
 
 class PromptForm(InEnvironmentForm[Prompt]):
     serializer_class = PromptSerializer
-    content = LinesField(required=False, widget=CODE, help_text="A variable is written {{ name }}.")
-    config = JsonField(required=False, empty={}, widget=CODE, help_text=CONFIG_HELP)
+    content = LinesField(required=False, widget=code(14), help_text="A variable is written {{ name }}.")
+    config = JsonField(required=False, empty={}, help_text=CONFIG_HELP)
     tags = forms.CharField(
         required=False, widget=admin.widgets.AdminTextInputWidget, help_text="With commas between them."
     )

@@ -7,7 +7,7 @@ from django.contrib import admin
 from governance.actors import Actor
 from governance.admin.base import ServiceAdmin
 from governance.admin.filters import WorkspaceFilter
-from governance.admin.forms import CODE, JsonField, LinesField, ServiceForm
+from governance.admin.forms import JsonField, LinesField, ServiceForm, code
 from workflows import services
 from workflows.models import Workflow
 from workflows.serializers import WorkflowSerializer
@@ -19,7 +19,7 @@ class WorkflowForm(ServiceForm[Workflow]):
     related = ("workspace",)
     description = LinesField(required=False, max_length=2000)
     steps = JsonField(
-        empty=[], widget=CODE, help_text=f"A JSON list of steps, each with its type: {', '.join(STEP_TYPES)}."
+        empty=[], widget=code(14), help_text=f"A JSON list of steps, each with its type: {', '.join(STEP_TYPES)}."
     )
 
 

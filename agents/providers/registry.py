@@ -1,6 +1,7 @@
 """The providers there are, and how a request's wishes become a call."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from django.conf import settings
 from agents.outbound import check_base_url
 from agents.providers.base import MODEL_PARAMETERS, ModelCall, Provider
 from governance.errors import InvalidInputError
+
+_KEY = re.compile(r"[\x21-\x7e]+")
 
 PROVIDERS: dict[str, Provider] = {
     provider.name: provider
@@ -56,8 +59,8 @@ def base_url_of(provider: Provider) -> str:
 
 
 def key_of(provider: Provider) -> str | None:
-    """The server's own key for the provider."""
-    return os.environ.get(provider.key_variable) or None if provider.key_variable else None
+    """The server's own key for the provider. It may come from a file, with a newline at its end."""
+    return os.environ.get(provider.key_variable, "").strip() or None if provider.key_variable else None
 
 
 def describe() -> list[dict[str, Any]]:
@@ -86,12 +89,15 @@ def prepare(
     """A call, ready to be made.
 
     The server's key goes to the provider's own address only: with a `base_url` from the request, just the request's
-    `api_key` is used. Raises InvalidInputError for an unknown provider, an address that is not allowed, a lacking key.
+    `api_key` is used. Raises InvalidInputError for an unknown provider, an address that is not allowed, and a key that
+    lacks or that no header can carry.
     """
     found = find(provider)
     own_address = base_url is None
     url = base_url_of(found) if base_url is None else check_base_url(base_url)
     key = api_key or (key_of(found) if own_address else None)
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidInputError.of("api_key", "expected visible ASCII characters only, as a header can carry them")
     if key is None and found.key_variable is not None and own_address:
         raise InvalidInputError.of(
             "api_key", f"there is no key for {found.label}: set {found.key_variable} on the server, or send api_key"

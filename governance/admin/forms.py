@@ -19,8 +19,11 @@ from governance.models import Entity, Environment
 
 M = TypeVar("M", bound=Model)
 
-#: A widget for text that a program reads; the style sheet sets it in type of one width.
-CODE = forms.Textarea(attrs={"class": "vLargeTextField code", "rows": 14, "spellcheck": "false"})
+
+def code(rows: int) -> forms.Textarea:
+    """A widget for text that a program reads; the style sheet sets it in type of one width."""
+    return forms.Textarea(attrs={"class": "vLargeTextField code", "rows": rows, "spellcheck": "false"})
+
 
 STALE = (
     "Somebody else changed this since you opened it, so nothing was saved. Your input is still below: keep what you "
@@ -50,7 +53,7 @@ class JsonField(LinesField):
 
     def __init__(self, *, empty: Any = None, **kwargs: Any) -> None:
         self.empty = empty
-        super().__init__(**kwargs)
+        super().__init__(**{"widget": code(6), **kwargs})
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)

@@ -43,6 +43,9 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
             ],
+            options={
+                'verbose_name_plural': 'server processes',
+            },
         ),
         migrations.CreateModel(
             name='AccessRevision',

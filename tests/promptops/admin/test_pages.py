@@ -322,3 +322,38 @@ def test_an_audit_entry_and_a_change_show_what_they_hold(world: World, browse: B
     change = Change.objects.filter(document__isnull=False).first()
     assert change is not None
     assert "&quot;content&quot;" in browser.change_page(change).text
+
+
+def test_what_is_refused_or_not_there_is_a_page_in_the_admin_and_json_elsewhere(browse: Browse) -> None:
+    browser = browse(Role.VIEWER)
+    for path, status, sentence in (
+        ("/admin/governance/user/", 403, "Forbidden"),
+        ("/admin/nowhere/", 404, "Not found"),
+        ("/admin/prompts/prompt/?environment__workspace__tokens__digest=x", 400, "Bad request"),
+    ):
+        answer = browser.client.get(path)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+        assert f"<h1>{sentence}</h1>" in answer.content.decode()
+        assert answer.headers["X-Request-ID"] in answer.content.decode()
+    assert browser.client.get("/nowhere").json()["error"] == "not found"
+
+
+def test_an_unexpected_error_is_a_page_that_tells_nothing_of_it(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("a secret")
+
+    browser = browse(Role.VIEWER)
+    browser.client.raise_request_exception = False
+    monkeypatch.setattr(admin.site._registry[Prompt], "get_queryset", broken)
+    answer = browser.client.get(url(Prompt, "changelist"))
+    assert answer.status_code == 500
+    assert "Internal error: report it with this request_id" in answer.content.decode()
+    assert "a secret" not in answer.content.decode()
+
+
+def test_a_choice_has_no_buttons_that_add_or_delete_what_is_chosen(world: World, browse: Browse) -> None:
+    page = browse(Role.ADMIN).change_page(world[Prompt])
+    assert 'name="environment"' in page.text
+    assert "related-widget-wrapper" not in page.text
