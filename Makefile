@@ -9,7 +9,7 @@ PORT    ?= $(or $(PROMPTOPS_PORT),8000)
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-postgres test-all lint format lock clean
+.PHONY: help run test test-sqlite test-postgres faults bench lint format lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ test-sqlite: $(VENV)/.dev  ## the suite on SQLite
 
 test-postgres: $(VENV)/.dev  ## the suite on PostgreSQL (a real server from a wheel)
 	@PROMPTOPS_TEST_DATABASE=postgres $(PY) -m pytest -n auto
+
+faults: $(VENV)/.dev  ## the long form of the fault tests, on both databases: kills, outages, crowds
+	@PROMPTOPS_FAULTS=long $(PY) -m pytest tests/faults -s
+	@PROMPTOPS_FAULTS=long PROMPTOPS_TEST_DATABASE=postgres $(PY) -m pytest tests/faults -s
+
+bench: $(VENV)/.dev  ## figures beside their baselines, as a table and in var/bench.json
+	@$(PY) -m bench
 
 lint: $(VENV)/.dev  ## ruff, mypy strict, import law, missing migrations
 	@$(PY) -m ruff check .

@@ -170,12 +170,12 @@ def _post(server: Process, text: str) -> None:
 
 def crowd(folder: Path) -> list[Figure]:
     """10,000 sockets on two processes, on PostgreSQL and Redis."""
-    from tests.faults import redis  # real servers from wheels, which only tests and this need
+    from tests.faults.redis import running as redis_running  # real servers from wheels; only tests and this need them
     from tests.postgres import launch
 
     count = 10_000
     database = launch(folder / "crowd-pg").get_uri()
-    with redis.running() as redis_url:
+    with redis_running() as redis_url:
         installation = Installation(folder / "crowd", database_url=database, redis_url=redis_url)
         made = installation.prepare(1)
         servers = [installation.server(), installation.server()]
@@ -214,7 +214,7 @@ async def _crowd(servers: list[Process], token: str, prompt: str, count: int) ->
 
 def sdk(folder: Path) -> list[Figure]:
     """The Python SDK's warm calls, from its own script."""
-    script = processes.ROOT / "sdk" / "python" / "bench.py"
+    script = processes.ROOT / "sdk" / "python" / "benchmark.py"
     done = subprocess.run([sys.executable, str(script), "--json"], capture_output=True, text=True, check=True)  # noqa: S603
     figures: dict[str, float] = json.loads(done.stdout)
     return [Figure(f"SDK {name}", value, "a second") for name, value in figures.items()]
