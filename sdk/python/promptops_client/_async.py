@@ -174,6 +174,11 @@ class AsyncPromptOps(Client[TaskFollower]):
     async def _wait_for(self, follower: TaskFollower) -> None:
         await follower.wait(self._settings.start_timeout)
 
+    def _after_fork(self) -> None:
+        self._teller = None
+        for follower in self._followers.values():
+            follower.active = False  # the loop is the parent's; the next call starts it in its own
+
     def _tell(self, change: Change) -> None:
         if self._callbacks:
             if self._changes is None or self._teller is None or self._teller.done():

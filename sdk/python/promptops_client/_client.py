@@ -3,9 +3,10 @@
 import logging
 import os
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from promptops_client._errors import NotReady, PromptNotFound, PromptOpsError
 from promptops_client._follower import Follower
@@ -63,6 +64,7 @@ class Client(ABC, Generic[FollowerT]):
         self._default = self._make(env or os.environ.get("PROMPTOPS_ENV") or None)
         self._followers: dict[str | None, FollowerT] = {self._default.env: self._default}
         self._open()
+        _alive.add(self)
 
     def watch(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Call `callback` with each change of what is served, in order; returns what ends that.
@@ -156,3 +158,19 @@ class Client(ABC, Generic[FollowerT]):
     @abstractmethod
     async def _wait_for(self, follower: FollowerT) -> None:
         """Until its first fetch is over; at most `start_timeout` seconds."""
+
+    @abstractmethod
+    def _after_fork(self) -> None:
+        """In the child: what followed is the parent's; follow anew."""
+
+
+_alive: "weakref.WeakSet[Client[Any]]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for client in list(_alive):
+        client._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

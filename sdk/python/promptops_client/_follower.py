@@ -26,8 +26,8 @@ T = TypeVar("T")
 SILENCE = 15.0  # seconds without a frame: the server sends one at least every 5
 STABLE = 5.0  # seconds that a stream has to live for the next attempt to be the first again
 SAVE_AFTER = 1.0  # seconds from a change to the copy on disk, so that a burst is written once
-BIG_ATTEMPTS = 10  # fetches of a big document, for a server process that has not heard of it yet
-BIG_PAUSE = 0.2  # seconds between them
+BIG_ATTEMPTS = 6  # fetches of a big document, for a server process that has not heard of it yet
+BIG_PAUSE = 0.25  # seconds between them
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -53,6 +53,7 @@ class Follower(ABC):
         self._state: State = "starting"
         self._error: Exception | None = None
         self._refusal: PromptOpsError | None = None
+        self._complained = False  # one warning for an outage is enough
         self._last_contact: float | None = None
         self._resync = False
         self._poll_at = math.inf
@@ -254,12 +255,13 @@ class Follower(ABC):
     def _is_streaming(self) -> None:
         if self._state != "streaming":
             logger.info("following %s from revision %d", self.store.env or self.env, self.store.revision)
-        self._state, self._error, self._poll_at = "streaming", None, math.inf
+        self._state, self._error, self._poll_at, self._complained = "streaming", None, math.inf, False
 
     def _lost(self, error: Exception) -> float:
         """Note what went wrong this time; returns the seconds to wait before the next attempt."""
         expected = isinstance(error, LostError)
-        level = logging.DEBUG if expected and self._error is not None else logging.WARNING  # once an outage
+        level = logging.DEBUG if expected and self._complained else logging.WARNING
+        self._complained = True
         logger.log(level, "not following %s for now: %s", self.env or "prompts", error, exc_info=not expected)
         if self._state in {"streaming", "starting"}:
             self._state = "offline"

@@ -1,5 +1,6 @@
 """One blocking GET, by the standard library: proxies and certificates as the machine has them."""
 
+import encodings.idna  # noqa: F401  # else imported by the first request, maybe while another thread forks
 import http.client
 import time
 import urllib.request

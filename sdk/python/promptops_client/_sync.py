@@ -1,8 +1,6 @@
 """The client for threads: each environment is followed by a thread in the background."""
 
-import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from queue import SimpleQueue
@@ -121,7 +119,6 @@ class PromptOps(Client[ThreadFollower]):
         self._changes: SimpleQueue[Change | None] = SimpleQueue()
         self._teller: threading.Thread | None = None
         self._begin(self._default)
-        _alive.add(self)
 
     def get_prompt(
         self,
@@ -222,15 +219,3 @@ class PromptOps(Client[ThreadFollower]):
         self._changes, self._teller = SimpleQueue(), None
         for follower in self._followers.values():
             follower.start_after_fork()
-
-
-_alive: "weakref.WeakSet[PromptOps]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for client in list(_alive):
-        client._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
