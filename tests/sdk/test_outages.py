@@ -256,7 +256,7 @@ def test_a_warm_call_costs_microseconds_also_when_the_server_is_gone(
     operator.create(key, "x" * 400 + "{{a}} {{b}} {{c}} {{d}} {{e}}")
     variables = dict.fromkeys("abcde", "a value of twenty ch")
     with before(server) as proxy, PromptOps(proxy.url, TOKEN, env="prod", cache_dir=False) as client:
-        client.get_prompt(key)
+        eventually(lambda: is_streaming(client))
         proxy.cut("refuse")
         eventually(lambda: client.status().state == "offline")
         for limit, call in ((2e-6, lambda: client.get_prompt(key)), (5e-6, lambda: client.render(key, variables))):
