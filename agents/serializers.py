@@ -5,7 +5,15 @@ from typing import Any
 from rest_framework import serializers
 
 from agents.providers.registry import PROVIDERS
-from governance.api.fields import ContentField, FlagField, KeyField, ObjectField, StringField
+from governance.api.fields import (
+    ContentField,
+    FlagField,
+    IdField,
+    KeyField,
+    ObjectField,
+    PatternField,
+    StringField,
+)
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
 
 
@@ -41,7 +49,13 @@ class RunRequestSerializer(ApiSerializer):
     unit = StringField(required=False, max_length=500)
     strict = FlagField(required=False, default=False)
     stream = FlagField(required=False, default=False)
-    api_key = StringField(required=False, max_length=500, write_only=True)
+    api_key = PatternField(
+        r"^[\x21-\x7e]+\Z",  # it becomes a header's value
+        expected="ASCII characters without white space",
+        required=False,
+        max_length=500,
+        write_only=True,
+    )
     base_url = StringField(required=False, max_length=500)
 
     def validate_stream(self, value: bool) -> bool:
@@ -50,15 +64,17 @@ class RunRequestSerializer(ApiSerializer):
         return value
 
 
-class PlaygroundSerializer(RunRequestSerializer):
-    id = serializers.UUIDField(required=False, help_text="A stored prompt, whose draft is run; or else `content`.")
-    content = ContentField(required=False)
-    workspace_id = StringField(required=False, max_length=36, help_text="Where a run of `content` is logged.")
+class PlaygroundPromptSerializer(RunRequestSerializer):
+    """A run of a stored prompt's draft."""
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("id" in attrs) == ("content" in attrs):
-            raise serializers.ValidationError("expected either the id of a prompt or content")
-        return attrs
+    id = IdField(error_messages={"required": "expected either the id of a prompt or content"})
+
+
+class PlaygroundContentSerializer(RunRequestSerializer):
+    """A run of a text that is not stored."""
+
+    content = ContentField()
+    workspace_id = StringField(required=False, max_length=36, help_text="Where the run is logged.")
 
 
 class ResultSerializer(serializers.Serializer[Any]):

@@ -1,8 +1,9 @@
 """Agents, the playground and its providers."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,18 +14,25 @@ from agents.models import Agent
 from agents.providers import registry
 from agents.serializers import (
     AgentSerializer,
-    PlaygroundSerializer,
+    PlaygroundContentSerializer,
+    PlaygroundPromptSerializer,
     ProvidersSerializer,
     RunAnswerSerializer,
     RunErrorSerializer,
     RunRequestSerializer,
 )
+from governance.api.serializers import ErrorSerializer
 from governance.api.viewsets import ApiView, ResourceViewSet, actor_of
 from governance.errors import NotFoundError
 from governance.querysets import visible_to
 from governance.services import environments, workspaces
 from prompts.models import Prompt
 
+PLAYGROUND: Any = PolymorphicProxySerializer(
+    component_name="Playground",
+    serializers=[PlaygroundPromptSerializer, PlaygroundContentSerializer],
+    resource_type_field_name=None,
+)
 RUN_RESPONSES = {200: RunAnswerSerializer, 502: RunErrorSerializer, 504: RunErrorSerializer}
 
 
@@ -49,7 +57,7 @@ class AgentViewSet(ResourceViewSet[Agent]):
     def perform_destroy(self, row: Agent, if_match: str | None) -> None:
         services.delete_agent(actor=self.actor, agent=row, if_match=if_match)
 
-    @extend_schema(request=RunRequestSerializer, responses=RUN_RESPONSES)
+    @extend_schema(request=RunRequestSerializer, responses={**RUN_RESPONSES, 409: ErrorSerializer})
     @action(detail=True, methods=["post"])
     def run(self, request: Request, pk: str) -> Response:
         """Run the agent once."""
@@ -60,13 +68,14 @@ class AgentViewSet(ResourceViewSet[Agent]):
 class PlaygroundView(ApiView):
     capabilities = {"post": "playground.run"}
 
-    @extend_schema(request=PlaygroundSerializer, responses=RUN_RESPONSES)
+    @extend_schema(request=PLAYGROUND, responses={**RUN_RESPONSES, 404: ErrorSerializer})
     def post(self, request: Request) -> Response:
         """Render a stored prompt's draft, or the given text, and run it on a model."""
-        body = PlaygroundSerializer(data=request.data)
+        of_content = isinstance(request.data, Mapping) and "content" in request.data
+        body = (PlaygroundContentSerializer if of_content else PlaygroundPromptSerializer)(data=request.data)
         body.is_valid(raise_exception=True)
         wishes, actor = body.validated_data, actor_of(request)
-        if "content" in wishes:
+        if of_content:
             workspace = workspaces.resolve(actor, wishes.get("workspace_id"))
             answer = playground.run_content(
                 actor=actor, content=wishes["content"], workspace_id=workspace.pk, wishes=wishes

@@ -11,14 +11,16 @@ from governance.models import Run, RunStatus
 
 @dataclass(slots=True)
 class OpenRun:
-    """A run under way. `id` is what answers carry as `run_id`."""
+    """A run under way. `id` is what answers carry as `run_id`. Its clock stops when it is closed."""
 
     id: uuid.UUID
     started: float = field(default_factory=time.monotonic)
+    stopped: float | None = None
 
     @property
     def elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.started) * 1000)
+        until = time.monotonic() if self.stopped is None else self.stopped
+        return round((until - self.started) * 1000)
 
 
 def start(
@@ -77,5 +79,6 @@ def fail(run: OpenRun, error: str, **known: object) -> None:
 
 
 def _close(run: OpenRun, **fields: object) -> None:
+    run.stopped = time.monotonic()
     # Only a running run can be closed: a sweep that gave it up and the process that ran it can't both decide.
     Run.objects.filter(pk=run.id, status=RunStatus.RUNNING).update(latency_ms=run.elapsed_ms, **fields)

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from rest_framework import serializers
 
-from governance.api.fields import NAME_PATTERN, FlagField, ObjectField, StringField
+from governance.api.fields import NAME_PATTERN, FlagField, ObjectField, PatternField, StringField, TimeField
 from governance.api.serializers import AnswerSerializer, ApiSerializer
 from governance.models import Role, Token, User
 
@@ -16,15 +16,10 @@ class RoleField(serializers.ChoiceField):
         self.error_messages["invalid_choice"] = f"expected one of: {', '.join(Role.values)}"
 
 
-class SlugField(serializers.RegexField):
+class SlugField(PatternField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(NAME_PATTERN, **kwargs)
-        self.error_messages["invalid"] = "expected letters, digits, - and _ (first a letter or a digit)"
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
+        expected = "letters, digits, - and _ (first a letter or a digit)"
+        super().__init__(NAME_PATTERN, expected=expected, **kwargs)
 
 
 class NameField(StringField):
@@ -33,16 +28,17 @@ class NameField(StringField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"trim_whitespace": True, "max_length": 200, **kwargs})
 
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        return {"type": "string", "maxLength": self.max_length, "pattern": r"\S"}
 
-class LoginSerializer(ApiSerializer):
-    username = StringField(required=False, max_length=150)
-    password = StringField(required=False, max_length=1000)
-    token = StringField(required=False, max_length=512)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if set(attrs) not in ({"token"}, {"username", "password"}):
-            raise serializers.ValidationError("expected username and password, or token")
-        return attrs
+class PasswordLoginSerializer(ApiSerializer):
+    username = StringField(max_length=150, error_messages={"required": "expected username and password, or token"})
+    password = StringField(max_length=1000)
+
+
+class TokenLoginSerializer(ApiSerializer):
+    token = StringField(max_length=512)
 
 
 class LoginAnswerSerializer(AnswerSerializer):
@@ -71,6 +67,9 @@ class WorkspaceIdsField(serializers.ListField):
     """A user's workspaces, by id."""
 
     child = StringField(max_length=36)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 1000, **kwargs})
 
     def get_attribute(self, instance: User) -> list[str]:
         return sorted(membership.workspace_id for membership in instance.memberships.all())
@@ -119,7 +118,7 @@ class TokenSerializer(ApiSerializer):
     hint = serializers.CharField(read_only=True, help_text="The secret's first characters, to tell tokens apart.")
     created_by = serializers.CharField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = TimeField(required=False, allow_null=True)
 
     def to_representation(self, instance: Token) -> dict[str, Any]:
         return {**super().to_representation(instance), "env": instance.environment or None}

@@ -6,6 +6,8 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
+from governance.api.schema import IF_NONE_MATCH
+from governance.api.serializers import ErrorSerializer
 from governance.api.viewsets import ApiView, actor_of
 from governance.concurrency import none_match
 from governance.errors import NotFoundError
@@ -21,7 +23,7 @@ REVISION_HEADER = "X-PromptOps-Revision"
 PLACE = [
     OpenApiParameter("env", str, description="The environment; the token's, else `prod`."),
     OpenApiParameter("workspace", str, description="For credentials that see several; else the token's or `default`."),
-    OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="An entity tag."),
+    IF_NONE_MATCH,
 ]
 
 
@@ -47,7 +49,7 @@ class PromptFetchView(ApiView):
 class EnvironmentFetchView(ApiView):
     capabilities = {"get": "prompt.read"}
 
-    @extend_schema(parameters=PLACE, responses={200: EnvironmentDocumentSerializer, 304: None})
+    @extend_schema(parameters=PLACE, responses={200: EnvironmentDocumentSerializer, 304: None, 404: ErrorSerializer})
     def get(self, request: Request) -> HttpResponse:
         """Every served prompt of an environment in one answer; a rollout comes with its variants."""
         workspace, env = _place(request)

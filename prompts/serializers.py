@@ -7,8 +7,10 @@ from rest_framework import serializers
 from governance.api.fields import (
     ContentField,
     FlagField,
+    IdField,
     KeyField,
     ObjectField,
+    PatternField,
     PercentageField,
     StringField,
     TagsField,
@@ -19,17 +21,12 @@ from prompts.models import PromptVersion, Rollout
 STATUSES = ["draft", "published", "modified"]
 
 
-class LabelField(serializers.RegexField):
+class LabelField(PatternField):
     """A version's label."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", **{"max_length": 64, **kwargs})
-        self.error_messages["invalid"] = "expected letters, digits and any of . _ + - (first a letter or a digit)"
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
+        expected = "letters, digits and any of . _ + - (first a letter or a digit)"
+        super().__init__(r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z", expected=expected, **{"max_length": 64, **kwargs})
 
 
 class PromptSerializer(ApiSerializer):
@@ -77,13 +74,13 @@ class PromptVersionSerializer(ApiSerializer):
 
 
 class PublishSerializer(ApiSerializer):
-    id = serializers.UUIDField()
+    id = IdField()
     version = LabelField(required=False)
     note = StringField(required=False, allow_blank=True, max_length=1000)
 
 
 class RollbackSerializer(ApiSerializer):
-    id = serializers.UUIDField()
+    id = IdField()
     version = StringField(max_length=64)
 
 

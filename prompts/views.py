@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance.api.serializers import OkSerializer
+from governance.api.schema import IF_MATCH
+from governance.api.serializers import ErrorSerializer, OkSerializer
 from governance.api.viewsets import ResourceViewSet, ok, one
 from governance.concurrency import if_match
 from governance.errors import NotFoundError
@@ -57,7 +58,11 @@ class PromptViewSet(ResourceViewSet[Prompt]):
         page = self.paginate_queryset(versions)
         return self.get_paginated_response(PromptVersionSerializer(page, many=True).data)
 
-    @extend_schema(request=PublishSerializer, responses={200: PromptVersionSerializer})
+    @extend_schema(
+        request=PublishSerializer,
+        parameters=[IF_MATCH],
+        responses={200: PromptVersionSerializer, 404: ErrorSerializer},
+    )
     @action(detail=False, methods=["post"])
     def publish(self, request: Request) -> Response:
         """Snapshot the draft as a version and make it live."""
@@ -66,7 +71,11 @@ class PromptViewSet(ResourceViewSet[Prompt]):
         version = services.publish(actor=self.actor, prompt=prompt, if_match=if_match(request), **values)
         return one(PromptVersionSerializer(version).data)
 
-    @extend_schema(request=RollbackSerializer, responses={200: PromptSerializer})
+    @extend_schema(
+        request=RollbackSerializer,
+        parameters=[IF_MATCH],
+        responses={200: PromptSerializer, 404: ErrorSerializer},
+    )
     @action(detail=False, methods=["post"])
     def rollback(self, request: Request) -> Response:
         """Make an earlier version live again."""
@@ -75,10 +84,10 @@ class PromptViewSet(ResourceViewSet[Prompt]):
         prompt = services.rollback(actor=self.actor, prompt=prompt, if_match=if_match(request), **values)
         return self.represent(prompt)
 
-    @extend_schema(responses={200: OpenApiResponse(RolloutSerializer, "The rollout, or null when there is none.")})
+    @extend_schema(responses={200: RolloutSerializer(allow_null=True)})
     @action(detail=True, methods=["get"], url_path="rollout", url_name="rollout")
     def get_rollout(self, request: Request, pk: str) -> Response:
-        """The prompt's rollout."""
+        """The prompt's rollout, or null when there is none."""
         prompt = self.get_object()
         rollout = Rollout.objects.select_related("prompt__environment", "variant_a", "variant_b").filter(prompt=prompt)
         found = rollout.first()

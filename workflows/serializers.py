@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from governance.api.fields import FlagField, KeyField, ObjectField, StringField
@@ -10,22 +9,17 @@ from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSer
 from workflows.definition import MAX_STEPS
 from workflows.steps import STEP_TYPES
 
-STEP_SCHEMA = {
-    "type": "array",
-    "minItems": 1,
-    "maxItems": MAX_STEPS,
-    "items": {
-        "type": "object",
-        "required": ["type"],
-        "properties": {"name": {"type": "string"}, "type": {"type": "string", "enum": list(STEP_TYPES)}},
-        "additionalProperties": {},
-    },
-}
 
-
-@extend_schema_field(STEP_SCHEMA)
 class StepsField(serializers.Field[Any, Any, Any, Any]):
     """The steps as they are sent; workflows.definition checks them when they are saved."""
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        kinds = []
+        for name, step_type in STEP_TYPES.items():
+            kind = schema._map_serializer(step_type.fields(), direction)
+            kind["properties"]["type"] = {"type": "string", "enum": [name]}
+            kinds.append(kind)
+        return {"type": "array", "minItems": 1, "maxItems": MAX_STEPS, "items": {"oneOf": kinds}}
 
     def to_internal_value(self, data: Any) -> Any:
         return data

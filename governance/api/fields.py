@@ -1,14 +1,27 @@
 """Fields that take what they say and nothing that merely looks like it: 5 is not text, "yes" is not true."""
 
+import re
+import uuid
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+# A pattern ends in \Z: `$` would let a last line break through.
+KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"
 MAX_KEY = 200
+MAX_TAGS = MAX_TAG = 100
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+NO_TIME = "expected an RFC 3339 time such as 2026-01-31T12:00:00Z"
+
+
+def is_time(text: object) -> bool:
+    """Whether `text` is written as RFC 3339 has it: nobody has to guess which zone was meant."""
+    return isinstance(text, str) and _TIME.fullmatch(text) is not None
 
 
 class StringField(serializers.CharField):
@@ -26,18 +39,47 @@ class StringField(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class KeyField(serializers.RegexField):
+class PatternField(serializers.RegexField):
+    """Text of one pattern, just as it is sent; `expected` says it for people."""
+
+    def __init__(self, pattern: str, *, expected: str, **kwargs: Any) -> None:
+        messages = {"invalid": f"expected {expected}", **kwargs.pop("error_messages", {})}
+        super().__init__(pattern, **{"trim_whitespace": False, "error_messages": messages, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class KeyField(PatternField):
     """What applications call a thing by: letters, digits and `._:-`, starting with a letter or a digit."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("max_length", MAX_KEY)
-        super().__init__(KEY_PATTERN, **kwargs)
-        self.error_messages["invalid"] = "expected letters, digits and any of . _ : - (first a letter or a digit)"
+        expected = "letters, digits and any of . _ : - (first a letter or a digit)"
+        super().__init__(KEY_PATTERN, expected=expected, **{"max_length": MAX_KEY, **kwargs})
 
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str) or data != data.strip():  # `$` would let a last newline pass
-            self.fail("invalid")
+
+class IdField(serializers.UUIDField):
+    """A UUID as a string; a number, which Python would take for one, is none."""
+
+    default_error_messages = {"invalid": "expected a UUID"}
+
+    def to_internal_value(self, data: Any) -> uuid.UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
         return super().to_internal_value(data)
+
+
+class TimeField(serializers.DateTimeField):
+    """A moment, with its offset from UTC."""
+
+    default_error_messages = {"invalid": NO_TIME, "overflow": NO_TIME}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not is_time(value):
+            self.fail("invalid")
+        return super().to_internal_value(value.upper())
 
 
 class ContentField(StringField):
@@ -70,6 +112,9 @@ class PercentageField(serializers.DecimalField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=6, decimal_places=3, min_value=0, max_value=100, coerce_to_string=False, **kwargs)
 
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        return {"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}
+
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, bool) or not isinstance(data, int | float):
             raise serializers.ValidationError("expected a number from 0 to 100")
@@ -92,29 +137,31 @@ class ObjectField(serializers.JSONField):
         return data
 
 
-@extend_schema_field(
-    {"oneOf": [{"type": "array", "items": {"type": "string", "maxLength": 100}, "maxItems": 100}, {"type": "string"}]}
-)
 class TagsField(serializers.Field[list[str], Any, list[str], Any]):
     """A list of strings; "a, b" is taken for ["a", "b"]. Kept in order, each once."""
 
     default_error_messages = {
         "invalid": "expected a list of strings, or one string with commas between",
-        "long": "expected tags of at most 100 characters",
-        "many": "expected at most 100 tags",
+        "long": f"expected tags of at most {MAX_TAG} characters",
+        "many": f"expected at most {MAX_TAGS} tags",
     }
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        tags = {"type": "array", "items": {"type": "string", "maxLength": MAX_TAG}, "maxItems": MAX_TAGS}
+        tag = f"[^,]{{0,{MAX_TAG}}}"
+        text = {"type": "string", "pattern": f"^{tag}(,{tag}){{0,{MAX_TAGS - 1}}}$"}
+        return {"oneOf": [tags, text]} if direction == "request" else tags
 
     def to_internal_value(self, data: Any) -> list[str]:
         if isinstance(data, str):
             data = data.split(",")
         if not isinstance(data, list) or not all(isinstance(tag, str) for tag in data):
             self.fail("invalid")
-        tags = list(dict.fromkeys(tag.strip() for tag in data if tag.strip()))
-        if len(tags) > 100:
+        if len(data) > MAX_TAGS:
             self.fail("many")
-        if any(len(tag) > 100 for tag in tags):
+        if any(len(tag) > MAX_TAG for tag in data):
             self.fail("long")
-        return tags
+        return list(dict.fromkeys(tag.strip() for tag in data if tag.strip()))
 
     def to_representation(self, value: list[str]) -> list[str]:
         return value

@@ -64,6 +64,6 @@ def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if not (text.isascii() and text.isdigit()):
         raise InvalidInputError.of(name, "expected a whole number of 0 or more")
-    return int(text)
+    return int(text) if len(text) <= 18 else _FAR_BEYOND

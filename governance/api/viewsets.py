@@ -55,8 +55,8 @@ class RowsViewSet(GenericViewSet[M], Generic[M]):
     def capability(self) -> str | None:
         verbs = {"list": "read", "retrieve": "read", "create": "write", "update": "write", "partial_update": "write"}
         action = getattr(self, "action", None)
-        if action is None:
-            return None  # no such method: 405 follows
+        if action in (None, "metadata"):
+            return None  # no such method, or OPTIONS: 405 follows
         return f"{self.resource}.{self.capabilities.get(action) or verbs.get(action, 'write')}"
 
     @property

@@ -16,14 +16,20 @@ from governance.models.base import changed
 
 @transaction.atomic
 def create_user(
-    *, actor: Actor, username: str, password: str, role: str = Role.VIEWER, workspaces: Iterable[str] | None = None
+    *,
+    actor: Actor,
+    username: str,
+    password: str,
+    role: str = Role.VIEWER,
+    is_active: bool = True,
+    workspaces: Iterable[str] | None = None,
 ) -> User:
     """A new user, a member of `workspaces` (ids), else of `default`.
 
     Raises ConflictError for a taken name, InvalidInputError for a weak password or an unknown workspace.
     """
     _check_username(username)
-    user = User(username=username, role=role)
+    user = User(username=username, role=role, is_active=is_active)
     _set_password(user, password)
     user.save(force_insert=True)
     ids = _set_workspaces(user, [DEFAULT_WORKSPACE] if workspaces is None else workspaces)
@@ -35,7 +41,7 @@ def create_user(
         key=username,
         summary=f"Created user {username} as {role}",
         workspace_id=None,
-        changes=audit.created(username=username, role=str(role), workspaces=ids),
+        changes=audit.created(username=username, role=str(role), is_active=is_active, workspaces=ids),
     )
     return user
 

@@ -1,35 +1,52 @@
 """Login, logout, me."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib.auth import authenticate
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance.actors import Actor
-from governance.api.serializers import OkSerializer
+from governance.api.serializers import ErrorSerializer, OkSerializer
 from governance.api.viewsets import ApiView, actor_of, ok
 from governance.authentication import authenticate as authenticate_token
 from governance.errors import TooManyAttemptsError, UnauthorizedError
 from governance.models import User, Workspace
 from governance.querysets import visible_to
-from governance.serializers import LoginAnswerSerializer, LoginSerializer, MeSerializer
+from governance.serializers import (
+    LoginAnswerSerializer,
+    MeSerializer,
+    PasswordLoginSerializer,
+    TokenLoginSerializer,
+)
 from governance.services import tokens
+
+LOGIN: Any = PolymorphicProxySerializer(
+    component_name="Login",
+    serializers=[PasswordLoginSerializer, TokenLoginSerializer],
+    resource_type_field_name=None,
+)
 
 
 class LoginView(ApiView):
     authentication_classes = []
     permission_classes = []
 
-    @extend_schema(request=LoginSerializer, responses={200: LoginAnswerSerializer}, auth=[])
+    @extend_schema(
+        request=LOGIN,
+        responses={200: LoginAnswerSerializer, 401: ErrorSerializer, 429: ErrorSerializer},
+        auth=[],
+    )
     def post(self, request: Request) -> Response:
         """Log in with username and password for a session token, or check a static or API token."""
-        body = LoginSerializer(data=request.data)
+        by_token = isinstance(request.data, Mapping) and "token" in request.data
+        body = (TokenLoginSerializer if by_token else PasswordLoginSerializer)(data=request.data)
         body.is_valid(raise_exception=True)
-        if "token" in body.validated_data:
+        if by_token:
             secret = body.validated_data["token"]
             return _answer(authenticate_token(secret), secret)
         user = _user_of(request, body.validated_data)

@@ -57,7 +57,7 @@ def test_the_answer_is_the_output_with_the_providers_own_word_on_model_usage_and
         "prompt_tokens": 11,
         "output_tokens": 7,
     }
-    assert 0 <= latency <= logged["latency_ms"] + 5
+    assert latency == logged["latency_ms"] >= 0
 
 
 def test_only_the_parameters_of_models_are_sent_and_the_requests_go_before_the_prompts_own(

@@ -16,6 +16,7 @@ class Upstream:
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
         self.requests: list[Request] = []
+        self.handler: Handler
         self.answers(self.completion())
         server.clear()
         server.expect_request("/v1/chat/completions").respond_with_handler(self._handle)
@@ -34,18 +35,17 @@ class Upstream:
 
     def answers(self, answer: Response | Handler | Any) -> None:
         """A response, a function of the request, or what is sent as JSON."""
-        self._handler: Handler
         if isinstance(answer, Response):
-            self._handler = lambda request: answer
+            self.handler = lambda request: answer
         elif callable(answer):
-            self._handler = answer
+            self.handler = answer
         else:
-            self._handler = lambda request: Response(json.dumps(answer), content_type="application/json")
+            self.handler = lambda request: Response(json.dumps(answer), content_type="application/json")
 
     def _handle(self, request: Request) -> Response:
         request.get_data()  # read now: it is asked for when the connection is gone
         self.requests.append(request)
-        return self._handler(request)
+        return self.handler(request)
 
     @staticmethod
     def completion(output: Any = "Fine.", **changes: Any) -> dict[str, Any]:

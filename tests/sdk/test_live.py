@@ -6,7 +6,6 @@ import threading
 import time
 from typing import Any
 
-import httpx
 import pytest
 from promptops_client import (
     AsyncPromptOps,
@@ -341,11 +340,17 @@ def test_what_is_not_given_comes_from_the_environment(
             PromptOps(wrong)
 
 
-def test_a_redirect_is_not_followed_with_the_token(server: Server, httpserver: Any, key: str) -> None:
-    httpserver.expect_request("/api/sdk/prompts").respond_with_data(
-        "", status=302, headers={"Location": f"{server.url}/api/sdk/prompts"}
-    )
-    url = httpserver.url_for("")
-    assert httpx.get(f"{url}/api/sdk/prompts").status_code == 302
-    with PromptOps(url, TOKEN, cache_dir=False) as client, pytest.raises(NotReady, match="302"):
+def test_a_redirect_does_not_carry_the_token_to_another_host(make: Make, httpserver: Any, key: str) -> None:
+    elsewhere = {"Location": httpserver.url_for("/elsewhere").replace("127.0.0.1", "localhost")}
+    assert "//localhost:" in elsewhere["Location"]
+    redirect = httpserver.expect_ordered_request("/api/sdk/prompts")
+    redirect.respond_with_data("", status=302, headers=elsewhere)
+    body = {"data": [], "revision": 1, "epoch": "e", "env": "prod", "workspace": "default"}
+    httpserver.expect_request("/api/sdk/prompts").respond_with_json(body)
+    httpserver.expect_request("/ws").respond_with_data("", status=302, headers=elsewhere)
+    client = make(httpserver.url_for("").replace("localhost", "127.0.0.1"))
+    with pytest.raises(NotReady, match="302"):
         client.get_prompt(key)
+    eventually(lambda: "stream" in (client.status().error or ""))
+    asked = [request for request, _ in httpserver.log if request.path == "/elsewhere"]
+    assert not any("Authorization" in request.headers for request in asked)

@@ -61,14 +61,15 @@ def test_a_stream_that_resumes_tells_every_change_of_the_outage_in_order(
     with before(server) as proxy:
         client = make(proxy.url, poll_interval=60)
         heard: list[Change] = []
-        client.watch(heard.append)
+        client.watch(lambda change: heard.append(change) if change.key == key else None)
         eventually(lambda: is_streaming(client))
         proxy.cut("refuse")
         for number in range(1, 10):
             operator.publish(prompt, f"{number}")
         proxy.mode = "open"
         eventually(lambda: client.get_prompt(key).content == "9")
-        told = [change.prompt.content for change in heard if change.key == key and change.prompt]
+        eventually(lambda: heard and heard[-1].version == "v10")
+        told = [change.prompt.content for change in heard if change.prompt]
         assert told == [f"{number}" for number in range(1, 10)]
         assert len(proxy.targets("/ws")) == 2
         assert len(proxy.targets("/api/sdk/prompts?")) == 1
@@ -86,7 +87,8 @@ def test_while_the_stream_is_refused_it_polls_and_comes_back_to_the_stream(
         assert client.get_prompt(key).content == "one"
         eventually(lambda: client.status().state == "polling")
         operator.publish(prompt, "two")
-        eventually(lambda: client.get_prompt(key).content == "two", 3)
+        eventually(lambda: client.get_prompt(key).content == "two", 5)
+        eventually(lambda: heard)
         assert [(change.type, change.version) for change in heard] == [("prompt.updated", "v2")]
         seen = len(proxy.targets("/api/sdk"))
         eventually(lambda: len(proxy.targets("/api/sdk")) >= seen + 2)
@@ -256,7 +258,7 @@ def test_a_warm_call_costs_microseconds_also_when_the_server_is_gone(
     operator.create(key, "x" * 400 + "{{a}} {{b}} {{c}} {{d}} {{e}}")
     variables = dict.fromkeys("abcde", "a value of twenty ch")
     with before(server) as proxy, PromptOps(proxy.url, TOKEN, env="prod", cache_dir=False) as client:
-        client.get_prompt(key)
+        eventually(lambda: is_streaming(client))
         proxy.cut("refuse")
         eventually(lambda: client.status().state == "offline")
         for limit, call in ((2e-6, lambda: client.get_prompt(key)), (5e-6, lambda: client.render(key, variables))):

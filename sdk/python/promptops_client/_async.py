@@ -17,6 +17,13 @@ from promptops_client._models import Change, Prompt
 from promptops_client._wire import STREAM, Answer, LostError, closed_stream, refused_handshake
 
 
+class _Connect(connect):
+    """Before websockets 17 it carries the token along when it is redirected to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class TaskFollower(Follower):
     """A follower in a task. Fetches and the copy on disk, which block, are for the loop's threads."""
 
@@ -54,7 +61,7 @@ class TaskFollower(Follower):
     async def _connect(self, url: str) -> None:
         try:
             self._connection = await self._stack.enter_async_context(
-                connect(url, additional_headers=self.settings.headers, **STREAM)
+                _Connect(url, additional_headers=self.settings.headers, **STREAM)
             )
         except InvalidStatus as refused:
             raise refused_handshake(refused.response.status_code) from None

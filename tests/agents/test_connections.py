@@ -1,0 +1,105 @@
+"""While a provider thinks, nobody waits for it but the one who asked: no database connection, no event loop."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connections
+from rest_framework.test import APIClient
+from werkzeug import Request, Response
+
+from governance.models import Run
+from tests.agents.upstream import Upstream
+from tests.faults.support import installation
+from tests.servers import Server
+
+THINKS = 0.5
+
+
+@pytest.fixture
+def thoughtful(upstream: Upstream) -> Upstream:
+    """A provider that answers after half a second."""
+    usual = upstream.handler
+
+    def think(request: Request) -> Response:
+        time.sleep(THINKS)
+        return usual(request)
+
+    upstream.answers(think)
+    return upstream
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda client: client.post("/api/playground/run", {"content": "x", "provider": "ollama"}),
+        lambda client: client.post(f"/api/agents/{made(client, 'agents', prompt='x', provider='ollama')}/run", {}),
+        lambda client: client.post(
+            f"/api/workflows/{made(client, 'workflows', steps=[{'type': 'model', 'provider': 'ollama'}] * 2)}/run", {}
+        ),
+    ],
+    ids=["playground", "agent", "workflow"],
+)
+def test_a_call_holds_no_database_connection_while_the_provider_is_at_work(
+    static: APIClient, upstream: Upstream, begin: Callable[[APIClient], Any]
+) -> None:
+    """A pool's connection is given back, so that a few connections serve any number of runs that wait."""
+    held: list[bool] = []
+    ours, usual = connections["default"], upstream.handler
+
+    def look(request: Request) -> Response:
+        held.append(ours.connection is not None)
+        return usual(request)
+
+    upstream.answers(look)
+    assert begin(static).status_code == 200
+    assert held in ([False], [False, False])
+    assert set(Run.objects.values_list("status", flat=True)) == {"ok"}
+
+
+def made(client: APIClient, kind: str, **fields: Any) -> str:
+    answer = client.post(f"/api/{kind}", {"key": "k", **fields})
+    assert answer.status_code == 201, answer.json()
+    identity: str = answer.json()["data"]["id"]
+    return identity
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory, thoughtful: Upstream) -> Iterator[Server]:
+    """A real server. On PostgreSQL it has two database connections in all."""
+    variables = {"PROMPTOPS_OPENAI_BASE_URL": thoughtful.base_url, "OPENAI_API_KEY": "sk-x", "PROMPTOPS_DB_POOL": "2"}
+    with installation(tmp_path_factory, **variables) as running:
+        yield running
+
+
+def test_twenty_runs_at_once_take_about_as_long_as_one_and_the_server_answers_others_meanwhile(
+    server: Server, thoughtful: Upstream
+) -> None:
+    body = {"content": "x", "provider": "openai"}
+    with server.client() as client:
+        assert client.post("/api/playground/run", json=body).status_code == 200  # loads what is loaded once
+
+        def run(number: int) -> int:
+            return client.post("/api/playground/run", json={**body, "content": str(number)}).status_code
+
+        with ThreadPoolExecutor(20) as pool:
+            started = time.monotonic()
+            runs = [pool.submit(run, number) for number in range(20)]
+            looks = []
+            while not all(future.done() for future in runs):
+                before = time.monotonic()
+                assert httpx.get(f"{server.url}/livez", timeout=5).status_code == 200
+                looks.append(time.monotonic() - before)
+                time.sleep(0.02)
+            took = time.monotonic() - started
+        assert [future.result() for future in runs] == [200] * 20
+        assert THINKS <= took < 4, f"twenty runs took {took:.1f} s"
+        assert len(looks) >= 5
+        assert sorted(looks)[len(looks) // 2] < 0.2, f"/livez took {sorted(looks)}"
+        stats = client.get("/api/runs/stats").json()
+        assert (stats["ok"], stats["running"], stats["total"]) == (21, 0, 21)
+    assert len(thoughtful.requests) == 21
