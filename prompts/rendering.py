@@ -46,7 +46,7 @@ def render(template: str, variables: Mapping[str, Any], *, limit: int | None = N
         if value is _NOT_THERE:
             missing[match[1]] = None
             return match[0]
-        text = value if isinstance(value, str) else _json(value)
+        text = as_text(value)
         filled += len(text)
         if limit is not None and filled > limit:
             raise TooLongError
@@ -67,6 +67,6 @@ def lookup(variables: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _json(value: Any) -> str:
-    """Without white space between the tokens, as most languages write it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def as_text(value: Any) -> str:
+    """A string as it is, anything else as JSON without white space between its tokens, as most languages write it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

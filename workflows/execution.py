@@ -1,12 +1,12 @@
 """Runs a workflow's steps in order, and keeps the trace."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from governance import runs
 from governance.actors import Actor
 from governance.errors import DomainError
+from prompts.rendering import as_text
 from workflows.models import Workflow
 from workflows.steps import STEP_TYPES, Context, Outcome
 
@@ -27,7 +27,7 @@ def run(
         ref_key=workflow.key,
     )
     trace: list[dict[str, Any]] = []
-    text = _as_text(variables.get("input", ""))
+    text = as_text(variables.get("input", ""))
     try:
         for step in workflow.steps:
             context = Context(
@@ -56,27 +56,23 @@ def _run_step(step: Mapping[str, Any], context: Context, entry: dict[str, Any]) 
     try:
         outcome = STEP_TYPES[step["type"]].run(step, context)
     except DomainError as error:
-        entry.update(output=None, error=error.message)
+        entry.update(output=None, error=error.message, **{name: step[name] for name in ("provider",) if name in step})
         raise
     entry.update(output=outcome.output, **outcome.trace)
     return outcome
 
 
 def _used(trace: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the model steps used, for the run log: tokens in all, and the last model."""
-    models = [entry for entry in trace if entry["type"] == "model" and "provider" in entry]
+    """What the model steps used, for the run log: tokens in all, and the last provider and model."""
+    models = [entry for entry in trace if "provider" in entry]
 
     def total(name: str) -> int | None:
-        counts = [entry[name] for entry in models if entry[name] is not None]
+        counts = [entry[name] for entry in models if entry.get(name) is not None]
         return sum(counts) if counts else None
 
     return {
         "provider": models[-1]["provider"] if models else "",
-        "model": models[-1]["model"] if models else "",
+        "model": models[-1].get("model", "") if models else "",
         "prompt_tokens": total("prompt_tokens"),
         "output_tokens": total("output_tokens"),
     }
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -11,6 +11,7 @@ from agents.outbound import check_base_url
 from agents.providers.base import MODEL_PARAMETERS, ModelCall, Provider
 from governance.errors import InvalidInputError
 
+OR_SEND_IT = ", or send api_key"
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 PROVIDERS: dict[str, Provider] = {
@@ -100,7 +101,7 @@ def prepare(
         raise InvalidInputError.of("api_key", "expected visible ASCII characters only, as a header can carry them")
     if key is None and found.key_variable is not None and own_address:
         raise InvalidInputError.of(
-            "api_key", f"there is no key for {found.label}: set {found.key_variable} on the server, or send api_key"
+            "api_key", f"there is no key for {found.label}: set {found.key_variable} on the server{OR_SEND_IT}"
         )
     return ModelCall(
         provider=found,

@@ -33,14 +33,10 @@ class Upstream:
     def bodies(self) -> list[Any]:
         return [json.loads(request.get_data()) for request in self.requests]
 
-    def answers(self, answer: Response | Handler | Any) -> None:
-        """A response, a function of the request, or what is sent as JSON."""
-        if isinstance(answer, Response):
-            self.handler = lambda request: answer
-        elif callable(answer):
-            self.handler = answer
-        else:
-            self.handler = lambda request: Response(json.dumps(answer), content_type="application/json")
+    def answers(self, *answers: Response | Handler | Any) -> None:
+        """Responses, functions of the request, or what is sent as JSON; one after the other, the last for ever."""
+        waiting = [_handler(answer) for answer in answers]
+        self.handler = lambda request: (waiting.pop(0) if len(waiting) > 1 else waiting[0])(request)
 
     def _handle(self, request: Request) -> Response:
         request.get_data()  # read now: it is asked for when the connection is gone
@@ -58,3 +54,11 @@ class Upstream:
             "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
             **changes,
         }
+
+
+def _handler(answer: Any) -> Handler:
+    if isinstance(answer, Response):
+        return lambda request: answer
+    if callable(answer):
+        return answer  # type: ignore[no-any-return]
+    return lambda request: Response(json.dumps(answer), content_type="application/json")

@@ -9,6 +9,14 @@ from rest_framework import serializers
 from governance.actors import Actor
 from governance.api.fields import StringField
 from governance.api.serializers import ApiSerializer
+from governance.errors import DomainError
+
+
+class StepFailedError(DomainError):
+    """A step can't do its work, and what the run was given is not at fault."""
+
+    status = 502
+    code = "step_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

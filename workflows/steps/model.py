@@ -10,7 +10,7 @@ from agents import execution
 from agents.providers import registry
 from governance.api.fields import ObjectField, StringField
 from governance.errors import InvalidInputError
-from workflows.steps.base import Context, Outcome, StepSerializer, StepType
+from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
 
 
 class ModelStep(StepSerializer):
@@ -26,7 +26,12 @@ class ModelStep(StepSerializer):
 
 
 def run(step: Mapping[str, Any], context: Context) -> Outcome:
-    call = registry.prepare(provider=step["provider"], model=step["model"], prompt=context.input, config=step["config"])
+    try:
+        call = registry.prepare(
+            provider=step["provider"], model=step["model"], prompt=context.input, config=step["config"]
+        )
+    except InvalidInputError as error:  # the provider or its key is gone since the workflow was saved
+        raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
     started = time.monotonic()
     completion = execution.complete(call)
     latency_ms = round((time.monotonic() - started) * 1000)

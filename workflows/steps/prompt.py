@@ -5,11 +5,10 @@ from typing import Any
 
 from agents.execution import render_strictly
 from governance.api.fields import KeyField, StringField
-from governance.errors import InvalidInputError
 from governance.models import Environment
 from governance.querysets import visible_to
 from prompts import documents
-from workflows.steps.base import Context, Outcome, StepSerializer, StepType
+from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
 
 
 class PromptStep(StepSerializer):
@@ -24,7 +23,7 @@ def run(step: Mapping[str, Any], context: Context) -> Outcome:
         documents.find(environment=environment, key=step["prompt_key"], unit=context.unit) if environment else None
     )
     if document is None:
-        raise InvalidInputError(f"no prompt {step['prompt_key']} is served in {step['env']}")
+        raise StepFailedError(f"no prompt {step['prompt_key']} is served in {step['env']}")
     rendered = render_strictly(document["content"], context.names, strict=context.strict)
     trace = {"missing": rendered.missing, "prompt_key": document["key"], "version": document["version"]}
     if "variant" in document:
