@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import connection, connections
 
 from governance import access
 from governance.models import Change, Environment
@@ -60,8 +60,8 @@ class Tail:
         self.access: int | None = None  # the access revision that it has seen
         self._woken = asyncio.Event()
         self._reading = asyncio.Lock()
-        # A thread of its own: requests that wait for a slow database elsewhere can't hold up delivery.
-        self._thread = ThreadPoolExecutor(1, "tail")
+        # A thread and a connection of its own: requests that wait for the database can't hold up delivery.
+        self._thread = ThreadPoolExecutor(1, "tail", initializer=_leave_the_pool)
 
     def wake(self) -> None:
         """Look now. On the event loop only."""
@@ -98,7 +98,8 @@ class Tail:
                 await asyncio.sleep(settings.PROMPTOPS_TICK_SECONDS)
 
     def stop(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.submit(lambda: connection.close())  # the one of that thread
+        self._thread.shutdown(wait=False)
 
     async def _look(self) -> None:
         """One look at the database; the caller holds `_reading`."""
@@ -150,9 +151,15 @@ class Tail:
             listener.lost(environment_id, position, gone=gone)
 
 
+def _leave_the_pool() -> None:
+    """Give this thread a connection that is not one of the pool's, where all may be taken; it stays open."""
+    own = connection.copy()
+    own.settings_dict["OPTIONS"].pop("pool", None)
+    connections[own.alias] = own
+
+
 def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
     """On the tail's thread: the heads, and what is new since `positions`. Two queries when nothing is."""
-    close_old_connections()
     try:
         rows = Environment.objects.filter(workspace_id__in=wanted) if wanted else Environment.objects.none()
         heads = {env.pk: Position(env.workspace_id, env.name, env.epoch, env.revision) for env in rows}

@@ -1,15 +1,21 @@
 """Two server processes on one database: with Redis, without it, and when it dies."""
 
+import os
+import random
 import statistics
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.faults.redis import Redis
 from tests.faults.support import Stream, another, create, data, installation, listening
-from tests.servers import TOKEN, Server
+from tests.servers import Server
 
 Pair = tuple[Server, Server]
 
@@ -22,16 +28,10 @@ def redis() -> Iterator[Redis]:
     server.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Two processes without Redis."""
     with installation(tmp_path_factory) as first, another(first) as second:
-        yield first, second
-
-
-@pytest.fixture
-def pair_with_redis(tmp_path_factory: pytest.TempPathFactory, redis: Redis) -> Iterator[Pair]:
-    with installation(tmp_path_factory, REDIS_URL=redis.url) as first, another(first) as second:
         yield first, second
 
 
@@ -47,12 +47,13 @@ class Publisher:
 
     def __init__(self, server: Server) -> None:
         self._client = server.client()
-        self._prompt = create(self._client, "greeting", content="one")["id"]
+        self.key = f"greeting-{uuid.uuid4().hex[:8]}"
+        self._prompt = create(self._client, self.key, content="one")["id"]
         self._number = 0
 
     def publish(self) -> str:
         self._number += 1
-        label = f"x{self._number}"
+        label = f"{self.key}.{self._number}"
         data(self._client.post("/api/prompts/publish", json={"id": self._prompt, "version": label}))
         return label
 
@@ -61,10 +62,10 @@ class Publisher:
         delays = []
         for _ in range(count):
             label, answered = self.publish(), time.monotonic()
-            while stream.next(patience).get("version") != label:
+            while stream.next(max(0.01, answered + patience - time.monotonic())).get("version") != label:
                 pass
             delays.append(max(0.0, time.monotonic() - answered))
-            time.sleep(0.11)  # out of step with the tick
+            time.sleep(random.uniform(0.0, 0.5))  # out of step with the tick
         return delays
 
 
@@ -72,53 +73,41 @@ def tell(what: str, delays: list[float]) -> None:
     print(f"\n{what}: median {statistics.median(delays) * 1000:.0f} ms, worst {max(delays) * 1000:.0f} ms")
 
 
-def test_with_redis_a_change_is_pushed_by_the_other_process_at_once_also_after_redis_was_away(
+def test_with_redis_the_other_process_pushes_a_change_at_once_whether_redis_came_late_or_was_away(
     tmp_path_factory: pytest.TempPathFactory, redis: Redis
 ) -> None:
     """The tick is far away, so that what arrives was announced by Redis."""
-    slow_tick = {"REDIS_URL": redis.url, "PROMPTOPS_TICK_SECONDS": "30"}
+    redis.kill()
+    slow_tick = {"REDIS_URL": redis.url, "PROMPTOPS_TICK_SECONDS": "60"}
     with installation(tmp_path_factory, **slow_tick) as first, another(first) as second:
         publisher = Publisher(first)
         with listening(second, namespace="prod") as stream:
-            delays = publisher.delays(stream, 20, patience=10)
-            tell("another process, with Redis", delays)
-            assert statistics.median(delays) < 0.25
-            redis.kill()
-            publisher.publish()
-            time.sleep(0.5)
-            redis.start()
-            time.sleep(3)  # for both to find it again
-            assert publisher.delays(stream, 1, patience=10)
+            for _ in range(2):
+                redis.start()
+                time.sleep(3)  # for both to find it
+                delays = publisher.delays(stream, 10, patience=10)
+                tell("another process, with Redis", delays)
+                assert statistics.median(delays) < 0.25
+                redis.kill()
+                publisher.publish()
 
 
-def test_a_server_that_starts_without_its_redis_finds_it_when_it_comes(
+def test_when_redis_dies_publishing_goes_on_and_the_other_process_pushes_within_a_second(
     tmp_path_factory: pytest.TempPathFactory, redis: Redis
 ) -> None:
-    redis.kill()
-    slow_tick = {"REDIS_URL": redis.url, "PROMPTOPS_TICK_SECONDS": "30"}
-    with installation(tmp_path_factory, **slow_tick) as first, another(first) as second:
-        time.sleep(2)  # some attempts fail
-        redis.start()
+    with installation(tmp_path_factory, REDIS_URL=redis.url) as first, another(first) as second:
         publisher = Publisher(first)
-        time.sleep(3)
         with listening(second, namespace="prod") as stream:
-            assert publisher.delays(stream, 3, patience=10)
-
-
-def test_when_redis_dies_publishing_goes_on_and_other_processes_see_it_within_a_second(
-    pair_with_redis: Pair, redis: Redis
-) -> None:
-    first, second = pair_with_redis
-    publisher = Publisher(first)
-    with listening(second, namespace="prod") as stream:
-        publisher.delays(stream, 1, patience=10)
-        redis.kill()
-        began = time.monotonic()
-        delays = publisher.delays(stream, 10, patience=10)
-        tell("another process, Redis dead", delays)
-        assert sorted(delays)[7] < 1.0  # the rest is the machine's
-        assert time.monotonic() - began - sum(delays) - 10 * 0.11 < 10.0  # no publish waits for Redis
-        assert first.client().get("/readyz").status_code == 200
+            publisher.delays(stream, 1, patience=10)
+            redis.kill()
+            delays = publisher.delays(stream, 10, patience=10)
+            tell("another process, Redis dead", delays)
+            assert sorted(delays)[7] < 1.0  # the rest is the machine's
+            began = time.monotonic()
+            for _ in range(10):
+                publisher.publish()
+            assert time.monotonic() - began < 5.0  # none of them waits for Redis
+            assert first.client().get("/readyz").json()["status"] == "degraded"
 
 
 def test_without_redis_processes_see_each_others_changes_within_a_second(pair: Pair) -> None:
@@ -128,7 +117,6 @@ def test_without_redis_processes_see_each_others_changes_within_a_second(pair: P
         delays = publisher.delays(there, 10, patience=10)
         tell("another process, no Redis", delays)
         assert sorted(delays)[7] < 1.0
-        assert [here.next()["version"] for _ in delays] == [f"x{number + 1}" for number in range(10)]
         near = publisher.delays(here, 10, patience=10)
         tell("the same process", near)
         assert statistics.median(near) < 0.25
@@ -137,17 +125,14 @@ def test_without_redis_processes_see_each_others_changes_within_a_second(pair: P
 def test_a_fetch_from_another_process_sees_what_was_published_within_a_second(pair: Pair) -> None:
     first, second = pair
     publisher = Publisher(first)
-    publisher.publish()
     with second.client() as client:
 
         def version() -> str:
-            served: str = client.get("/api/sdk/prompts/greeting").json()["version"]
+            served: str = client.get(f"/api/sdk/prompts/{publisher.key}").json()["version"]
             return served
 
-        eventually(version, "x1", timeout=5)
         for _ in range(5):
-            label = publisher.publish()
-            eventually(version, label, timeout=1.0)
+            eventually(version, publisher.publish(), timeout=1.0)
 
 
 def test_a_credential_that_is_revoked_in_one_process_loses_its_sockets_in_the_other(pair: Pair) -> None:
@@ -167,13 +152,34 @@ def test_every_process_lists_all_connections_and_forgets_those_of_one_that_was_k
         with server.client() as client:
             return sorted(row["app"] for row in data(client.get("/api/clients")))
 
-    with listening(first, app="at-first"):
-        with listening(second, app="at-second"):
-            for server in pair:
-                eventually(lambda server=server: listed(server), ["at-first", "at-second"], timeout=10)  # type: ignore[misc]
-            second.kill()
-        eventually(lambda: listed(first), ["at-first"], timeout=30)
+    with another(first) as third, listening(first, app="at-first"), listening(second, app="at-second"):
+        with listening(third, app="at-third"):
+            for server in (first, second, third):
+                eventually(partial(listed, server), ["at-first", "at-second", "at-third"], timeout=10)
+            third.kill()
+        eventually(partial(listed, first), ["at-first", "at-second"], timeout=30)
 
 
-def test_requests_that_wait_for_a_lock_do_not_delay_what_is_pushed() -> None:
-    assert TOKEN
+@pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="SQLite has no lock on a single row to wait for")
+def test_requests_that_wait_for_a_lock_do_not_delay_what_their_process_pushes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with installation(tmp_path_factory, PROMPTOPS_DB_POOL="4") as first, another(first) as second:
+        publisher = Publisher(first)
+        with first.client() as client:
+            locked = create(client, "locked", content="one")["id"]
+
+        def wait_for_the_lock(number: int) -> int:
+            with second.client() as client:
+                return client.put(f"/api/prompts/{locked}", json={"content": f"text {number}"}).status_code
+
+        address = first.environment["DATABASE_URL"]
+        with listening(second, namespace="prod") as stream, ThreadPoolExecutor(8) as pool:
+            with psycopg.connect(address) as holder:
+                holder.execute("SELECT id FROM prompts_prompt WHERE id = %s FOR UPDATE", [locked])
+                answers = [pool.submit(wait_for_the_lock, number) for number in range(8)]
+                time.sleep(1)
+                delays = publisher.delays(stream, 3, patience=10)
+                tell("a process whose requests wait", delays)
+            assert statistics.median(delays) < 1.0
+            assert {answer.result() for answer in answers} <= {200, 503}

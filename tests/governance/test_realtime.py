@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from django.core.management import call_command
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from promptops.management.commands.serve import uvicorn_settings
 from tests.faults.support import Stream, create, data, installation, listening
 from tests.servers import TOKEN, Server, free_port
 
@@ -470,11 +470,9 @@ def test_a_frame_that_is_too_big_closes_with_1009_and_smaller_ones_are_dropped_u
         assert stream.close_code(SOON) == 1009
 
 
-def test_a_client_that_never_answers_a_ping_is_not_dropped_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_never_answers_a_ping_is_not_dropped_for_it() -> None:
     """uvicorn as `serve` starts it, but with its pings in a hurry: the product's would take minutes to show it."""
-    told: dict[str, Any] = {}
-    monkeypatch.setattr(uvicorn, "run", lambda application, **options: told.update(options))
-    call_command("serve", port=free_port())
+    told = uvicorn_settings(port=free_port())
 
     async def accept_and_wait(scope: Any, receive: Any, send: Any) -> None:
         await receive()
