@@ -12,6 +12,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from governance.errors import DomainError
@@ -77,13 +78,14 @@ def unavailable() -> tuple[dict[str, Any], dict[str, str]]:
 
 def _invalid(exception: drf.ValidationError) -> dict[str, Any]:
     detail = exception.detail
-    if isinstance(detail, dict):
-        fields = {
-            str(name): problem if isinstance(problem, list | dict) else [problem] for name, problem in detail.items()
-        }
-        name, problem = next(iter(fields.items()))
-        return body(f"{name}: {_first(problem)}", "invalid", fields)
-    return body(_first(detail), "invalid")
+    if not isinstance(detail, dict):
+        return body(_first(detail), "invalid")
+    fields = {str(name): problem if isinstance(problem, list | dict) else [problem] for name, problem in detail.items()}
+    whole = fields.pop(api_settings.NON_FIELD_ERRORS_KEY, None)  # the body itself is at fault, and no field of it
+    if whole is not None:
+        return body(_first(whole), "invalid", fields)
+    name, problem = next(iter(fields.items()))
+    return body(f"{name}: {_first(problem)}", "invalid", fields)
 
 
 def _first(problem: Any) -> str:

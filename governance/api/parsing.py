@@ -37,13 +37,17 @@ class StrictJSONParser(BaseParser):
 def loads(raw: bytes | str) -> Any:
     """`raw` as JSON (RFC 8259). Raises ParseError with a sentence that says what is wrong with it."""
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_float, object_pairs_hook=_object)
+        # Left to itself, the package would guess among UTF-8, UTF-16 and UTF-32, and let lone surrogates through.
+        text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_float, object_pairs_hook=_object)
     except RecursionError:
         raise ParseError(_too_deep()) from None
     except UnicodeDecodeError:
         raise ParseError("the body is not UTF-8") from None
-    except ValueError as error:  # JSONDecodeError, and integers too long to read
+    except json.JSONDecodeError as error:
         raise ParseError(f"the body is not valid JSON: {error}") from None
+    except ValueError:  # what Python says here is for programmers
+        raise ParseError("the body is not valid JSON: it holds a number of too many digits") from None
     _check(value)
     return value
 
@@ -80,23 +84,23 @@ def _too_deep() -> str:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose members have names of their own: of two values for one name, one would be lost without a word."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} is there twice")
+    result: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in result:
+            raise ParseError(f"the body is not valid JSON: the name {name[:100]!r} is there twice")
+        result[name] = value
     return result
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
+    raise ParseError(f"the body is not valid JSON: {name} is not a JSON number")
 
 
 def _float(text: str) -> float | int:
     """A number that reads back as itself from a jsonb column, which writes out exponents and drops the sign of zero."""
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"the number {text[:20]} is out of range")
+        raise ParseError(f"the body is not valid JSON: the number {text[:20]} is out of range")
     if number == 0:
         return 0.0
     return int(number) if "e+" in repr(number) else number

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rest_framework import serializers
+from rest_framework.settings import api_settings
+
+#: So many unknown fields are told of: an answer must not be many times as long as its request.
+MAX_UNKNOWN_TOLD = 20
 
 
 class ApiSerializer(serializers.Serializer[Any]):
@@ -14,13 +18,20 @@ class ApiSerializer(serializers.Serializer[Any]):
     """
 
     wrapped: ClassVar[bool] = True
+    default_error_messages = {"invalid": "expected a JSON object"}
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        if data is None and not self.allow_null:
+            raise serializers.ValidationError({api_settings.NON_FIELD_ERRORS_KEY: [self.error_messages["invalid"]]})
+        return super().validate_empty_values(data)
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
             unknown = [name for name in data if name not in self.fields]
             if unknown:
                 known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
-                raise serializers.ValidationError({name: [f"unknown field; expected {known}"] for name in unknown})
+                problem = f"unknown field; expected {known}"
+                raise serializers.ValidationError({name: [problem] for name in unknown[:MAX_UNKNOWN_TOLD]})
         return super().to_internal_value(data)
 
 
