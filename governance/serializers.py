@@ -6,7 +6,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from rest_framework import serializers
 
 from governance.api.fields import NAME_PATTERN, FlagField, ObjectField, PatternField, StringField, TimeField
-from governance.api.serializers import AnswerSerializer, ApiSerializer
+from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
 from governance.models import Role, Token, User
 
 
@@ -76,6 +76,14 @@ class WorkspaceIdsField(serializers.ListField):
 
     def to_representation(self, data: list[str]) -> list[str]:
         return data
+
+
+class HoldsErrorSerializer(ErrorSerializer):
+    """It can't be deleted while something is in it."""
+
+    holds = serializers.DictField(
+        child=serializers.IntegerField(), required=False, help_text="How many prompts, agents, ... are in there."
+    )
 
 
 class UserSerializer(ApiSerializer):

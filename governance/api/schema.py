@@ -37,6 +37,13 @@ class ApiSchema(AutoSchema):
 
     # --- what comes in ---
 
+    def _get_filter_parameters(self) -> Any:
+        parameters = super()._get_filter_parameters()  # type: ignore[no-untyped-call]
+        for parameter in parameters:
+            if parameter["schema"].get("type") == "array":
+                parameter["schema"]["minItems"] = 1
+        return parameters
+
     def _get_request_for_media_type(self, serializer: Any, direction: Direction = "request") -> Any:
         if self.method == "PUT" and is_serializer(serializer):
             serializer = copy.copy(force_instance(serializer))  # type: ignore[no-untyped-call]

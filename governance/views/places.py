@@ -2,13 +2,19 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema, extend_schema_view
+
+from governance.api.serializers import OkSerializer
 from governance.api.viewsets import ResourceViewSet
 from governance.filters import InWorkspaceFilter
 from governance.models import Environment, Workspace
-from governance.serializers import EnvironmentSerializer, WorkspaceSerializer
+from governance.serializers import EnvironmentSerializer, HoldsErrorSerializer, WorkspaceSerializer
 from governance.services import environments, workspaces
 
+DELETE: Any = extend_schema_view(destroy=extend_schema(responses={200: OkSerializer, 409: HoldsErrorSerializer}))
 
+
+@DELETE
 class WorkspaceViewSet(ResourceViewSet[Workspace]):
     resource = "workspace"
     capabilities = {"create": "create", "destroy": "delete"}
@@ -26,6 +32,7 @@ class WorkspaceViewSet(ResourceViewSet[Workspace]):
         workspaces.delete_workspace(actor=self.actor, workspace=row)
 
 
+@DELETE
 class EnvironmentViewSet(ResourceViewSet[Environment]):
     resource = "environment"
     queryset = Environment.objects.all()
