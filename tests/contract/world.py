@@ -1,0 +1,116 @@
+"""An installation with one of everything in it, under ids that are known before it is made."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from agents.services import create_agent
+from governance import runs
+from governance.actors import SYSTEM
+from governance.bearer import digest_of
+from governance.models import (
+    DEFAULT_WORKSPACE,
+    Connection,
+    Environment,
+    Membership,
+    Role,
+    Run,
+    ServerProcess,
+    Token,
+    TokenKind,
+    User,
+    Workspace,
+)
+from governance.services import workspaces
+from prompts import services as prompts
+from workflows.services import create_workflow
+
+
+def id_of(name: str) -> str:
+    """The id of what is called `name` in the world."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+
+
+PROMPT, AGENT, WORKFLOW, RUN = id_of("prompt"), id_of("agent"), id_of("workflow"), id_of("run")
+USER, WORKSPACE, ENVIRONMENT, TOKEN = id_of("user"), id_of("workspace"), id_of("environment"), id_of("token")
+NOWHERE = id_of("what is not there")
+
+KEY = "greeting"
+IDS = {
+    "prompts": PROMPT,
+    "agents": AGENT,
+    "workflows": WORKFLOW,
+    "runs": RUN,
+    "users": USER,
+    "workspaces": WORKSPACE,
+    "environments": ENVIRONMENT,
+    "tokens": TOKEN,
+}
+STEPS: list[dict[str, Any]] = [
+    {"type": "render", "template": "Hello {{name}}"},
+    {"type": "model", "provider": "mock"},
+    {"type": "transform", "op": "upper"},
+]
+
+
+def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> dict[str, str]:
+    """Fill a workspace: a prompt with two versions and a rollout, an agent, a workflow, a run, ...
+
+    Returns the ids by the names of `IDS`, which they are unless `known_ids` is false.
+    """
+    ids = IDS if known_ids else {name: str(uuid.uuid4()) for name in IDS}
+    prod = Environment.objects.select_related("workspace").get(workspace_id=workspace_id, name="prod")
+    prompt = prompts.create_prompt(
+        actor=SYSTEM, environment=prod, key=KEY, id=uuid.UUID(ids["prompts"]), content="Hello {{name}}", tags=["warm"]
+    )
+    prompts.publish(actor=SYSTEM, prompt=prompt)
+    prompts.update_prompt(actor=SYSTEM, prompt=prompt, content="Good day {{name}}")
+    prompts.publish(actor=SYSTEM, prompt=prompt)
+    rollout = {"enabled": True, "variant_a": "v1", "variant_b": "v2", "weight_a": 50}
+    prompts.set_rollout(actor=SYSTEM, prompt=prompt, values=rollout)
+    create_agent(
+        actor=SYSTEM,
+        environment=prod,
+        key="helper",
+        id=uuid.UUID(ids["agents"]),
+        prompt="Help {{name}}",
+        provider="mock",
+    )
+    create_workflow(actor=SYSTEM, workspace=prod.workspace, key="pipeline", id=uuid.UUID(ids["workflows"]), steps=STEPS)
+    opened = runs.start(actor=SYSTEM, workspace_id=workspace_id, source="playground", provider="mock", model="mock-1")
+    runs.finish(opened, provider="mock", model="mock-1", prompt_tokens=3, output_tokens=5)
+    Run.objects.filter(pk=opened.id).update(id=ids["runs"])
+    Token.objects.create(
+        id=ids["tokens"],
+        kind=TokenKind.API,
+        name="spare",
+        digest=digest_of(ids["tokens"]),
+        workspace_id=workspace_id,
+        role=Role.VIEWER,
+        created_by="system",
+    )
+    Environment.objects.create(id=ids["environments"], workspace_id=workspace_id, name="spare")
+    process = ServerProcess.objects.create(host="test", pid=1, started_at=timezone.now(), seen_at=timezone.now())
+    Connection.objects.create(
+        process=process, workspace_id=workspace_id, client_type="sdk", actor="system", connected_at=timezone.now()
+    )
+    return ids
+
+
+def make_all() -> dict[str, str]:
+    """The world in `default`, with a spare user and a spare, empty workspace besides."""
+    ids = make()
+    User.objects.create(id=USER, username="somebody", role=Role.VIEWER, password="!")
+    Membership.objects.create(user_id=USER, workspace_id=DEFAULT_WORKSPACE)
+    workspaces.create_workspace(actor=SYSTEM, name="Spare", slug="spare", id=WORKSPACE)
+    return ids
+
+
+def exists(workspace_id: str) -> bool:
+    return Workspace.objects.filter(pk=workspace_id).exists()
+
+
+def soon() -> str:
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat().replace("+00:00", "Z")
