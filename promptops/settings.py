@@ -117,6 +117,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a write takes the lock when it begins, so that two writers wait in turn and never fail half-way.
     # synchronous=FULL: what was answered is on the disk, also after a power cut.
     # CONN_MAX_AGE: a request's thread keeps its connection for the next one.
+    DATABASES["default"]["ENGINE"] = "promptops.sqlite3"  # within the process, writers stand in line
     DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
