@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from agents import services
 from agents.models import Agent
+from governance.actors import SYSTEM
 from governance.models import AuditEntry, Change, Workspace
 from prompts.rollouts import pick
 from tests.agents.upstream import Upstream
@@ -254,3 +256,23 @@ def test_a_viewer_runs_agents_and_may_not_write_them_and_sees_none_of_another_wo
         assert viewer.get(f"/api/agents/{hidden['id']}").status_code == 404
         assert run(viewer, hidden).status_code == 404
     assert [row["key"] for row in viewer.get("/api/agents").json()["data"]] == ["helper"]
+
+
+def test_when_the_audit_entry_cannot_be_written_nothing_happened_to_the_agent(
+    make_agent: MakeAgent, environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent.objects.get(pk=make_agent()["id"])
+    before = list(Agent.objects.values())
+
+    def fail(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr(AuditEntry, "save", fail)
+    for write in (
+        lambda: services.create_agent(actor=SYSTEM, environment=environment("prod"), key="other", prompt="x"),
+        lambda: services.update_agent(actor=SYSTEM, agent=agent, name="other"),
+        lambda: services.delete_agent(actor=SYSTEM, agent=agent),
+    ):
+        with pytest.raises(RuntimeError, match="disk full"):
+            write()
+        assert list(Agent.objects.values()) == before

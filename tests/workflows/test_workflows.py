@@ -10,9 +10,11 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
+from governance.actors import SYSTEM
 from governance.models import AuditEntry, Change, Workspace
 from prompts.rollouts import pick
 from tests.agents.upstream import Upstream
+from workflows import services
 from workflows.models import Workflow
 from workflows.steps import STEP_TYPES
 
@@ -381,3 +383,25 @@ def test_a_prompt_step_takes_prompts_of_the_workflows_own_workspace_alone(
     theirs = {"key": "greeting", "env": "prod", "content": "of other", "workspace_id": other_workspace.pk}
     admin.post("/api/prompts", theirs)
     assert run(admin, made.json()["data"]).json()["output"] == "of other"
+    here = admin.post("/api/workflows", {"key": "flow", "steps": steps})
+    assert run(admin, here.json()["data"]).json()["output"] == "of default"
+
+
+def test_when_the_audit_entry_cannot_be_written_nothing_happened_to_the_workflow(
+    make_workflow: MakeWorkflow, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = Workflow.objects.get(pk=make_workflow(*SHOUT)["id"])
+    before = list(Workflow.objects.values())
+
+    def fail(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr(AuditEntry, "save", fail)
+    for write in (
+        lambda: services.create_workflow(actor=SYSTEM, workspace=workspace, key="other", steps=SHOUT),
+        lambda: services.update_workflow(actor=SYSTEM, workflow=workflow, steps=SHOUT[:1]),
+        lambda: services.delete_workflow(actor=SYSTEM, workflow=workflow),
+    ):
+        with pytest.raises(RuntimeError, match="disk full"):
+            write()
+        assert list(Workflow.objects.values()) == before
