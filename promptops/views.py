@@ -12,9 +12,6 @@ from django.contrib import admin
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from governance.api.viewsets import ApiView
 from governance.errors import NotFoundError
@@ -93,8 +90,7 @@ def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any = 
 class NoSuchEndpoint(ApiView):
     """Any other address under /api: for who is logged in 404, in JSON like all the rest."""
 
-    @extend_schema(exclude=True)
-    def _none(self, request: Request) -> Response:
-        raise NotFoundError
+    http_method_names = []
 
-    get = post = put = patch = delete = _none
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        raise NotFoundError

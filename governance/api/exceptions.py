@@ -44,7 +44,8 @@ def body(error: str, code: str, fields: Any = None, extra: Mapping[str, Any] | N
 
 def json_error(status: int, error: str, code: str | None = None, **headers: str) -> JsonResponse:
     """The same body outside DRF: for middleware and Django's own handlers."""
-    return JsonResponse(body(error, code or _CODES.get(status, "error")), status=status, headers=headers)
+    content = body(error, code or _CODES.get(status, "error"))
+    return JsonResponse(content, status=status, headers=headers, content_type="application/json; charset=utf-8")
 
 
 def handle(exception: Exception, context: dict[str, Any]) -> Response:

@@ -17,6 +17,9 @@ from governance.querysets import visible_to
 
 M = TypeVar("M", bound=Model)
 
+#: OPTIONS is not among them: it is answered like any other method that is not there.
+METHODS = ["get", "head", "post", "put", "patch", "delete"]
+
 
 def actor_of(request: Request) -> Actor:
     """The authenticated caller."""
@@ -38,7 +41,7 @@ class ApiView(APIView):
     """An endpoint that is no list of rows. `capabilities` says by method what it needs."""
 
     capabilities: ClassVar[dict[str, str]] = {}
-    metadata_class = None  # OPTIONS is answered like any other method that is not there
+    http_method_names = METHODS
 
     def capability(self) -> str | None:
         return self.capabilities.get((self.request.method or "").lower())
@@ -49,7 +52,7 @@ class RowsViewSet(GenericViewSet[M], Generic[M]):
 
     resource: ClassVar[str]
     capabilities: ClassVar[dict[str, str]] = {}
-    metadata_class = None
+    http_method_names = METHODS
     lookup_value_converter = "uuid"
 
     def capability(self) -> str | None:

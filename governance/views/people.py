@@ -36,7 +36,7 @@ class TokenViewSet(ResourceViewSet[Token]):
     queryset = Token.objects.filter(kind=TokenKind.API)
     serializer_class = TokenSerializer
     filterset_class = InWorkspaceFilter
-    http_method_names = ["get", "post", "delete"]
+    http_method_names = ["get", "head", "post", "delete"]
 
     @extend_schema(request=TokenSerializer, responses={201: NewTokenSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
