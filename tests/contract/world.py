@@ -12,6 +12,7 @@ from governance.actors import SYSTEM
 from governance.bearer import digest_of
 from governance.models import (
     DEFAULT_WORKSPACE,
+    AuditEntry,
     Connection,
     Environment,
     Membership,
@@ -114,3 +115,16 @@ def exists(workspace_id: str) -> bool:
 
 def soon() -> str:
     return (datetime.now(UTC) + timedelta(days=1)).isoformat().replace("+00:00", "Z")
+
+
+def many(name: str, count: int) -> None:
+    """Make so many more rows of that resource, in one go."""
+    if name == "audit":
+        AuditEntry.objects.bulk_create(
+            AuditEntry(action="try", resource="none", resource_id=str(number), summary="", actor="test")
+            for number in range(count)
+        )
+    elif name == "runs":
+        Run.objects.bulk_create(Run(workspace_id=DEFAULT_WORKSPACE, source="none", actor="test") for _ in range(count))
+    else:
+        Workspace.objects.bulk_create(Workspace(name="Many", slug=f"many-{number}") for number in range(count))
