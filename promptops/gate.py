@@ -3,13 +3,13 @@
 import gc
 import json
 import logging
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from django.conf import settings
 
 from governance.api.exceptions import body
+from governance.logs import new_request_id
 from governance.realtime import runtime
 from promptops import draining
 
@@ -36,7 +36,7 @@ class BodyLimit:
         limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         if length.isdigit() and int(length) > limit:
-            await _refuse(send, limit)
+            await _refuse(scope, send, limit)
             return
         seen = 0
         started = False
@@ -58,12 +58,13 @@ class BodyLimit:
             await self.application(scope, counted, noted)
         except _TooLargeError:
             if not started:
-                await _refuse(send, limit)
+                await _refuse(scope, send, limit)
 
 
-async def _refuse(send: Send, limit: int) -> None:
+async def _refuse(scope: Scope, send: Send, limit: int) -> None:
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     content = body(f"the request body is over the limit of {limit} bytes", "payload_too_large")
-    content["request_id"] = identity = uuid.uuid4().hex
+    content["request_id"] = identity = new_request_id(given.decode("latin-1"))
     raw = json.dumps(content).encode()
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),

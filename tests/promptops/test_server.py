@@ -1,12 +1,16 @@
 """The server as `manage.py serve` runs it."""
 
+import json
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from django.conf import settings
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
@@ -50,15 +54,36 @@ def test_a_body_over_the_limit_is_refused_before_it_was_sent(server: Server) -> 
     assert b'"code": "payload_too_large"' in answer
 
 
-def test_a_chunked_body_over_the_limit_is_refused(server: Server) -> None:
-    def chunks() -> Iterator[bytes]:
-        for _ in range(64):
-            yield b"x" * 65536
-
-    with server.client() as client:
-        answer = client.post("/api/prompts", content=chunks(), headers={"Content-Type": "application/json"})
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("path", ["/api/prompts", "/api/login", "/api/nope", "/health", "/admin/login/"])
+def test_the_server_answers_a_body_over_the_limit_in_json_wherever_it_is_sent(
+    path: str, chunked: bool, server: Server
+) -> None:
+    limit = settings.PROMPTOPS_MAX_BODY_BYTES
+    parts = [b"x" * (limit // 8)] * 9
+    content: Any = iter(parts) if chunked else b"".join(parts)
+    headers = {"Authorization": f"Bearer {TOKEN}", "X-Request-ID": "mine-1", "Content-Type": "application/json"}
+    with httpx.Client() as client:
+        answer = client.post(server.url + path, content=content, headers=headers)
     assert answer.status_code == 413
-    assert answer.json()["code"] == "payload_too_large"
+    assert answer.json() == {
+        "error": f"the request body is over the limit of {limit} bytes",
+        "code": "payload_too_large",
+        "request_id": "mine-1",
+    }
+    assert answer.headers["X-Request-ID"] == "mine-1"
+
+
+def test_the_server_takes_a_body_of_just_the_limit(server: Server) -> None:
+    body = {"key": "large", "content": "x" * settings.PROMPTOPS_MAX_CONTENT_BYTES}
+    raw = json.dumps(body).encode()
+    with server.client() as client:
+        answer = client.post(
+            "/api/prompts",
+            content=raw.ljust(settings.PROMPTOPS_MAX_BODY_BYTES),
+            headers={"Content-Type": "application/json"},
+        )
+    assert answer.status_code == 201
 
 
 def test_sigterm_ends_the_server_in_order(server: Server) -> None:
