@@ -1,6 +1,7 @@
 """A real Redis server from a wheel."""
 
 import contextlib
+import signal
 import socket
 import subprocess
 import time
@@ -28,6 +29,11 @@ class Redis:
                 return
             time.sleep(0.02)
         raise AssertionError("redis-server does not answer")
+
+    def freeze(self) -> None:
+        """It still accepts connections, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         if self._process is not None:

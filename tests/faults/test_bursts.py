@@ -11,10 +11,10 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.faults.support import create, data, installation, listening
+from tests.faults.support import create, data, installation, listening, times
 from tests.servers import TOKEN, Server
 
-PUBLISHES = 1_000
+PUBLISHES = times(400, 1_000)
 WRITERS = 8
 SUBSCRIBERS = 50
 

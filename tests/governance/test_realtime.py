@@ -152,16 +152,22 @@ def test_a_saved_draft_reaches_only_who_asks_for_drafts_and_both_can_tell_that_t
     assert {frame["document"]["content"] for frame in all_seen[:2]} == {"one"}  # a draft changes nothing that is served
 
 
-def test_a_workspaces_stream_without_a_namespace_has_all_environments_each_with_its_own_revisions(room: Room) -> None:
+def test_without_a_namespace_a_stream_has_all_environments_also_new_ones_each_in_its_order(
+    room: Room,
+) -> None:
     with listening(room.server, workspace=room.id) as stream:
-        for env in ("prod", "dev", "prod"):
+        data(room.client.post("/api/environments", json={"name": "stage", "workspace_id": room.id}))
+        for env in ("prod", "stage", "prod", "stage"):
             room.create(f"in-{env}-{uuid.uuid4().hex[:4]}", env=env)
-        frames = [stream.next() for _ in range(3)]
-    assert [(f["env"], f["prev_revision"], f["revision"]) for f in frames] == [
+        frames = [stream.next() for _ in range(4)]
+    assert sorted((f["env"], f["prev_revision"], f["revision"]) for f in frames) == [
         ("prod", 0, 1),
-        ("dev", 0, 1),
         ("prod", 1, 2),
+        ("stage", 0, 1),
+        ("stage", 1, 2),
     ]
+    for env in ("prod", "stage"):
+        assert [frame["revision"] for frame in frames if frame["env"] == env] == [1, 2]
 
 
 @pytest.mark.parametrize("content", ["x" * (64 * 1024), "é" * (33 * 1024)], ids=["ascii", "longer in UTF-8"])
