@@ -19,6 +19,8 @@ from bench.report import Figure
 from bench.sockets import Crowd
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
+#: How many prompts the environment holds when one is fetched.
+SIZES = [int(size) for size in os.environ.get("BENCH_SIZES", "1,1000,10000").split(",")]
 RATE = "answers a CPU-second"
 
 
@@ -38,7 +40,7 @@ def http(folder: Path) -> list[Figure]:
     figures: list[Figure] = []
     hello = processes.bare(folder)
     hello.start("/")
-    for count in (1, 1_000, 10_000):
+    for count in SIZES:
         installation = Installation(folder / f"http-{count}")
         made = installation.prepare(count)
         server = installation.server()
