@@ -163,6 +163,7 @@ SESSION_COOKIE_AGE = int(PROMPTOPS_SESSION_HOURS * 3600)
 AXES_FAILURE_LIMIT = env.int("PROMPTOPS_LOGIN_FAILURES", default=5)
 AXES_COOLOFF_TIME = env.float("PROMPTOPS_LOGIN_LOCKOUT_HOURS", default=0.25)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # nobody locks somebody else out from another address
+AXES_USERNAME_CALLABLE = "promptops.views.locked_name"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # the audit log tells who logged in

@@ -72,6 +72,12 @@ async def _ping(layer: Any) -> None:
         await layer.group_send("promptops.ready", {"type": "ping"})
 
 
+def locked_name(request: HttpRequest, credentials: Any = None) -> str:
+    """The name that failed logins count against: users are found without regard to case, so that is all one."""
+    given = credentials if credentials is not None else request.POST
+    return str(given.get("username") or "").casefold()
+
+
 def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any = None) -> HttpResponse:
     """What axes answers after too many failed logins: a page in the admin; the API has said so itself, in JSON."""
     if request.path.startswith("/api/"):

@@ -96,8 +96,9 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
         """As the API searches: every word is in one of the fields, the case of each letter aside."""
-        for word in search_term.split():
-            found = self.model._default_manager.filter(containing(word, *self.get_search_fields(request)))
+        fields = self.get_search_fields(request)
+        for word in search_term.split() if fields else ():
+            found = self.model._default_manager.filter(containing(word, *fields))
             queryset = queryset.filter(pk__in=found.values("pk"))  # not joined: no row comes twice
         return queryset, False
 

@@ -93,6 +93,7 @@ def _user_of(request: Request, credentials: dict[str, Any]) -> User:
     """The user whose credentials these are; known and unknown names take the same way, and about the same time."""
     user = authenticate(request._request, **credentials)
     if isinstance(user, User):
+        AxesProxyHandler.user_logged_in(sender=User, request=request._request, user=user)  # forgets earlier failures
         return user
     if not AxesProxyHandler.is_allowed(request._request, credentials):
         seconds = int(settings.AXES_COOLOFF_TIME * 3600)

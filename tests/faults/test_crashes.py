@@ -1,8 +1,8 @@
 """SIGKILL in the middle of publishing. PROMPTOPS_FAULTS=long kills 20 times; everyday runs a few times."""
 
 import random
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -42,22 +42,20 @@ class Writer:
 def test_a_publish_that_a_kill_interrupts_is_there_as_a_whole_or_not_at_all_and_none_that_was_answered_is_lost(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    with installation(tmp_path_factory) as server:
+    with installation(tmp_path_factory) as server, ThreadPoolExecutor(WRITERS) as pool:
         promised = unanswered = head = 0
         for kill in range(times(3, 20)):
             writers = [Writer(server, f"kill-{kill}-{number}") for number in range(WRITERS)]
-            threads = [threading.Thread(target=writer.run) for writer in writers]
             for writer in writers:
                 writer.prepare()
-            for thread in threads:
-                thread.start()
+            running = [pool.submit(writer.run) for writer in writers]
             enough = random.randint(1, 20)
             deadline = time.monotonic() + 30
             while sum(len(writer.published) for writer in writers) < enough and time.monotonic() < deadline:
                 time.sleep(random.uniform(0.001, 0.01))
             server.kill()
-            for thread in threads:
-                thread.join(30)
+            for run in running:
+                run.result(30)
             server.start()
             for writer in writers:
                 past = history(server, writer.prompt, head)

@@ -1,5 +1,6 @@
 """Clients that come back after the server went away, by SIGKILL and by SIGTERM."""
 
+import itertools
 import threading
 import time
 from contextlib import suppress
@@ -13,7 +14,32 @@ from tests.faults.support import Frame, create, data, installation, listening, t
 from tests.servers import Server
 
 
-class Follower:
+class Beside(threading.Thread):
+    """What goes on beside the test until it is told to stop; a test that fails leaves it to its fate."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            while not self.done.is_set():
+                self.step()
+        except BaseException as error:
+            self.error = error
+
+    def step(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        self.done.set()
+        self.join(30)
+        assert self.error is None, repr(self.error)
+
+
+class Follower(Beside):
     """What an SDK does: it comes back with where it was, and notes every change that it gets."""
 
     def __init__(self, server: Server, **query: Any) -> None:
@@ -23,20 +49,17 @@ class Follower:
         self._server = server
         self._query = query
         self._position: dict[str, Any] = {"since": 0}
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        super().__init__()
 
-    def _run(self) -> None:
-        while not self._done.is_set():
-            with suppress(OSError, WebSocketException, TimeoutError):
-                self._listen()
-            time.sleep(0.02)
+    def step(self) -> None:
+        with suppress(OSError, WebSocketException, TimeoutError):
+            self._listen()
+        time.sleep(0.02)
 
     def _listen(self) -> None:
         with listening(self._server, namespace="prod", **self._position, **self._query) as stream:
             self.connections += 1
-            while not self._done.is_set():
+            while not self.done.is_set():
                 try:
                     frame = stream.next(0.2)
                 except TimeoutError:
@@ -55,32 +78,23 @@ class Follower:
         deadline = time.monotonic() + 20
         while not (self.frames and self.frames[-1]["revision"] >= revision) and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._done.set()
-        self._thread.join(30)
+        self.stop()
 
 
-class Writer:
+class Writer(Beside):
     """Saves a draft, then publishes, again and again, whatever happens to the server."""
 
     def __init__(self, server: Server, key: str) -> None:
         self._server = server
         with server.client() as client:
             self._prompt = create(client, key)["id"]
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        self._numbers = itertools.count()
+        super().__init__()
 
-    def _run(self) -> None:
-        number = 0
-        while not self._done.is_set():
-            number += 1
-            with suppress(httpx.TransportError), self._server.client() as client:
-                data(client.put(f"/api/prompts/{self._prompt}", json={"content": f"text {number}"}))
-                data(client.post("/api/prompts/publish", json={"id": self._prompt}))
-
-    def stop(self) -> None:
-        self._done.set()
-        self._thread.join(30)
+    def step(self) -> None:
+        with suppress(httpx.TransportError), self._server.client() as client:
+            data(client.put(f"/api/prompts/{self._prompt}", json={"content": f"text {next(self._numbers)}"}))
+            data(client.post("/api/prompts/publish", json={"id": self._prompt}))
 
 
 def test_who_comes_back_after_a_restart_has_every_change_exactly_once_and_in_order(

@@ -14,10 +14,20 @@ from django.urls import reverse
 
 from agents.models import Agent
 from governance.actors import SYSTEM
-from governance.models import AuditEntry, Change, Connection, Environment, Role, ServerProcess, Workspace
+from governance.models import (
+    AccessRevision,
+    AuditEntry,
+    Change,
+    Connection,
+    Environment,
+    Role,
+    ServerProcess,
+    User,
+    Workspace,
+)
 from governance.permissions import ADMIN_MODELS
 from governance.services import environments, users, workspaces
-from prompts.models import Prompt
+from prompts.models import Prompt, PromptVersion
 from tests.promptops.admin.browser import Browser, url
 from tests.promptops.admin.conftest import World
 from tests.promptops.admin.world import HOSTILE, populate
@@ -357,3 +367,50 @@ def test_a_choice_has_no_buttons_that_add_or_delete_what_is_chosen(world: World,
     page = browse(Role.ADMIN).change_page(world[Prompt])
     assert 'name="environment"' in page.text
     assert "related-widget-wrapper" not in page.text
+
+
+ODD = [
+    {"created_at__year": "abc"},
+    {"created_at__month": "99"},
+    {"o": "abc"},
+    {"o": "99.-99"},
+    {"p": "abc"},
+    {"p": "99999999999999999999"},
+    {"id__exact": "zzz"},
+    {"pk__in": "zzz,1"},
+    {"id": "9" * 40},
+    {"environment__id__exact": "zzz"},
+    {"prompt__id__exact": "zzz"},
+    {"is_active__exact": "maybe"},
+    {"resource_id": "zzz"},
+    {"revision": "9" * 40},
+    {"workspace": "nowhere"},
+    {"env": "nowhere"},
+    {"status": "nowhere"},
+    {"q": "100% '\"\\ _ ("},
+    {"q": "É("},
+    {"q": "x" * 5000},
+    {"all": ""},
+    {"_facets": "True"},
+    {"_popup": "1", "_to_field": "nowhere"},
+    {"nowhere": "1"},
+]
+
+
+#: One model of each kind of id, of filter, of search.
+KINDS: list[type[Model]] = [Prompt, PromptVersion, Change, AuditEntry, User, Workspace, AccessRevision]
+
+
+def test_no_query_that_somebody_types_into_the_address_is_a_crash(world: World, browse: Browse) -> None:
+    browser = browse()
+    answers = {(label(model), str(query)): browser.list_page(model, **query) for model in KINDS for query in ODD}
+    assert {name: page.status for name, page in answers.items() if page.status not in {200, 302, 400}} == {}
+
+
+def test_no_id_that_somebody_types_into_the_address_is_a_crash(world: World, browse: Browse) -> None:
+    browser = browse()
+    for model in KINDS:
+        for odd in ("zzz", "9" * 40, "_5F..%2F", "%00"):
+            for page in ("", "change/", "delete/", "history/", "publish/", "password/"):
+                answer = browser.client.get(f"{url(model, 'changelist')}{odd}/{page}")
+                assert answer.status_code in {301, 302, 400, 403, 404}
