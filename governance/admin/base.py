@@ -128,6 +128,8 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
     ) -> HttpResponse:
         """The audit log knows what was done here and over the API; Django's own log knows half of it."""
         row = self.get_object(request, unquote(object_id))
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
         if row is None:
             return self._missing(request, object_id)
         return HttpResponseRedirect(f"{reverse('admin:governance_auditentry_changelist')}?resource_id={row.pk}")
