@@ -46,8 +46,9 @@ LEAST_ROLE: dict[str, Role] = {
 #: These reach beyond one workspace, so a credential that is bound to one can't have them, whatever its role.
 BEYOND_ONE_WORKSPACE = {"user.read", "user.write", "workspace.create", "workspace.delete"}
 
-#: These reach beyond one environment, so a token that is bound to one can't have them.
-BEYOND_ONE_ENVIRONMENT = {"workspace.write", "environment.write", "token.write"}
+#: These reach beyond one environment, so a token that is bound to one can't have them. The audit log holds the texts of
+#: prompts, and does not tell of which environment.
+BEYOND_ONE_ENVIRONMENT = {"workspace.write", "environment.write", "token.write", "audit.read"}
 
 #: What the admin's models are called here; a model that is not named is for admins.
 ADMIN_MODELS: dict[str, str] = {

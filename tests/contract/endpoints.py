@@ -39,6 +39,11 @@ class Endpoint:
         return route
 
     @property
+    def id(self) -> str:
+        """The id in the path."""
+        return next(part for part in self.path.split("/") if part in {*world.IDS.values(), DEFAULT_WORKSPACE})
+
+    @property
     def takes_an_id(self) -> bool:
         return "{id}" in self.route
 
@@ -102,7 +107,7 @@ ENDPOINTS: list[Endpoint] = [
     Endpoint(method="POST", path=f"{_AGENT}/run", least=VIEWER, body={"variables": {"name": "Ada"}}),
     *_rows("workflows", least=EDITOR, new={"key": "new", "steps": world.STEPS}, change={"description": "other"}),
     Endpoint(method="POST", path=f"{_WORKFLOW}/run", least=VIEWER, body={"variables": {"name": "Ada"}}),
-    Endpoint(method="GET", path="/api/audit", least=VIEWER),
+    Endpoint(method="GET", path="/api/audit", least=VIEWER, beyond=ENVIRONMENT),
     Endpoint(method="GET", path="/api/runs", least=VIEWER),
     Endpoint(method="GET", path=f"/api/runs/{world.RUN}", least=VIEWER),
     Endpoint(method="GET", path="/api/runs/stats", least=VIEWER),

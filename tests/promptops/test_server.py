@@ -19,7 +19,7 @@ from tests.servers import TOKEN, Server, running
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(Path(tmp_path_factory.mktemp("server"))) as started:
+    with running(Path(tmp_path_factory.mktemp("server")), PROMPTOPS_DRAIN_SECONDS="4") as started:
         yield started
 
 
@@ -98,7 +98,7 @@ def test_on_sigterm_readiness_fails_first_and_sockets_are_closed_with_1012_at_th
     with server.client() as client, connect(server.stream_url(namespace="prod"), ping_interval=None) as stream:
         assert server.process is not None
         server.process.terminate()
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 4
         while client.get("/readyz").status_code != 503:
             assert time.monotonic() < deadline
         assert client.get("/api/me").status_code == 200  # it goes on serving meanwhile
