@@ -37,3 +37,31 @@ class Agent(Entity):
 
     def __str__(self) -> str:
         return self.key
+
+
+class ModelProvider(Entity):
+    """A provider as an admin set it up: one of our own names with a key and an address, or one more of its own name.
+
+    It belongs to the installation and to no workspace. The key is encrypted, and nothing ever shows it again.
+    """
+
+    name = models.SlugField(max_length=50, unique=True)
+    label = models.CharField(max_length=200, blank=True)
+    base_url = models.CharField(
+        max_length=500, blank=True, help_text="Where it speaks the OpenAI API, such as https://host/v1."
+    )
+    default_model = models.CharField(max_length=200, blank=True)
+    encrypted_key = models.TextField(blank=True, editable=False)
+    key_hint = models.CharField(max_length=20, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(encrypted_key="", key_hint="") | (~Q(encrypted_key="") & ~Q(key_hint="")),
+                name="provider_key_has_hint",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.label or self.name

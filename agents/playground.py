@@ -1,38 +1,30 @@
-"""Runs of prompts and agents: what is run, with what, logged as what."""
+"""What runs of prompts and agents are made of: which text, with what, logged as what."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from agents import execution
-from agents.execution import Subject
+from agents.execution import Plan, Subject
 from agents.models import Agent
 from agents.providers import registry
-from governance.actors import Actor
-from governance.errors import ConflictError
+from governance.errors import ConflictError, InvalidInputError
 from prompts import documents
 from prompts.models import Prompt
 
 
-def run_prompt(*, actor: Actor, prompt: Prompt, wishes: dict[str, Any]) -> dict[str, Any]:
-    """Run a stored prompt's draft."""
-    subject = Subject(
-        source="playground",
-        workspace_id=prompt.workspace_id,
-        ref_id=prompt.pk,
-        ref_key=prompt.key,
-        environment=prompt.environment.name,
-        version=prompt.version,
-    )
-    own = {"model": prompt.model, "config": prompt.config}
-    return _run(actor, subject, prompt.content, own, wishes)
+def plans_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> list[Plan]:
+    """The runs of a stored prompt that a request wishes: one, or one for each of its variants."""
+    return [_plan_of_prompt(prompt, one) for one in _each(wishes)]
 
 
-def run_content(*, actor: Actor, content: str, workspace_id: str, wishes: dict[str, Any]) -> dict[str, Any]:
-    """Run a text that is not stored."""
-    return _run(actor, Subject(source="playground", workspace_id=workspace_id), content, {}, wishes)
+def plans_of_content(content: str, workspace_id: str, wishes: Mapping[str, Any]) -> list[Plan]:
+    """The runs of a text that is not stored."""
+    subject = Subject(source="playground", workspace_id=workspace_id)
+    return [_plan(subject, content, {}, one) for one in _each(wishes)]
 
 
-def run_agent(*, actor: Actor, agent: Agent, wishes: dict[str, Any]) -> dict[str, Any]:
-    """Run an agent. A registry prompt is resolved as an application would be served it, rollout included.
+def plan_of_agent(agent: Agent, wishes: Mapping[str, Any]) -> Plan:
+    """The run of an agent. A registry prompt is resolved as an application would be served it, rollout included.
 
     Raises ConflictError when nothing is served under the agent's prompt key.
     """
@@ -53,7 +45,7 @@ def run_agent(*, actor: Actor, agent: Agent, wishes: dict[str, Any]) -> dict[str
         "model": agent.model or document.get("model", ""),
         "config": {**document.get("config", {}), **agent.config},
     }
-    return _run(actor, subject, document["content"], own, wishes)
+    return _plan(subject, document["content"], own, wishes)
 
 
 def served_document(agent: Agent, unit: str | None) -> dict[str, Any]:
@@ -65,7 +57,42 @@ def served_document(agent: Agent, unit: str | None) -> dict[str, Any]:
     return document
 
 
-def _run(actor: Actor, subject: Subject, template: str, own: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:
+def _each(wishes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The wishes of each variant: its own before the request's."""
+    common = {name: value for name, value in wishes.items() if name != "variants"}
+    if "variants" not in wishes:
+        return [common]
+    return [
+        {**common, **variant, "config": {**common["config"], **variant.get("config", {})}}
+        for variant in wishes["variants"]
+    ]
+
+
+def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
+    document = _text_of(prompt, wishes["version"])
+    subject = Subject(
+        source="playground",
+        workspace_id=prompt.environment.workspace_id,
+        ref_id=prompt.pk,
+        ref_key=prompt.key,
+        environment=prompt.environment.name,
+        version=document["version"],
+    )
+    return _plan(subject, document["content"], {"model": document["model"], "config": document["config"]}, wishes)
+
+
+def _text_of(prompt: Prompt, version: str) -> dict[str, Any]:
+    """The draft, the live version or a named one. Raises InvalidInputError when there is no such version."""
+    if version == "draft":
+        return documents.of_draft(prompt)
+    found = prompt.live if version == "live" else prompt.versions.filter(label=version).first()
+    if found is None:
+        lacks = "this prompt has no live version" if version == "live" else f"this prompt has no version {version!r}"
+        raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")
+    return documents.of_version(prompt, found)
+
+
+def _plan(subject: Subject, template: str, own: Mapping[str, Any], wishes: Mapping[str, Any]) -> Plan:
     """What the request wishes goes before what the prompt or the agent has of its own."""
     rendered = execution.render_strictly(template, wishes["variables"], strict=wishes["strict"])
     provider = wishes.get("provider") or own.get("provider", "mock")
@@ -78,4 +105,4 @@ def _run(actor: Actor, subject: Subject, template: str, own: dict[str, Any], wis
         api_key=wishes.get("api_key"),
         base_url=wishes.get("base_url"),
     )
-    return execution.run(actor=actor, subject=subject, call=call, rendered=rendered)
+    return Plan(subject=subject, rendered=rendered, call=call)

@@ -1,10 +1,11 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from agents.views import AgentViewSet, PlaygroundView, ProvidersView
+from agents.views import AgentViewSet, ModelProviderViewSet, PlaygroundView, ProvidersView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("agents", AgentViewSet, "agent")
+router.register("providers", ModelProviderViewSet, "provider")
 
 urlpatterns = [
     path("playground/run", PlaygroundView.as_view()),

@@ -3,27 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import playground, services
+from agents import execution, playground, provider_services, services, streaming
+from agents.execution import Plan, Stream, failure
 from agents.filters import AgentFilter
-from agents.models import Agent
+from agents.models import Agent, ModelProvider
 from agents.providers import registry
 from agents.serializers import (
     AgentSerializer,
+    ModelProviderSerializer,
     PlaygroundContentSerializer,
     PlaygroundPromptSerializer,
     ProvidersSerializer,
     RunAnswerSerializer,
     RunErrorSerializer,
     RunRequestSerializer,
+    VariantsAnswerSerializer,
 )
+from governance.actors import Actor
 from governance.api.serializers import ErrorSerializer
 from governance.api.viewsets import ApiView, ResourceViewSet, actor_of
-from governance.errors import NotFoundError
+from governance.errors import DomainError, NotFoundError
 from governance.querysets import visible_to
 from governance.services import environments, workspaces
 from prompts.models import Prompt
@@ -31,6 +36,11 @@ from prompts.models import Prompt
 PLAYGROUND: Any = PolymorphicProxySerializer(
     component_name="Playground",
     serializers=[PlaygroundPromptSerializer, PlaygroundContentSerializer],
+    resource_type_field_name=None,
+)
+PLAYGROUND_ANSWER: Any = PolymorphicProxySerializer(
+    component_name="PlaygroundAnswer",
+    serializers=[RunAnswerSerializer, VariantsAnswerSerializer],
     resource_type_field_name=None,
 )
 RUN_RESPONSES = {200: RunAnswerSerializer, 502: RunErrorSerializer, 504: RunErrorSerializer}
@@ -59,32 +69,34 @@ class AgentViewSet(ResourceViewSet[Agent]):
 
     @extend_schema(request=RunRequestSerializer, responses={**RUN_RESPONSES, 409: ErrorSerializer})
     @action(detail=True, methods=["post"])
-    def run(self, request: Request, pk: str) -> Response:
-        """Run the agent once."""
+    def run(self, request: Request, pk: str) -> HttpResponseBase:
+        """Run the agent once. With `stream` the answer is `text/event-stream`."""
         agent = self.get_object()
-        return Response(playground.run_agent(actor=self.actor, agent=agent, wishes=self.valid(RunRequestSerializer)))
+        wishes = self.valid(RunRequestSerializer)
+        return _answer(self.actor, [playground.plan_of_agent(agent, wishes)], wishes)
 
 
 class PlaygroundView(ApiView):
     capabilities = {"post": "playground.run"}
 
-    @extend_schema(request=PLAYGROUND, responses={**RUN_RESPONSES, 404: ErrorSerializer})
-    def post(self, request: Request) -> Response:
-        """Render a stored prompt's draft, or the given text, and run it on a model."""
+    @extend_schema(request=PLAYGROUND, responses={**RUN_RESPONSES, 200: PLAYGROUND_ANSWER, 404: ErrorSerializer})
+    def post(self, request: Request) -> HttpResponseBase:
+        """Render a stored prompt, or the given text, and run it on a model, or on several side by side.
+
+        With `stream` the answer is `text/event-stream`.
+        """
         of_content = isinstance(request.data, Mapping) and "content" in request.data
         body = (PlaygroundContentSerializer if of_content else PlaygroundPromptSerializer)(data=request.data)
         body.is_valid(raise_exception=True)
         wishes, actor = body.validated_data, actor_of(request)
         if of_content:
             workspace = workspaces.resolve(actor, wishes.get("workspace_id"))
-            answer = playground.run_content(
-                actor=actor, content=wishes["content"], workspace_id=workspace.pk, wishes=wishes
-            )
-            return Response(answer)
-        prompt = visible_to(actor, Prompt.objects.select_related("environment")).filter(pk=wishes["id"]).first()
+            return _answer(actor, playground.plans_of_content(wishes["content"], workspace.pk, wishes), wishes)
+        prompts = visible_to(actor, Prompt.objects.select_related("environment", "live"))
+        prompt = prompts.filter(pk=wishes["id"]).first()
         if prompt is None:
             raise NotFoundError
-        return Response(playground.run_prompt(actor=actor, prompt=prompt, wishes=wishes))
+        return _answer(actor, playground.plans_of_prompt(prompt, wishes), wishes)
 
 
 class ProvidersView(ApiView):
@@ -93,4 +105,38 @@ class ProvidersView(ApiView):
     @extend_schema(responses={200: ProvidersSerializer})
     def get(self, request: Request) -> Response:
         """The providers there are, and which of them are ready to use."""
-        return Response({"data": list(registry.PROVIDERS), "details": registry.describe()})
+        details = registry.describe()
+        return Response({"data": [provider["name"] for provider in details], "details": details})
+
+
+class ModelProviderViewSet(ResourceViewSet[ModelProvider]):
+    """Providers as admins set them up: a key for a built-in one, or one more that speaks the OpenAI API."""
+
+    resource = "provider"
+    queryset = ModelProvider.objects.all()
+    serializer_class = ModelProviderSerializer
+
+    def get_queryset(self) -> Any:
+        return self.queryset.all()  # they belong to no workspace; the capability says who may know of them
+
+    def perform_create(self, values: dict[str, Any]) -> ModelProvider:
+        return provider_services.create_provider(actor=self.actor, **values)
+
+    def perform_update(self, row: ModelProvider, values: dict[str, Any], if_match: str | None) -> ModelProvider:
+        return provider_services.update_provider(actor=self.actor, provider=row, if_match=if_match, **values)
+
+    def perform_destroy(self, row: ModelProvider, if_match: str | None) -> None:
+        provider_services.delete_provider(actor=self.actor, provider=row, if_match=if_match)
+
+
+def _answer(actor: Actor, plans: list[Plan], wishes: Mapping[str, Any]) -> HttpResponseBase:
+    """Make the runs, and answer as the request wishes: at once or as a stream, one or side by side."""
+    single = "variants" not in wishes
+    if wishes["stream"]:
+        return streaming.respond(Stream(actor=actor, plans=plans, single=single))
+    if single:
+        return Response(execution.run(actor=actor, plan=plans[0]))
+    outcomes = execution.run_each(actor=actor, plans=plans)
+    return Response(
+        {"variants": [failure(outcome) if isinstance(outcome, DomainError) else outcome for outcome in outcomes]}
+    )

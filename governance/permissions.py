@@ -25,6 +25,8 @@ LEAST_ROLE: dict[str, Role] = {
     "workflow.read": VIEWER,
     "workflow.run": VIEWER,
     "workflow.write": EDITOR,
+    "provider.read": ADMIN,
+    "provider.write": ADMIN,
     "playground.read": VIEWER,
     "playground.run": VIEWER,
     "stream.read": VIEWER,
@@ -44,7 +46,14 @@ LEAST_ROLE: dict[str, Role] = {
 }
 
 #: These reach beyond one workspace, so a credential that is bound to one can't have them, whatever its role.
-BEYOND_ONE_WORKSPACE = {"user.read", "user.write", "workspace.create", "workspace.delete"}
+BEYOND_ONE_WORKSPACE = {
+    "user.read",
+    "user.write",
+    "workspace.create",
+    "workspace.delete",
+    "provider.read",
+    "provider.write",
+}
 
 #: These reach beyond one environment, so a token that is bound to one can't have them. The audit log holds the texts of
 #: prompts, and does not tell of which environment.
@@ -57,6 +66,7 @@ ADMIN_MODELS: dict[str, str] = {
     "prompts.prompttag": "prompt",
     "prompts.rollout": "prompt",
     "agents.agent": "agent",
+    "agents.modelprovider": "provider",
     "workflows.workflow": "workflow",
     "governance.workspace": "workspace",
     "governance.environment": "environment",

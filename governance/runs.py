@@ -22,6 +22,10 @@ class OpenRun:
         until = time.monotonic() if self.stopped is None else self.stopped
         return round((until - self.started) * 1000)
 
+    def stop(self) -> None:
+        """The work is done: what closing the run takes does not count. Only the first time matters."""
+        self.stopped = self.stopped or time.monotonic()
+
 
 def start(
     *,
@@ -79,6 +83,6 @@ def fail(run: OpenRun, error: str, **known: object) -> None:
 
 
 def _close(run: OpenRun, **fields: object) -> None:
-    run.stopped = time.monotonic()
+    run.stop()
     # Only a running run can be closed: a sweep that gave it up and the process that ran it can't both decide.
     Run.objects.filter(pk=run.id, status=RunStatus.RUNNING).update(latency_ms=run.elapsed_ms, **fields)

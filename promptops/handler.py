@@ -6,17 +6,18 @@ connection stays open, and crosses twice. Measured, it takes a quarter of the CP
 (docs/adr/0004-one-thread-a-request.md).
 """
 
+import asyncio
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import set_script_prefix
 
 from governance.api.exceptions import json_error
@@ -39,10 +40,27 @@ class Handler(ASGIHandler):
             return
         try:
             response = await self._on_thread(scope, body)
-            await self.send_response(response, send)
+            if isinstance(response, StreamingHttpResponse) and response.is_async:
+                await self._send_while_wanted(response, receive, send)
+            else:
+                await self.send_response(response, send)
             response.close()
         finally:
             body.close()
+
+    async def _send_while_wanted(self, response: StreamingHttpResponse, receive: Any, send: Any) -> None:
+        """Send a stream for as long as its client is there: what makes it is stopped when they have gone."""
+        async with ThreadSensitiveContext():  # a thread for what the stream has to do in the database
+            sending = asyncio.ensure_future(self.send_response(response, send))
+            leaving = asyncio.ensure_future(receive())  # the body was read: what comes now is the end
+            try:
+                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sending.cancel()
+                leaving.cancel()
+                await asyncio.wait({sending, leaving})
+            if not sending.cancelled():
+                sending.result()
 
     def _respond(self, scope: dict[str, Any], body: Any) -> HttpResponseBase:
         """The whole request, and the end of its database connection's turn."""

@@ -21,6 +21,8 @@ DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or secrets.read_or_create(SECRETS_DIR / "secret_key", nbytes=48)
+#: Former values of SECRET_KEY, which go on reading what they wrote.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("PROMPTOPS_ALLOWED_HOSTS", default=["*"])
 CSRF_TRUSTED_ORIGINS = env.list("PROMPTOPS_TRUSTED_ORIGINS", default=[])
 
@@ -45,7 +47,12 @@ PROMPTOPS_OUTBOUND_ALLOW = env.list("PROMPTOPS_OUTBOUND_ALLOW", default=[])
 PROMPTOPS_THREADS = env.int("PROMPTOPS_THREADS", default=128)
 #: Seconds between "not ready" and the end, after SIGTERM.
 PROMPTOPS_DRAIN_SECONDS = env.float("PROMPTOPS_DRAIN_SECONDS", default=2.0)
+#: Seconds for a call to a model provider in all, its repetitions included.
 PROMPTOPS_PROVIDER_TIMEOUT = env.float("PROMPTOPS_PROVIDER_TIMEOUT", default=60.0)
+#: How often a call is repeated that was answered 429 or 5xx, or not at all, with a growing pause or the provider's own.
+PROMPTOPS_PROVIDER_RETRIES = env.int("PROMPTOPS_PROVIDER_RETRIES", default=2)
+#: What is read of a provider's answer.
+PROMPTOPS_MAX_ANSWER_BYTES = env.int("PROMPTOPS_MAX_ANSWER_BYTES", default=8 * 1024 * 1024)
 
 # --- Django -----------------------------------------------------------------------------------------------------
 

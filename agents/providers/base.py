@@ -21,35 +21,57 @@ MODEL_PARAMETERS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A place that speaks the OpenAI API. `key_variable` names the environment variable that holds our key for it."""
+    """A place that speaks the OpenAI API.
+
+    `key_variable` names the environment variable that may hold our key for it; `stored_key` is the one that an admin
+    stored, encrypted. `vouched`: its address is the operator's word, so it may lead anywhere.
+    """
 
     name: str
     label: str
     base_url: str
     default_model: str
     key_variable: str | None = None
+    stored_key: str = field(default="", repr=False)
+    needs_key: bool = False
     offline: bool = False
+    vouched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
-    """One call, with everything that it needs: nothing is taken from the surroundings later."""
+    """One call, with everything that it needs: nothing is taken from the surroundings later.
+
+    `timeout` is in seconds, for all of it; `retries` is how often it is repeated at most.
+    """
 
     provider: Provider
     model: str
     prompt: str
     base_url: str
+    vouched: bool = False
     api_key: str | None = field(repr=False)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     timeout: float
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of a call. `cached_tokens` are those of the prompt that the provider had already, None if it didn't tell;
+    `estimated` when it did not count and we guessed."""
+
+    prompt_tokens: int
+    output_tokens: int
+    cached_tokens: int | None = None
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What came back. Token counts are None when the provider did not tell."""
+    """What came back."""
 
     output: str
     model: str
     finish_reason: str | None
-    prompt_tokens: int | None
-    output_tokens: int | None
+    usage: Usage

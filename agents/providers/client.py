@@ -1,25 +1,27 @@
 """The one client for every provider: OpenAI's, with each of its defaults made explicit.
 
-Left to itself it takes keys, headers and addresses from the environment, follows redirects with the key in hand, tries
-again and waits for ten minutes. Nothing that a provider says is believed to be what it should be.
+Left to itself it takes keys, headers and addresses from the environment, follows redirects with the key in hand and
+waits for ten minutes. Nothing that a provider says is believed to be what it should be.
 """
 
 import asyncio
 import functools
 import logging
 import re
-import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from agents import outbound
 from agents.providers import mock
-from agents.providers.base import Completion, ModelCall
+from agents.providers.base import Completion, ModelCall, Usage
 from governance.errors import ProviderError, ProviderTimeoutError
 
 logger = logging.getLogger("promptops.providers")
 
 #: The headers that a provider is sent beside our key. The package has more, of its own and of OPENAI_CUSTOM_HEADERS.
-_SENT = frozenset({"host", "accept", "accept-encoding", "connection", "content-length", "content-type", "user-agent"})
+_SENT = frozenset({"host", "accept", "connection", "content-length", "content-type"})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_COUNT = 2**31 - 1
 
@@ -32,61 +34,133 @@ def load() -> Any:
     return openai
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Made once: reading the certificates takes longer than a call on a local network."""
-    return ssl.create_default_context()
-
-
 def warm_up() -> None:
     """Do what is slow before the event loop is in it."""
     load()
-    _tls()
+    from agents.providers import transport  # brings httpx2, as openai does
+
+    transport.tls()
 
 
 async def complete(call: ModelCall) -> Completion:
     """Make the call. Raises ProviderError, or ProviderTimeoutError after `call.timeout` seconds in all."""
-    openai, label = load(), call.provider.label
-    try:
-        async with asyncio.timeout(call.timeout), _client(call) as client:
-            answer = await client.chat.completions.create(
-                model=call.model, messages=[{"role": "user", "content": call.prompt}], **call.parameters
-            )
-    except (TimeoutError, openai.APITimeoutError):
-        raise ProviderTimeoutError(f"{label} did not answer within {call.timeout:g} seconds") from None
-    except openai.APIStatusError as error:
-        reason = _line(error.message, call).removeprefix(f"Error code: {error.status_code}").removeprefix(" - ")
-        raise ProviderError(f"{label} answered {error.status_code}{reason and f': {reason}'}") from None
-    except openai.APIConnectionError as error:
-        cause = error.__cause__ or error
-        raise ProviderError(f"{label} could not be reached: {_line(cause, call) or type(cause).__name__}") from None
-    except Exception as error:  # whatever the package trips over in a foreign answer, or in an operator's address
-        logger.warning("%s: %s while reading an answer", call.provider.name, type(error).__name__)
-        raise ProviderError(f"{label} answered in a way that can't be read: {_line(error, call)}") from None
+    async with session(call) as client:
+        answer = await client.chat.completions.create(
+            model=call.model, messages=[{"role": "user", "content": call.prompt}], **call.parameters
+        )
     return _read(call, answer)
 
 
-def _client(call: ModelCall) -> Any:
+async def stream(call: ModelCall) -> AsyncIterator[str | Completion]:
+    """Make the call and yield its output piece by piece, at the end the completion. Raises like `complete`."""
+    pieces: list[str] = []
+    last = usage = None
+    async with session(call) as client:
+        chunks = await client.chat.completions.create(
+            model=call.model,
+            messages=[{"role": "user", "content": call.prompt}],
+            stream=True,
+            stream_options={"include_usage": True},
+            **call.parameters,
+        )
+        async for chunk in chunks:
+            usage = getattr(chunk, "usage", None) or usage
+            choice = next(iter(getattr(chunk, "choices", None) or []), None)
+            if choice is None:
+                continue
+            last = chunk if getattr(choice, "finish_reason", None) or last is None else last
+            piece = getattr(getattr(choice, "delta", None), "content", None)
+            if isinstance(piece, str) and piece:
+                pieces.append(_clean(piece))
+                yield pieces[-1]
+    if last is None:
+        raise ProviderError(f"{call.provider.label} answered without a completion")
+    output = "".join(pieces)
+    yield Completion(
+        output=output,
+        model=_text(last, "model") or call.model,
+        finish_reason=_text(last.choices[0], "finish_reason"),
+        usage=_usage(usage, call.prompt, output),
+    )
+
+
+@dataclass(slots=True)
+class _Going:
+    """What is known of a call on its way, for the error that may end it."""
+
+    status: Callable[[], int | None] = lambda: None
+
+
+@asynccontextmanager
+async def session(call: ModelCall) -> AsyncIterator[Any]:
+    """An `AsyncOpenAI` that can make calls to this call's provider only; what goes wrong inside is a ProviderError.
+
+    The time for all that is done with it is `call.timeout`.
+    """
     import httpx2
 
-    inner = mock.transport() if call.provider.offline else httpx2.AsyncHTTPTransport(verify=_tls(), trust_env=False)
-    return load().AsyncOpenAI(
-        api_key="none",  # None would send for OPENAI_API_KEY; what is sent is up to _headers
-        admin_api_key="",
-        organization="",
-        project="",
-        webhook_secret="",
-        base_url=call.base_url,
-        timeout=call.timeout,
-        max_retries=0,
-        http_client=httpx2.AsyncClient(
-            transport=inner,
-            follow_redirects=False,
-            trust_env=False,
-            timeout=call.timeout,
-            event_hooks={"request": [_headers(call)]},
-        ),
-    )
+    from agents.providers import transport  # brings httpx2, as openai does
+
+    label = call.provider.label
+    with _failures(call) as going:
+        async with asyncio.timeout(call.timeout):
+            if call.provider.offline:
+                inner: Any = mock.transport()
+            else:
+                try:
+                    admitted = await outbound.admit(call.base_url, vouched=call.vouched)
+                except ProviderError as error:
+                    raise ProviderError(f"{label}: {error.message}") from None
+                inner = transport.Guarded(admitted)
+            bounded = transport.Bounded(inner)
+            going.status = lambda: bounded.last_status
+            client = load().AsyncOpenAI(
+                api_key="none",  # None would send for OPENAI_API_KEY; what is sent is up to _headers
+                admin_api_key="",
+                organization="",
+                project="",
+                webhook_secret="",
+                base_url=call.base_url,
+                timeout=call.timeout,
+                max_retries=call.retries,
+                http_client=httpx2.AsyncClient(
+                    transport=bounded,
+                    follow_redirects=False,
+                    trust_env=False,
+                    timeout=call.timeout,
+                    event_hooks={"request": [_headers(call)]},
+                ),
+            )
+            async with client:
+                yield client
+
+
+@contextmanager
+def _failures(call: ModelCall) -> Iterator[_Going]:
+    """Everything that a call can trip over, as the errors that this module promises."""
+    openai, label, going = load(), call.provider.label, _Going()
+    try:
+        yield going
+    except ProviderError:
+        raise
+    except (TimeoutError, openai.APITimeoutError):
+        status = going.status()
+        if status is not None and (status == 429 or status >= 500):
+            raise ProviderError(f"{label} answered {status}, and again until the time was over") from None
+        raise ProviderTimeoutError(f"{label} did not answer within {call.timeout:g} seconds") from None
+    except openai.APIStatusError as error:
+        reason = _line(error.message, call).removeprefix(f"Error code: {error.status_code}").removeprefix(" - ")
+        raise ProviderError(
+            f"{label} answered {error.status_code}{reason and f': {reason}'}", retry_after=_retry_after(error.response)
+        ) from None
+    except openai.APIConnectionError as error:
+        cause = error.__cause__ or error
+        raise ProviderError(f"{label} could not be reached: {_line(cause, call) or type(cause).__name__}") from None
+    except openai.APIError as error:  # in the middle of a stream
+        raise ProviderError(f"{label} broke off: {_line(error.message, call)}") from None
+    except Exception as error:  # whatever the package trips over in a foreign answer, or in an operator's address
+        logger.warning("%s: %s while reading an answer", call.provider.name, type(error).__name__)
+        raise ProviderError(f"{label} answered in a way that can't be read: {_line(error, call)}") from None
 
 
 def _headers(call: ModelCall) -> Callable[[Any], Awaitable[None]]:
@@ -96,10 +170,17 @@ def _headers(call: ModelCall) -> Callable[[Any], Awaitable[None]]:
         for name in [name for name in request.headers if name.lower() not in _SENT]:
             del request.headers[name]
         request.headers["User-Agent"] = "PromptOps"
+        request.headers["Accept-Encoding"] = "identity"  # a compressed answer could be of any size
         if call.api_key:
             request.headers["Authorization"] = f"Bearer {call.api_key}"
 
     return settle
+
+
+def _retry_after(response: Any) -> int | None:
+    """The seconds that a provider asks to wait, when it says so in figures (RFC 9110, 10.2.3)."""
+    value = response.headers.get("Retry-After", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
 
 
 def _read(call: ModelCall, answer: Any) -> Completion:
@@ -111,13 +192,29 @@ def _read(call: ModelCall, answer: Any) -> Completion:
             raise TypeError
     except (AttributeError, LookupError, TypeError):
         raise ProviderError(f"{call.provider.label} answered without a completion") from None
+    text = _clean(output or "")
     return Completion(
-        output=_clean(output or ""),
+        output=text,
         model=_text(answer, "model") or call.model,
         finish_reason=_text(choice, "finish_reason"),
-        prompt_tokens=_count(answer, "prompt_tokens"),
-        output_tokens=_count(answer, "completion_tokens"),
+        usage=_usage(getattr(answer, "usage", None), call.prompt, text),
     )
+
+
+def _usage(told: Any, prompt: str, output: str) -> Usage:
+    """What the provider says that it counted; what it leaves out is estimated."""
+    asked, answered = _count(told, "prompt_tokens"), _count(told, "completion_tokens")
+    return Usage(
+        prompt_tokens=_estimate(prompt) if asked is None else asked,
+        output_tokens=_estimate(output) if answered is None else answered,
+        cached_tokens=_count(getattr(told, "prompt_tokens_details", None), "cached_tokens"),
+        estimated=asked is None or answered is None,
+    )
+
+
+def _estimate(text: str) -> int:
+    """About four characters a token. Exact counting needs each model's own tables."""
+    return -(-len(text) // 4)
 
 
 def _text(holder: Any, name: str) -> str | None:
@@ -125,8 +222,8 @@ def _text(holder: Any, name: str) -> str | None:
     return _clean(value)[:200] if isinstance(value, str) else None
 
 
-def _count(answer: Any, name: str) -> int | None:
-    value = getattr(getattr(answer, "usage", None), name, None)
+def _count(holder: Any, name: str) -> int | None:
+    value = getattr(holder, name, None)
     return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
 
 

@@ -3,18 +3,22 @@
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 
+from agents.models import ModelProvider
 from agents.outbound import check_base_url
 from agents.providers.base import MODEL_PARAMETERS, ModelCall, Provider
+from governance import secretbox
 from governance.errors import InvalidInputError
 
 OR_SEND_IT = ", or send api_key"
 _KEY = re.compile(r"[\x21-\x7e]+")
 
-PROVIDERS: dict[str, Provider] = {
+#: Those that need no setting up beyond a key. An admin adds more, or stores a key for these (ModelProvider).
+BUILT_IN: dict[str, Provider] = {
     provider.name: provider
     for provider in (
         Provider(
@@ -26,6 +30,7 @@ PROVIDERS: dict[str, Provider] = {
             base_url="https://api.openai.com/v1",
             default_model="gpt-4o-mini",
             key_variable="OPENAI_API_KEY",
+            needs_key=True,
         ),
         Provider(
             name="claude",
@@ -33,6 +38,7 @@ PROVIDERS: dict[str, Provider] = {
             base_url="https://api.anthropic.com/v1",
             default_model="claude-sonnet-4-5",
             key_variable="ANTHROPIC_API_KEY",
+            needs_key=True,
         ),
         Provider(name="ollama", label="Ollama", base_url="http://localhost:11434/v1", default_model="llama3.2"),
         Provider(
@@ -41,26 +47,40 @@ PROVIDERS: dict[str, Provider] = {
             base_url="https://generativelanguage.googleapis.com/v1beta/openai",
             default_model="gemini-2.5-flash",
             key_variable="GEMINI_API_KEY",
+            needs_key=True,
         ),
     )
 }
 
 
+def providers() -> dict[str, Provider]:
+    """All there are, by name: the built-in ones as the operator and the admins set them up, then the admins' own."""
+    found = {name: _as_operator_has_it(provider) for name, provider in BUILT_IN.items()}
+    for row in ModelProvider.objects.order_by("name"):
+        found[row.name] = _as_admin_has_it(found.get(row.name), row)
+    return found
+
+
 def find(name: str) -> Provider:
     """The provider of that name. Raises InvalidInputError, which lists those there are."""
-    provider = PROVIDERS.get(name)
-    if provider is None:
-        raise InvalidInputError.of("provider", f"unknown provider {name!r}; expected one of: {', '.join(PROVIDERS)}")
-    return provider
-
-
-def base_url_of(provider: Provider) -> str:
-    """Where the provider is: the operator may move it with PROMPTOPS_<NAME>_BASE_URL."""
-    return os.environ.get(f"PROMPTOPS_{provider.name.upper()}_BASE_URL") or provider.base_url
+    there = providers()
+    if name not in there:
+        raise InvalidInputError.of("provider", f"unknown provider {name!r}; expected one of: {', '.join(there)}")
+    return there[name]
 
 
 def key_of(provider: Provider) -> str | None:
-    """The server's own key for the provider. It may come from a file, with a newline at its end."""
+    """The server's own key for the provider: the stored one, else that of the environment, which may end in a newline.
+
+    Raises InvalidInputError when the stored one can't be read any more.
+    """
+    if provider.stored_key:
+        try:
+            return secretbox.decrypt(provider.stored_key)
+        except secretbox.UnreadableError:
+            raise InvalidInputError.of(
+                "provider", f"the stored key of {provider.label} can't be read: SECRET_KEY was changed; store it again"
+            ) from None
     return os.environ.get(provider.key_variable, "").strip() or None if provider.key_variable else None
 
 
@@ -71,10 +91,10 @@ def describe() -> list[dict[str, Any]]:
             "name": provider.name,
             "label": provider.label,
             "default_model": provider.default_model,
-            "needs_key": provider.key_variable is not None,
-            "configured": provider.key_variable is None or key_of(provider) is not None,
+            "needs_key": provider.needs_key,
+            "configured": not provider.needs_key or bool(provider.stored_key) or key_of(provider) is not None,
         }
-        for provider in PROVIDERS.values()
+        for provider in providers().values()
     ]
 
 
@@ -95,20 +115,41 @@ def prepare(
     """
     found = find(provider)
     own_address = base_url is None
-    url = base_url_of(found) if base_url is None else check_base_url(base_url)
+    url = found.base_url if base_url is None else check_base_url(base_url)
     key = api_key or (key_of(found) if own_address else None)
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidInputError.of("api_key", "expected visible ASCII characters only, as a header can carry them")
-    if key is None and found.key_variable is not None and own_address:
-        raise InvalidInputError.of(
-            "api_key", f"there is no key for {found.label}: set {found.key_variable} on the server{OR_SEND_IT}"
-        )
+    if key is None and found.needs_key and own_address:
+        where = f"set {found.key_variable} on the server" if found.key_variable else "an admin can store one"
+        raise InvalidInputError.of("api_key", f"there is no key for {found.label}: {where}{OR_SEND_IT}")
     return ModelCall(
         provider=found,
         model=model or found.default_model,
         prompt=prompt,
         base_url=url,
+        vouched=own_address and found.vouched,
         api_key=key,
         parameters={name: value for name, value in config.items() if name in MODEL_PARAMETERS},
         timeout=settings.PROMPTOPS_PROVIDER_TIMEOUT,
+        retries=settings.PROMPTOPS_PROVIDER_RETRIES,
+    )
+
+
+def _as_operator_has_it(provider: Provider) -> Provider:
+    """Moved by PROMPTOPS_<NAME>_BASE_URL, if that is set."""
+    moved = os.environ.get(f"PROMPTOPS_{provider.name.upper()}_BASE_URL")
+    return replace(provider, base_url=moved or provider.base_url, vouched=True)
+
+
+def _as_admin_has_it(provider: Provider | None, row: ModelProvider) -> Provider:
+    """With what the row says. An address of the row's own gets the row's own key and never the environment's."""
+    if provider is None:
+        provider = Provider(name=row.name, label=row.name, base_url="", default_model="")
+    if row.base_url and row.base_url != provider.base_url:
+        provider = replace(provider, base_url=row.base_url, vouched=False, key_variable=None, offline=False)
+    return replace(
+        provider,
+        label=row.label or provider.label,
+        default_model=row.default_model or provider.default_model,
+        stored_key=row.encrypted_key,
     )

@@ -33,7 +33,7 @@ M = TypeVar("M", bound=Model)
 REFUSALS = (DomainError, IntegrityError, DataError, ObjectDoesNotExist)
 
 #: Nobody may find out by a filter in the address what no page shows.
-UNSEEN = {"password", "digest"}
+UNSEEN = {"password", "digest", "encrypted_key"}
 
 
 def actor_of(request: HttpRequest) -> Actor:

@@ -13,6 +13,12 @@ def _cheap_passwords(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(autouse=True)
+def _asked_once(settings: Settings) -> None:
+    """A provider is asked once; tests of repetitions say how often."""
+    settings.PROMPTOPS_PROVIDER_RETRIES = 0
+
+
 @pytest.fixture(scope="session")
 def _places() -> Iterator[tuple[HTTPServer, HTTPServer]]:
     with HTTPServer(host="127.0.0.1", threaded=True) as one, HTTPServer(host="127.0.0.1", threaded=True) as two:

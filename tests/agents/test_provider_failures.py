@@ -54,7 +54,7 @@ FAILURES: dict[str, tuple[Any, str]] = {
     "JSON that is none": (as_json('{"choices": ['), "OpenAI answered in a way that can't be read"),
     "JSON that is nested beyond reading": (as_json("[" * 100_000), "OpenAI answered in a way that can't be read"),
     "bytes that are no UTF-8": (Response(b"\xff\xfe{", content_type="application/json"), "OpenAI answered"),
-    "an encoding that it is not in": (
+    "an encoding that was not asked for": (
         Response(b"not gzip", content_type="application/json", headers={"Content-Encoding": "gzip"}),
         "OpenAI",
     ),
@@ -126,7 +126,7 @@ def test_an_address_that_the_operator_got_wrong_is_502(
     viewer: APIClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
     monkeypatch.setenv("PROMPTOPS_OPENAI_BASE_URL", url)
-    check(viewer, run(viewer), 502, "OpenAI ", caplog)
+    check(viewer, run(viewer), 502, "OpenAI: its address can't be read", caplog)
 
 
 class Rude:

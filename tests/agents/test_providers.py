@@ -45,6 +45,8 @@ def test_the_answer_is_the_output_with_the_providers_own_word_on_model_usage_and
             "output": "Fine.",
             "prompt_tokens": 11,
             "output_tokens": 7,
+            "cached_tokens": None,
+            "tokens_estimated": False,
             "cost_usd": None,
             "finish_reason": "stop",
         },
@@ -160,27 +162,28 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_repeated(
 @pytest.mark.parametrize(
     ("usage", "counted"),
     [
-        (None, (None, None)),
-        ({}, (None, None)),
-        ({"prompt_tokens": 0, "completion_tokens": 0}, (0, 0)),
-        ({"prompt_tokens": "11", "completion_tokens": 7.5}, (None, None)),
-        ({"prompt_tokens": -1, "completion_tokens": 2**31}, (None, None)),
-        ({"prompt_tokens": True, "completion_tokens": None}, (None, None)),
-        ({"prompt_tokens": 2**31 - 1, "completion_tokens": 10**400}, (2**31 - 1, None)),
-        ("many", (None, None)),
-        ([1, 2], (None, None)),
+        (None, (2, 2, True)),
+        ({}, (2, 2, True)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (0, 0, False)),
+        ({"prompt_tokens": "11", "completion_tokens": 7.5}, (2, 2, True)),
+        ({"prompt_tokens": -1, "completion_tokens": 2**31}, (2, 2, True)),
+        ({"prompt_tokens": True, "completion_tokens": None}, (2, 2, True)),
+        ({"prompt_tokens": 2**31 - 1, "completion_tokens": 10**40}, (2**31 - 1, 2, True)),
+        ("many", (2, 2, True)),
+        ([1, 2], (2, 2, True)),
     ],
     ids=repr,
 )
-def test_a_token_count_that_is_none_is_unknown_and_never_a_failure(
-    viewer: APIClient, upstream: Upstream, usage: Any, counted: tuple[int | None, int | None]
+def test_a_token_count_that_is_none_is_estimated_and_never_a_failure(
+    viewer: APIClient, upstream: Upstream, usage: Any, counted: tuple[int, int, bool]
 ) -> None:
     upstream.answers(upstream.completion(usage=usage))
     answer = run(viewer, provider="ollama")
     assert answer.status_code == 200, answer.json()
     logged = viewer.get(f"/api/runs/{answer.json()['run_id']}").json()["data"]
     for source in (answer.json()["result"], logged):
-        assert (source["prompt_tokens"], source["output_tokens"]) == counted
+        assert (source["prompt_tokens"], source["output_tokens"]) == counted[:2]
+    assert answer.json()["result"]["tokens_estimated"] is counted[2]
     assert logged["status"] == "ok"
 
 

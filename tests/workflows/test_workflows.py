@@ -69,6 +69,8 @@ def test_render_model_and_transform_run_in_order_and_the_trace_has_each(
             "model": "m-1",
             "prompt_tokens": 2,
             "output_tokens": 7,
+            "cached_tokens": None,
+            "tokens_estimated": False,
             "cost_usd": None,
             "finish_reason": "stop",
         },

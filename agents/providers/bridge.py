@@ -1,0 +1,94 @@
+"""The event loop of model calls: a thread of its own, so that reading an answer never delays a fetch or a frame.
+
+The packages behind a call parse, validate and copy for milliseconds at a time. On the server's own loop each of those
+would stand in the way of every socket.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
+
+from asgiref.current_thread_executor import CurrentThreadExecutor
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_caller: ContextVar[CurrentThreadExecutor] = ContextVar("caller")
+
+
+def loop() -> asyncio.AbstractEventLoop:
+    """This process's loop for model calls; started when it is first needed, so that a fork has its own."""
+    global _loop
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="model-calls", daemon=True).start()
+        return _loop
+
+
+def run(work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    """Do `work(*args)` on the loop; the calling thread waits, and does what `on_caller` brings it."""
+    caller = CurrentThreadExecutor(None)
+    token = _caller.set(caller)
+    try:
+        future = asyncio.run_coroutine_threadsafe(work(*args), loop())
+    finally:
+        _caller.reset(token)
+    try:
+        caller.run_until_future(future)
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def on_caller(work: Callable[..., T], *args: Any) -> T:
+    """Blocking work, such as the database's, on the thread that waits in `run`: in its transaction, if it is in one."""
+    return await asyncio.get_running_loop().run_in_executor(_caller.get(), work, *args)
+
+
+class EndedError(Exception):
+    """There is nothing more to take."""
+
+
+class Flow(Generic[T]):
+    """What an asynchronous iterator makes on the loop, to be taken from a thread or from another loop.
+
+    The iterator runs in one task from its start to its end, whoever takes what it makes.
+    """
+
+    def __init__(self, source: Callable[[], AsyncIterator[T]]) -> None:
+        self._made: asyncio.Queue[tuple[bool, T | BaseException]] = asyncio.Queue()
+        self._task = asyncio.run_coroutine_threadsafe(self._pump(source), loop())
+
+    async def _pump(self, source: Callable[[], AsyncIterator[T]]) -> None:
+        try:
+            async for item in source():
+                self._made.put_nowait((True, item))
+            self._made.put_nowait((False, EndedError()))
+        except BaseException as error:
+            self._made.put_nowait((False, error))
+            raise
+
+    def take(self) -> T:
+        """The next item, waited for on this thread. Raises what the iterator raised, EndedError at its end."""
+        return self._open(asyncio.run_coroutine_threadsafe(self._made.get(), loop()).result())
+
+    async def take_async(self) -> T:
+        """The same from another event loop."""
+        return self._open(await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._made.get(), loop())))
+
+    def close(self) -> None:
+        """End the iterator, wherever it is: the provider's connection is closed with it."""
+        self._task.cancel()
+
+    @staticmethod
+    def _open(made: tuple[bool, Any]) -> T:
+        fine, item = made
+        if not fine:
+            raise item
+        result: T = item
+        return result
