@@ -3,7 +3,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from governance.models import Entity, Environment, Workspace
+from governance.models import Entity, Environment, Versioned, Workspace
 from governance.models.base import CONFIG_HELP
 
 
@@ -39,7 +39,7 @@ class Agent(Entity):
         return self.key
 
 
-class ModelProvider(Entity):
+class ModelProvider(Versioned):
     """A provider as an admin set it up: one of our own names with a key and an address, or one more of its own name.
 
     It belongs to the installation and to no workspace. The key is encrypted, and nothing ever shows it again.
@@ -55,7 +55,7 @@ class ModelProvider(Entity):
     key_hint = models.CharField(max_length=20, blank=True, editable=False)
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
                 condition=Q(encrypted_key="", key_hint="") | (~Q(encrypted_key="") & ~Q(key_hint="")),

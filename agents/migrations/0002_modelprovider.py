@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('key_hint', models.CharField(blank=True, editable=False, max_length=20)),
             ],
             options={
-                'ordering': ['name'],
+                'ordering': ['-created_at', '-id'],
                 'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('encrypted_key', ''), ('key_hint', '')), models.Q(models.Q(('encrypted_key', ''), _negated=True), models.Q(('key_hint', ''), _negated=True)), _connector='OR'), name='provider_key_has_hint')],
             },
         ),

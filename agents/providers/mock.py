@@ -72,7 +72,8 @@ def transport() -> Any:
         if model == "mock-stall":
             await asyncio.Event().wait()
         if model == "mock-malformed":
-            return httpx2.Response(200, content=b'{"choices": [', headers={"Content-Type": "application/json"})
+            broken = b'data: {"choices": [\n\n' if asked.get("stream") else b'{"choices": ['
+            return httpx2.Response(200, content=broken, headers={"Content-Type": "application/json"})
         pause = 0.05 if model == "mock-slow" else 0.0
         whole = answer(request.content)
         if asked.get("stream"):

@@ -57,23 +57,23 @@ class Guarded(httpx2.AsyncBaseTransport):
 class Bounded(httpx2.AsyncBaseTransport):
     """Reads no more of an answer than PROMPTOPS_MAX_ANSWER_BYTES, and tells what went wrong last.
 
-    `last_status` is the status of the last answer, `failed` whether one could not be read for its size.
+    `last_status` is the status of the last answer, `too_much` why one was not read for its size.
     """
 
     def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
         self._inner = inner
         self.last_status: int | None = None
-        self.failed = False
+        self.too_much: str | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self.failed:
-            raise TooMuchError("the answer is too long")
+        if self.too_much:  # asking again would bring as much again
+            raise TooMuchError(self.too_much)
         response = await self._inner.handle_async_request(request)
         self.last_status = response.status_code
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":  # a few bytes can be gigabytes
-            self.failed = True
+            self.too_much = "the answer is compressed, which was not asked for"
             await response.aclose()
-            raise TooMuchError("the answer is compressed, which was not asked for")
+            raise TooMuchError(self.too_much)
         assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # what an asynchronous transport makes
         response.stream = _Counted(response.stream, self)
         return response
@@ -92,8 +92,8 @@ class _Counted(httpx2.AsyncByteStream):
         async for chunk in self._inner:
             seen += len(chunk)
             if seen > limit:
-                self._owner.failed = True
-                raise TooMuchError(f"the answer is over {limit} bytes")
+                self._owner.too_much = f"the answer is over {limit} bytes"
+                raise TooMuchError(self._owner.too_much)
             yield chunk
 
     async def aclose(self) -> None:

@@ -15,7 +15,7 @@ from rest_framework.exceptions import ParseError
 
 from governance.api.parsing import loads
 from governance.errors import DomainError, PreconditionError
-from governance.models import Entity, Environment
+from governance.models import Environment, Versioned
 
 M = TypeVar("M", bound=Model)
 
@@ -156,7 +156,7 @@ class ServiceForm(CheckedForm, forms.ModelForm[M], Generic[M]):
 
     def _tag(self) -> str:
         """Names the state that the form began with: the row's entity tag; where there is none, one of its values."""
-        if isinstance(self.instance, Entity):
+        if isinstance(self.instance, Versioned):
             return self.instance.etag
         state = repr([(name, self.initial.get(name)) for name in sorted(self.fields)])
         return f'"{hashlib.sha256(state.encode()).hexdigest()[:16]}"'
@@ -165,7 +165,7 @@ class ServiceForm(CheckedForm, forms.ModelForm[M], Generic[M]):
         # Django would put the input on the row here and check it by the model: the serializer and the service do that.
         self.seen = self.cleaned_data.get("if_match") or None
         self.check_input([name for name in self.fields if self.is_new or name in self.changed_data])
-        if not self.is_new and not isinstance(self.instance, Entity) and self.seen not in (None, self.tag):
+        if not self.is_new and not isinstance(self.instance, Versioned) and self.seen not in (None, self.tag):
             self.add_error(None, STALE)  # services of these have no lock to ask for: this is in the save's transaction
 
 
@@ -198,7 +198,7 @@ class OperationForm(CheckedForm, forms.Form):
 
     def tag(self) -> str | None:
         """The entity tag of the state that the operation is meant for."""
-        return self.row.etag if isinstance(self.row, Entity) else None
+        return self.row.etag if isinstance(self.row, Versioned) else None
 
     def _post_clean(self) -> None:
         self.seen = self.cleaned_data.get("if_match") or None

@@ -8,7 +8,7 @@ from drf_spectacular.plumbing import force_instance, is_patched_serializer, is_s
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer
 
 from governance.api.serializers import ApiSerializer, ErrorSerializer, OkSerializer
-from governance.models import Entity, Role
+from governance.models import Role, Versioned
 from governance.permissions import LEAST_ROLE
 
 Direction = Literal["request", "response"]
@@ -139,4 +139,4 @@ class ApiSchema(AutoSchema):
         queryset = getattr(self.view, "queryset", None)
         action = getattr(self.view, "action", "")
         actions = {"retrieve", "update", "partial_update", "destroy"}
-        return queryset is not None and issubclass(queryset.model, Entity) and action in actions
+        return queryset is not None and issubclass(queryset.model, Versioned) and action in actions

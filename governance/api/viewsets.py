@@ -12,7 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 from governance.actors import Actor
 from governance.concurrency import if_match, none_match
 from governance.errors import NotFoundError
-from governance.models import Entity
+from governance.models import Versioned
 from governance.querysets import visible_to
 
 M = TypeVar("M", bound=Model)
@@ -86,7 +86,7 @@ class RowsViewSet(GenericViewSet[M], Generic[M]):
         return values
 
     def represent(self, row: M, *, code: int = status.HTTP_200_OK) -> Response:
-        etag = row.etag if isinstance(row, Entity) else None
+        etag = row.etag if isinstance(row, Versioned) else None
         return one(self.get_serializer(row).data, code=code, etag=etag)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -99,7 +99,7 @@ class ReadViewSet(RowsViewSet[M], Generic[M]):
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         row = self.get_object()
-        if isinstance(row, Entity) and none_match(request, row.etag):
+        if isinstance(row, Versioned) and none_match(request, row.etag):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": row.etag})
         return self.represent(row)
 

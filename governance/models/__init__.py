@@ -1,6 +1,6 @@
 from governance.models.access import AccessRevision
 from governance.models.audit import AuditEntry
-from governance.models.base import Entity
+from governance.models.base import Entity, Versioned
 from governance.models.change import Change
 from governance.models.connection import Connection, ServerProcess
 from governance.models.identity import Membership, Role, User
@@ -24,5 +24,6 @@ __all__ = [
     "Token",
     "TokenKind",
     "User",
+    "Versioned",
     "Workspace",
 ]

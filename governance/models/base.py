@@ -9,15 +9,8 @@ from django.db import models
 CONFIG_HELP = "A JSON object of model parameters, such as temperature and max_tokens."
 
 
-class Entity(models.Model):
-    """Something with an id, a history in the audit log and a version for optimistic locking.
-
-    `workspace_path` and `environment_path` tell the one access filter (governance.querysets) how to get from a row to
-    its workspace and to its environment.
-    """
-
-    workspace_path: ClassVar[str] = "workspace_id"
-    environment_path: ClassVar[str | None] = None
+class Versioned(models.Model):
+    """Something with an id, a history in the audit log and a version for optimistic locking."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     row_version = models.PositiveIntegerField(default=1, editable=False)
@@ -36,6 +29,20 @@ class Entity(models.Model):
         """Save just these fields, and with them what every change of a row moves."""
         self.row_version += 1
         self.save(update_fields=[*names, "row_version", "updated_at"])
+
+
+class Entity(Versioned):
+    """The same in a workspace.
+
+    `workspace_path` and `environment_path` tell the one access filter (governance.querysets) how to get from a row to
+    its workspace and to its environment.
+    """
+
+    workspace_path: ClassVar[str] = "workspace_id"
+    environment_path: ClassVar[str | None] = None
+
+    class Meta:
+        abstract = True
 
 
 def changed(instance: models.Model, values: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -35,13 +35,18 @@ KNOWN: dict[str, Any] = {
     "variant_a": {"type": "string", "enum": ["v1"]},
     "variant_b": {"type": "string", "enum": ["v2"]},
 }
+TEXTS: dict[str, Any] = {"type": "string", "enum": ["draft", "live", "v1", "v2"]}
+ADDRESSES: dict[str, Any] = {"type": "string", "enum": ["https://model.example/v1", "https://8.8.8.8/v1"]}
 KNOWN_OF: dict[str, dict[str, Any]] = {
     "PublishRequest": {"id": {"type": "string", "enum": [world.PROMPT, world.NOWHERE]}},
     "RollbackRequest": {
         "id": {"type": "string", "enum": [world.PROMPT, world.NOWHERE]},
         "version": {"type": "string", "enum": ["v1", "v2", "v3"]},
     },
-    "PlaygroundPromptRequest": {"id": {"type": "string", "enum": [world.PROMPT, world.NOWHERE]}},
+    "PlaygroundPromptRequest": {"id": {"type": "string", "enum": [world.PROMPT, world.NOWHERE]}, "version": TEXTS},
+    "PromptVariantRequest": {"version": TEXTS},
+    "ModelProviderRequest": {"name": {"type": "string", "enum": ["claude", "gemini"]}, "base_url": ADDRESSES},
+    "PatchedModelProviderRequest": {"name": {"type": "string", "enum": ["house", "gemini"]}, "base_url": ADDRESSES},
     "TokenRequest": {"env": {"type": "string", "enum": [*ENVIRONMENTS, None], "nullable": True}},
     "PatchedEnvironmentRequest": {"name": {"type": "string", "enum": ["spare"]}},
 }

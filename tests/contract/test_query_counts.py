@@ -37,6 +37,9 @@ def one_more(path: str, admin: APIClient, workspace: Workspace, number: int) -> 
         assert admin.post(path, {"key": key, "steps": STEPS}).status_code == 201
     elif path == "/api/users":
         users.create_user(actor=SYSTEM, username=key, password=PASSWORD)
+    elif path == "/api/providers":
+        body = {"name": key, "base_url": "https://a.example/v1", "default_model": "m"}
+        assert admin.post(path, body).status_code == 201
     elif path == "/api/tokens":
         tokens.create_token(actor=SYSTEM, workspace=workspace, name=key, role=Role.VIEWER)
     elif path == "/api/workspaces":
@@ -60,6 +63,7 @@ def one_more(path: str, admin: APIClient, workspace: Workspace, number: int) -> 
         "/api/agents",
         "/api/workflows",
         "/api/users",
+        "/api/providers",
         "/api/tokens",
         "/api/workspaces",
         "/api/environments",

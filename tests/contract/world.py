@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from agents.provider_services import create_provider
 from agents.services import create_agent
 from governance import runs
 from governance.actors import SYSTEM
@@ -36,6 +37,7 @@ def id_of(name: str) -> str:
 
 PROMPT, AGENT, WORKFLOW, RUN = id_of("prompt"), id_of("agent"), id_of("workflow"), id_of("run")
 USER, WORKSPACE, ENVIRONMENT, TOKEN = id_of("user"), id_of("workspace"), id_of("environment"), id_of("token")
+PROVIDER = id_of("provider")
 NOWHERE = id_of("what is not there")
 
 KEY = "greeting"
@@ -43,6 +45,7 @@ IDS = {
     "prompts": PROMPT,
     "agents": AGENT,
     "workflows": WORKFLOW,
+    "providers": PROVIDER,
     "runs": RUN,
     "users": USER,
     "workspaces": WORKSPACE,
@@ -101,8 +104,11 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
 
 
 def make_all() -> dict[str, str]:
-    """The world in `default`, with a spare user and a spare, empty workspace besides."""
+    """The world in `default`, with a provider, a spare user and a spare, empty workspace besides."""
     ids = make()
+    create_provider(
+        actor=SYSTEM, name="house", base_url="https://model.example/v1", default_model="m", id=uuid.UUID(PROVIDER)
+    )
     User.objects.create(id=USER, username="somebody", role=Role.VIEWER, password="!")
     Membership.objects.create(user_id=USER, workspace_id=DEFAULT_WORKSPACE)
     workspaces.create_workspace(actor=SYSTEM, name="Spare", slug="spare", id=WORKSPACE)

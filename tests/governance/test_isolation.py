@@ -18,8 +18,9 @@ from tests.contract.endpoints import Endpoint
 from tests.contract.test_bad_addresses import LISTS
 
 Callers = dict[str, APIClient]
-#: Lists of what belongs to a workspace. Users belong to none.
-SCOPED = [endpoint for endpoint in LISTS if endpoint.route not in {"/api/users", "/api/prompts/{id}/versions"}]
+UNSCOPED = {"/api/users", "/api/providers", "/api/prompts/{id}/versions"}
+#: Lists of what belongs to a workspace. Users and providers belong to none.
+SCOPED = [endpoint for endpoint in LISTS if endpoint.route not in UNSCOPED]
 #: Of these those that can be asked for one workspace's rows.
 BY_WORKSPACE = [endpoint for endpoint in SCOPED if endpoint.route != "/api/workspaces"]
 

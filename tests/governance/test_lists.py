@@ -32,6 +32,7 @@ def bodies(number: int) -> dict[str, dict[str, Any]]:
         "prompts": {"key": key, "env": "prod", "tags": ["a", key], "content": "x"},
         "agents": {"key": key, "prompt": "x", "env": "dev"},
         "workflows": {"key": key, "steps": world.STEPS},
+        "providers": {"name": key, "base_url": "https://a.example/v1", "default_model": "m"},
         "tokens": {"name": key, "role": "viewer", "env": "prod"},
         "environments": {"name": key},
         "workspaces": {"name": key},

@@ -44,6 +44,7 @@ PAGES = {
     "prompts.prompttag": "viewer - - -",
     "prompts.rollout": "viewer - - -",
     "agents.agent": "viewer editor editor editor",
+    "agents.modelprovider": "admin admin admin admin",
     "workflows.workflow": "viewer editor editor editor",
     "governance.workspace": "viewer editor editor admin",
     "governance.environment": "viewer admin admin admin",

@@ -7,6 +7,7 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.db.models import Model
 from django.utils import timezone
 
+from agents.provider_services import create_provider
 from agents.services import create_agent
 from governance import runs
 from governance.actors import SYSTEM
@@ -60,6 +61,14 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         prompt=HOSTILE,
         model=HOSTILE,
     )
+    provider = create_provider(
+        actor=SYSTEM,
+        name=f"house-{len(suffix)}",
+        label=HOSTILE,
+        base_url="https://model.example/v1",
+        default_model=HOSTILE,
+        api_key="sk-0123456789abcdef",
+    )
     step = {"name": HOSTILE, "type": "render", "template": HOSTILE}
     workflow = create_workflow(
         actor=SYSTEM, workspace=workspace, key=f"chain{suffix}", name=HOSTILE, description=HOSTILE, steps=[step]
@@ -89,6 +98,7 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         first,
         rollout,
         agent,
+        provider,
         workflow,
         token,
         Run.objects.get(pk=run.id),
