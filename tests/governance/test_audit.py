@@ -87,7 +87,7 @@ def test_a_change_leaves_one_entry_with_its_actor_and_the_old_and_the_new(endpoi
         "created_at",
     }
     assert (listed["action"], listed["changes"]) == (action, entry.changes)
-    assert listed["workspace_id"] == {"user": None, "workspace": entry.resource_id}.get(resource, "default")
+    assert listed["workspace_id"] == {"user": None, "provider": None, "workspace": entry.resource_id}.get(resource, "default")
 
 
 def test_a_publish_is_told_with_the_version_before_it_and_its_note(admin: APIClient) -> None:

@@ -63,7 +63,7 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
     )
     provider = create_provider(
         actor=SYSTEM,
-        name=f"house-{len(suffix)}",
+        name=f"house{suffix}".replace("xyzzy", "of-all"),  # every workspace sees it
         label=HOSTILE,
         base_url="https://model.example/v1",
         default_model=HOSTILE,
