@@ -30,6 +30,7 @@ class Subject:
     workspace_id: str
     ref_id: uuid.UUID | None = None
     ref_key: str = ""
+    prompt_id: uuid.UUID | None = None
     environment: str = ""
     version: str = ""
     variant: str = ""
@@ -179,6 +180,7 @@ def _open(actor: Actor, plans: Sequence[Plan]) -> list[_Attempt]:
                 workspace_id=plan.subject.workspace_id,
                 ref_id=plan.subject.ref_id,
                 ref_key=plan.subject.ref_key,
+                prompt_id=plan.subject.prompt_id,
                 environment=plan.subject.environment,
                 version=plan.subject.version,
                 variant=plan.subject.variant,
@@ -194,7 +196,7 @@ def _close(attempt: _Attempt, outcome: Completion | Exception) -> dict[str, Any]
     """Close the run with what came of it; its answer, or its error. What nobody foresaw is raised on."""
     plan, opened, attempt.closed = attempt.plan, attempt.run, True
     if isinstance(outcome, DomainError):
-        runs.fail(opened, outcome.message)
+        runs.fail(opened, outcome.message, prompt=plan.rendered.text)
         outcome.extra.update(rendered=plan.rendered.text, run_id=str(opened.id))
         return outcome
     if isinstance(outcome, Exception):
@@ -207,7 +209,11 @@ def _close(attempt: _Attempt, outcome: Completion | Exception) -> dict[str, Any]
         model=outcome.model,
         prompt_tokens=usage.prompt_tokens,
         output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        estimated=usage.estimated,
         cost_usd=cost_of(provider=plan.call.provider.name, model=outcome.model, usage=usage),
+        prompt=plan.rendered.text,
+        output=outcome.output,
     )
     return {
         "rendered": plan.rendered.text,

@@ -75,6 +75,7 @@ def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
         workspace_id=prompt.environment.workspace_id,
         ref_id=prompt.pk,
         ref_key=prompt.key,
+        prompt_id=prompt.pk,
         environment=prompt.environment.name,
         version=document["version"],
     )

@@ -1,6 +1,9 @@
+from typing import Any
+
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from governance.api.filtering import ApiFilterSet, WindowFilterSet
+from governance.api.filtering import ApiFilterSet, TimeFilter, WindowFilterSet
 
 
 class AuditFilter(WindowFilterSet):
@@ -13,12 +16,35 @@ class AuditFilter(WindowFilterSet):
 
 class RunFilter(WindowFilterSet):
     source = filters.CharFilter()
+    key = filters.CharFilter(field_name="ref_key")
     ref_key = filters.CharFilter()
+    parent_id = filters.UUIDFilter()
+    version = filters.CharFilter()
+    variant = filters.CharFilter()
     env = filters.CharFilter(field_name="environment")
     provider = filters.CharFilter()
     model = filters.CharFilter()
     status = filters.CharFilter()
     actor = filters.CharFilter()
+
+
+class StatsFilter(ApiFilterSet):
+    """Of runs and of their tallies. The window is not applied here: tallies are of hours, days and months."""
+
+    since = TimeFilter(method="whole_hours", label="RFC 3339; the hour that it is in and later")
+    until = TimeFilter(method="whole_hours", label="RFC 3339; up to the end of the hour before it")
+    workspace = filters.CharFilter(field_name="workspace_id")
+    env = filters.CharFilter(field_name="environment")
+    source = filters.CharFilter()
+    key = filters.CharFilter(field_name="ref_key")
+    ref_key = filters.CharFilter()
+    version = filters.CharFilter()
+    variant = filters.CharFilter()
+    provider = filters.CharFilter()
+    model = filters.CharFilter()
+
+    def whole_hours(self, queryset: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
+        return queryset
 
 
 class InWorkspaceFilter(ApiFilterSet):

@@ -32,6 +32,7 @@ LEAST_ROLE: dict[str, Role] = {
     "stream.read": VIEWER,
     "audit.read": VIEWER,
     "run.read": VIEWER,
+    "run.feedback": VIEWER,
     "client.read": VIEWER,
     "workspace.read": VIEWER,
     "workspace.write": EDITOR,
@@ -76,6 +77,9 @@ ADMIN_MODELS: dict[str, str] = {
     "governance.auditentry": "audit",
     "governance.change": "audit",
     "governance.run": "run",
+    "governance.runcontent": "run",
+    "governance.runfeedback": "run",
+    "governance.runtally": "run",
     "governance.connection": "client",
     "governance.serverprocess": "client",
 }

@@ -1,12 +1,25 @@
 """The run log: a run is opened before the call and closed whatever happens. Runs move no revision."""
 
+import logging
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
+from django.db import transaction
+from django.utils import timezone
+
+from governance import process, tallies
 from governance.actors import Actor
-from governance.models import Run, RunStatus
+from governance.models import Run, RunContent, RunFeedback, RunStatus, ServerProcess, Workspace
+
+logger = logging.getLogger("promptops.runs")
+
+#: A run that no server process answers for, such as a command's, is given up after this long.
+ORPHANED_AFTER = timedelta(hours=6)
+SWEPT_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -34,19 +47,27 @@ def start(
     source: str,
     ref_id: uuid.UUID | None = None,
     ref_key: str = "",
+    prompt_id: uuid.UUID | None = None,
+    parent_id: uuid.UUID | None = None,
     environment: str = "",
     version: str = "",
     variant: str = "",
     provider: str = "",
     model: str = "",
 ) -> OpenRun:
-    """Open a run; `source` is playground, agent or workflow, `ref_key` the key of what runs."""
+    """Open a run.
+
+    `source` is playground, agent or workflow, `ref_key` the key of what runs, `parent_id` the run that started it.
+    """
     run = Run.objects.create(
         actor=actor.name,
         workspace_id=workspace_id,
         source=source,
         ref_id=ref_id,
         ref_key=ref_key,
+        prompt_id=prompt_id,
+        parent_id=parent_id,
+        process_id=process.current,
         environment=environment,
         version=version,
         variant=variant,
@@ -63,26 +84,105 @@ def finish(
     model: str,
     prompt_tokens: int | None,
     output_tokens: int | None,
+    cached_tokens: int | None = None,
+    estimated: bool = False,
     cost_usd: Decimal | None = None,
+    prompt: str | None = None,
+    output: str | None = None,
 ) -> None:
-    """Close a run that went well."""
+    """Close a run that went well. `prompt` and `output` are kept where the workspace asks for it."""
     _close(
         run,
-        status=RunStatus.OK,
+        RunStatus.OK,
+        prompt,
+        output,
         provider=provider,
         model=model,
         prompt_tokens=prompt_tokens,
         output_tokens=output_tokens,
+        cached_tokens=cached_tokens,
+        tokens_estimated=estimated,
         cost_usd=cost_usd,
     )
 
 
-def fail(run: OpenRun, error: str, **known: object) -> None:
+def fail(run: OpenRun, error: str, *, prompt: str | None = None, output: str | None = None, **known: Any) -> None:
     """Close a run that failed; `known` are the fields that are known all the same, such as tokens spent so far."""
-    _close(run, status=RunStatus.ERROR, error=error[:1000], **known)
+    _close(run, RunStatus.ERROR, prompt, output, error=error[:1000], **known)
 
 
-def _close(run: OpenRun, **fields: object) -> None:
+@transaction.atomic
+def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | None, **fields: Any) -> None:
     run.stop()
     # Only a running run can be closed: a sweep that gave it up and the process that ran it can't both decide.
-    Run.objects.filter(pk=run.id, status=RunStatus.RUNNING).update(latency_ms=run.elapsed_ms, **fields)
+    going = Run.objects.filter(pk=run.id, status=RunStatus.RUNNING)
+    if not going.update(status=status, latency_ms=run.elapsed_ms, **fields):
+        return
+    ended = Run.objects.get(pk=run.id)
+    tallies.add([ended])
+    if prompt is None and output is None:
+        return
+    workspace = Workspace.objects.filter(pk=ended.workspace_id, keep_content=True).first()
+    if workspace is not None:
+        until = timezone.now() + timedelta(days=workspace.content_days)
+        RunContent.objects.create(run=ended, prompt=prompt or "", output=output or "", delete_after=until)
+
+
+def orphans() -> set[uuid.UUID]:
+    """Running runs that nobody will close: their server process is gone, or nobody ever answered for them."""
+    going = Run.objects.filter(status=RunStatus.RUNNING).order_by()
+    of_the_dead = going.filter(process_id__isnull=False).exclude(process_id__in=ServerProcess.objects.values("pk"))
+    old = going.filter(process_id__isnull=True, created_at__lt=timezone.now() - ORPHANED_AFTER)
+    return {*of_the_dead.values_list("pk", flat=True), *old.values_list("pk", flat=True)}
+
+
+def interrupt(run_ids: set[uuid.UUID]) -> int:
+    """Close runs whose process died. Returns how many that were; those that ended meanwhile stay as they are."""
+    closed = 0
+    ids = sorted(run_ids)
+    for first in range(0, len(ids), SWEPT_AT_ONCE):
+        with transaction.atomic():
+            going = Run.objects.select_for_update().filter(
+                pk__in=ids[first : first + SWEPT_AT_ONCE], status=RunStatus.RUNNING
+            )
+            ended = list(going.order_by("pk"))
+            for run in ended:
+                run.status = RunStatus.INTERRUPTED
+                run.error = "interrupted: the server process that ran it ended before it did"
+                run.save(update_fields=["status", "error"])
+            tallies.add(ended)
+            closed += len(ended)
+    return closed
+
+
+def forget_content() -> int:
+    """Delete the texts of runs whose days are over; returns how many."""
+    over = RunContent.objects.filter(delete_after__lt=timezone.now()).values_list("pk", flat=True)
+    deleted, _ = RunContent.objects.filter(pk__in=list(over[:SWEPT_AT_ONCE])).delete()
+    return deleted
+
+
+class Sweep:
+    """What a server does now and then for the run log.
+
+    A run is given up when it was found orphaned twice in a row: a process that could not reach the database for a while
+    is forgotten and comes back, and its runs with it.
+    """
+
+    def __init__(self) -> None:
+        self._suspects: set[uuid.UUID] = set()
+
+    def __call__(self) -> None:
+        found = orphans()
+        confirmed, self._suspects = found & self._suspects, found
+        if confirmed:
+            logger.warning("%d runs were interrupted", interrupt(confirmed))
+        forget_content()
+
+
+def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedback:
+    """What `actor` thinks of a run, from -1 to 1; it replaces what the same one said before."""
+    feedback, _ = RunFeedback.objects.update_or_create(
+        run=run, actor=actor.name, defaults={"score": score, "comment": comment}
+    )
+    return feedback

@@ -32,6 +32,18 @@ class NameField(StringField):
         return {"type": "string", "maxLength": self.max_length, "pattern": r"\S"}
 
 
+class DaysField(serializers.IntegerField):
+    """Whole days, up to a year."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=365, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            raise serializers.ValidationError("expected a number of days from 1 to 365")
+        return super().to_internal_value(data)
+
+
 class PasswordLoginSerializer(ApiSerializer):
     username = StringField(max_length=150, error_messages={"required": "expected username and password, or token"})
     password = StringField(max_length=1000)
@@ -101,6 +113,8 @@ class WorkspaceSerializer(ApiSerializer):
     id = serializers.CharField(read_only=True)
     name = NameField()
     slug = SlugField(required=False, max_length=100)
+    keep_content = FlagField(required=False, help_text="Keep the texts of runs, prompt and output.")
+    content_days = DaysField(required=False, help_text="For so many days.")
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
 
@@ -157,6 +171,8 @@ class RunSerializer(ApiSerializer):
     source = serializers.CharField(help_text="playground, agent or workflow")  # type: ignore[assignment]  # a field
     ref_id = serializers.UUIDField(allow_null=True)
     ref_key = serializers.CharField()
+    prompt_id = serializers.UUIDField(allow_null=True)
+    parent_id = serializers.UUIDField(allow_null=True, help_text="The run that started this one.")
     env = serializers.CharField(source="environment")
     version = serializers.CharField()
     variant = serializers.CharField()
@@ -164,6 +180,8 @@ class RunSerializer(ApiSerializer):
     model = serializers.CharField()
     prompt_tokens = serializers.IntegerField(allow_null=True)
     output_tokens = serializers.IntegerField(allow_null=True)
+    cached_tokens = serializers.IntegerField(allow_null=True, help_text="Those of the prompt that the provider had.")
+    tokens_estimated = serializers.BooleanField()
     cost_usd = serializers.FloatField(allow_null=True)
     latency_ms = serializers.IntegerField(allow_null=True)
     status = serializers.CharField()
@@ -173,20 +191,89 @@ class RunSerializer(ApiSerializer):
     created_at = serializers.DateTimeField()
 
 
-class ProviderCountSerializer(serializers.Serializer[Any]):
-    provider = serializers.CharField()
+class FeedbackSerializer(ApiSerializer):
+    score = serializers.FloatField(min_value=-1, max_value=1, help_text="From -1 (useless) to 1 (just right).")
+    comment = StringField(required=False, allow_blank=True, max_length=2000)
+    actor = serializers.CharField(read_only=True)
+    updated_at = serializers.DateTimeField(read_only=True)
+
+    def validate_score(self, value: float) -> float:
+        if isinstance(self.initial_data["score"], bool | str):
+            raise serializers.ValidationError("expected a number from -1 to 1")
+        return value
+
+
+class RunDetailSerializer(RunSerializer):
+    """One run, with its texts where the workspace keeps them."""
+
+    prompt = serializers.CharField(source="content.prompt", default=None, allow_null=True)
+    output = serializers.CharField(source="content.output", default=None, allow_null=True)
+    feedback = FeedbackSerializer(many=True, read_only=True)
+
+
+class FiguresSerializer(serializers.Serializer[Any]):
+    """What some runs come to. Quantiles are off by 19 % at most."""
+
     count = serializers.IntegerField()
+    ok = serializers.IntegerField()
+    error = serializers.IntegerField(help_text="Failed or interrupted.")
+    prompt_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField(help_text="Of the runs whose cost is known.")
+    unpriced = serializers.IntegerField(help_text="Runs that ended and whose cost nobody knows.")
+    avg_latency_ms = serializers.FloatField()
+    p50_latency_ms = serializers.FloatField(allow_null=True)
+    p95_latency_ms = serializers.FloatField(allow_null=True)
+
+
+class ByProviderSerializer(FiguresSerializer):
+    provider = serializers.CharField()
+
+
+class ByModelSerializer(FiguresSerializer):
+    model = serializers.CharField()
+
+
+class ByVersionSerializer(FiguresSerializer):
+    version = serializers.CharField()
+
+
+class ByVariantSerializer(FiguresSerializer):
+    variant = serializers.CharField()
+
+
+class PointSerializer(serializers.Serializer[Any]):
+    start = serializers.DateTimeField()
+    count = serializers.IntegerField()
+    error = serializers.IntegerField()
+    prompt_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField()
+    avg_latency_ms = serializers.FloatField()
 
 
 class RunStatsSerializer(AnswerSerializer):
+    since = serializers.DateTimeField(allow_null=True, help_text="The whole hours that are covered.")
+    until = serializers.DateTimeField(allow_null=True)
     total = serializers.IntegerField()
     ok = serializers.IntegerField()
     error = serializers.IntegerField()
     running = serializers.IntegerField()
     prompt_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField()
+    unpriced = serializers.IntegerField()
     avg_latency_ms = serializers.FloatField()
-    by_provider = ProviderCountSerializer(many=True)
+    p50_latency_ms = serializers.FloatField(allow_null=True)
+    p95_latency_ms = serializers.FloatField(allow_null=True)
+    by_provider = ByProviderSerializer(many=True)
+    by_model = ByModelSerializer(many=True)
+    by_version = ByVersionSerializer(many=True)
+    by_variant = ByVariantSerializer(many=True)
+    interval = serializers.ChoiceField(choices=["hour", "day", "month"])
+    series = PointSerializer(many=True)
 
 
 class ConnectionSerializer(ApiSerializer):

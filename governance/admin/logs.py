@@ -10,8 +10,19 @@ from django.utils.safestring import SafeString
 
 from governance.admin.base import ReadOnlyAdmin, as_json, block
 from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
-from governance.models import AccessRevision, AuditEntry, Change, Connection, Run, ServerProcess
+from governance.models import (
+    AccessRevision,
+    AuditEntry,
+    Change,
+    Connection,
+    Run,
+    RunContent,
+    RunFeedback,
+    RunTally,
+    ServerProcess,
+)
 from governance.realtime.registry import FORGET_AFTER
+from governance.tallies import COUNTS, DIMENSIONS, LATENCIES
 
 
 @admin.register(AuditEntry)
@@ -79,12 +90,51 @@ class RunAdmin(ReadOnlyAdmin[Run]):
         "status",
         "prompt_tokens",
         "output_tokens",
+        "cost_usd",
         "latency_ms",
         "actor",
     ]
     list_filter = ["status", "source", "provider", WorkspaceFilter]
     search_fields = ["ref_key", "model", "actor", "error"]
     date_hierarchy = "created_at"
+
+
+@admin.register(RunContent)
+class RunContentAdmin(ReadOnlyAdmin[RunContent]):
+    """The texts of runs, where a workspace keeps them."""
+
+    list_display = ["run", "delete_after"]
+    list_select_related = ["run"]
+    list_defer = ["prompt", "output"]
+    search_fields = ["run__ref_key"]
+    shown = ["run", "prompt_text", "output_text", "delete_after"]
+
+    @admin.display(description="prompt")
+    def prompt_text(self, content: RunContent) -> SafeString:
+        return block(content.prompt)
+
+    @admin.display(description="output")
+    def output_text(self, content: RunContent) -> SafeString:
+        return block(content.output)
+
+
+@admin.register(RunFeedback)
+class RunFeedbackAdmin(ReadOnlyAdmin[RunFeedback]):
+    list_display = ["updated_at", "run", "actor", "score", "comment"]
+    list_select_related = ["run"]
+    search_fields = ["actor", "comment", "run__ref_key"]
+    date_hierarchy = "updated_at"
+
+
+@admin.register(RunTally)
+class RunTallyAdmin(ReadOnlyAdmin[RunTally]):
+    """Runs by the hour, the day and the month: what statistics are read from."""
+
+    list_display = ["start", "grain", "source", "ref_key", "version", "provider", "model", "ok", "error", "interrupted"]
+    list_filter = ["grain", "source", "provider", WorkspaceFilter]
+    search_fields = ["ref_key", "model"]
+    date_hierarchy = "start"
+    shown = ["grain", "start", "workspace_id", *DIMENSIONS[1:], *COUNTS[: -len(LATENCIES)]]
 
 
 @admin.register(Connection)

@@ -34,7 +34,7 @@ class WorkspaceAdmin(ServiceAdmin[Workspace]):
     list_display = ["name", "slug", "environment_count", "member_count", "created_at", "updated_at"]
     search_fields = ["name", "slug", "id"]
     ordering = ["name", "id"]
-    add_fields = change_fields = ["name", "slug"]
+    add_fields = change_fields = ["name", "slug", "keep_content", "content_days"]
     readonly_fields = ["id", "created_at", "updated_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workspace]:

@@ -4,11 +4,12 @@ from governance.models.base import Entity, Versioned
 from governance.models.change import Change
 from governance.models.connection import Connection, ServerProcess
 from governance.models.identity import Membership, Role, User
-from governance.models.run import Run, RunStatus
+from governance.models.run import BUCKETS, Grain, Run, RunContent, RunFeedback, RunStatus, RunTally
 from governance.models.token import Token, TokenKind
 from governance.models.workspace import DEFAULT_WORKSPACE, Environment, Workspace
 
 __all__ = [
+    "BUCKETS",
     "DEFAULT_WORKSPACE",
     "AccessRevision",
     "AuditEntry",
@@ -16,10 +17,14 @@ __all__ = [
     "Connection",
     "Entity",
     "Environment",
+    "Grain",
     "Membership",
     "Role",
     "Run",
+    "RunContent",
+    "RunFeedback",
     "RunStatus",
+    "RunTally",
     "ServerProcess",
     "Token",
     "TokenKind",

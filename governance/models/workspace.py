@@ -25,12 +25,22 @@ class Workspace(models.Model):
     id = models.CharField(primary_key=True, max_length=36, default=new_workspace_id, editable=False)
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=100)
+    keep_content = models.BooleanField(
+        default=False, help_text="Keep the texts of runs, prompt and output, for so many days."
+    )
+    content_days = models.PositiveSmallIntegerField(default=30)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        constraints = [models.UniqueConstraint(Lower("slug"), name="workspace_slug_unique")]
+        constraints = [
+            models.UniqueConstraint(Lower("slug"), name="workspace_slug_unique"),
+            models.CheckConstraint(
+                condition=models.Q(content_days__gte=1) & models.Q(content_days__lte=365),
+                name="workspace_content_days_in_range",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -1,9 +1,13 @@
-"""Tells the database which sockets are open in this process, so that every process can list all of them."""
+"""Tells the database that this process lives and which sockets are open in it, so that every process can list all.
+
+What processes that are gone have left undone in the run log is put in order on the way.
+"""
 
 import asyncio
 import logging
 import os
 import socket as sockets
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,13 +17,16 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from governance import process
 from governance.models import Connection, ServerProcess
+from governance.runs import Sweep
 
 logger = logging.getLogger("promptops.realtime")
 
 BEAT = 5.0  # seconds between two signs of life
 FORGET_AFTER = 15.0  # seconds after the last one
 GATHER = 0.05  # seconds to wait for more of a burst
+SWEEP = 20.0  # seconds between two looks at the runs of processes that are gone
 
 Work = Callable[..., Awaitable[Any]]
 
@@ -47,6 +54,8 @@ class Registry:
         self._open: dict[uuid.UUID, Presence] = {}
         self._stored: set[uuid.UUID] = set()
         self._changed = asyncio.Event()
+        self._sweep = Sweep()
+        self._swept_at = time.monotonic()
 
     def add(self, identity: uuid.UUID, presence: Presence) -> None:
         self._open[identity] = presence
@@ -61,6 +70,10 @@ class Registry:
         while True:
             try:
                 await self.flush()
+                process.current = self.process_id
+                if time.monotonic() - self._swept_at > SWEEP:
+                    self._swept_at = time.monotonic()
+                    await self._work(self._sweep)
             except Exception as error:
                 logger.warning("could not register connections, trying again: %s", error)
             try:
@@ -82,6 +95,7 @@ class Registry:
             self._changed.set()
 
     async def leave(self) -> None:
+        process.current = None
         await self._work(_forget, self.process_id)
 
 

@@ -3,19 +3,33 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, Q, QuerySet, Sum
+from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from governance import runs, statistics
 from governance.api.pagination import LogLimitOffset
-from governance.api.viewsets import ReadViewSet, RowsViewSet
-from governance.filters import AuditFilter, ConnectionFilter, RunFilter
-from governance.models import AuditEntry, Connection, Run, RunStatus
+from governance.api.viewsets import ReadViewSet, RowsViewSet, one
+from governance.errors import InvalidInputError
+from governance.filters import AuditFilter, ConnectionFilter, RunFilter, StatsFilter
+from governance.models import AuditEntry, Connection, Run, RunTally
+from governance.querysets import visible_to
 from governance.realtime.registry import FORGET_AFTER
-from governance.serializers import AuditEntrySerializer, ConnectionSerializer, RunSerializer, RunStatsSerializer
+from governance.serializers import (
+    AuditEntrySerializer,
+    ConnectionSerializer,
+    FeedbackSerializer,
+    RunDetailSerializer,
+    RunSerializer,
+    RunStatsSerializer,
+)
+
+#: Filters of the list that the tallies know nothing of.
+NO_STATISTICS = {"status", "actor"}
 
 
 class AuditViewSet(RowsViewSet[AuditEntry]):
@@ -28,17 +42,35 @@ class AuditViewSet(RowsViewSet[AuditEntry]):
 
 class RunViewSet(ReadViewSet[Run]):
     resource = "run"
-    capabilities = {"stats": "read"}
+    capabilities = {"stats": "read", "feedback": "feedback"}
     queryset = Run.objects.all()
     serializer_class = RunSerializer
     filterset_class = RunFilter
     pagination_class = LogLimitOffset
 
+    def get_serializer_class(self) -> Any:
+        return RunDetailSerializer if self.action == "retrieve" else RunSerializer
+
     @extend_schema(responses={200: RunStatsSerializer})
-    @action(detail=False, pagination_class=None)
+    @action(detail=False, pagination_class=None, filterset_class=StatsFilter)
     def stats(self, request: Request) -> Response:
-        """Totals over the runs that the filters leave."""
-        return Response(stats_of(self.filter_queryset(self.get_queryset())))
+        """Totals, latencies, breakdowns and a series over the runs that the filters leave, in whole hours (UTC)."""
+        for name in NO_STATISTICS & request.query_params.keys():
+            raise InvalidInputError.of(name, "statistics can't be had by this; list the runs instead")
+        chosen = StatsFilter(request.query_params, queryset=visible_to(self.actor, RunTally.objects.all()))
+        going = StatsFilter(request.query_params, queryset=self.get_queryset())
+        for wishes in (chosen, going):
+            if not wishes.is_valid():
+                raise ValidationError(wishes.errors)
+        since, until = statistics.window(chosen.form.cleaned_data["since"], chosen.form.cleaned_data["until"])
+        return Response(RunStatsSerializer(statistics.of(chosen.qs, going.qs, since=since, until=until)).data)
+
+    @extend_schema(request=FeedbackSerializer, responses={200: FeedbackSerializer})
+    @action(detail=True, methods=["post"], filterset_class=None)
+    def feedback(self, request: Request, pk: str) -> Response:
+        """Say what the run was worth; a later word of the same one replaces the former."""
+        said = self.valid(FeedbackSerializer)
+        return one(FeedbackSerializer(runs.rate(run=self.get_object(), actor=self.actor, **said)).data)
 
 
 class ConnectionViewSet(RowsViewSet[Connection]):
@@ -50,18 +82,3 @@ class ConnectionViewSet(RowsViewSet[Connection]):
     def get_queryset(self) -> QuerySet[Connection]:
         alive = timezone.now() - timedelta(seconds=FORGET_AFTER)
         return super().get_queryset().filter(process__seen_at__gt=alive)
-
-
-def stats_of(runs: QuerySet[Run]) -> dict[str, Any]:
-    """Totals over `runs`; two queries, whatever their number."""
-    totals = runs.order_by().aggregate(
-        total=Count("pk"),
-        ok=Count("pk", filter=Q(status=RunStatus.OK)),
-        error=Count("pk", filter=Q(status__in=[RunStatus.ERROR, RunStatus.INTERRUPTED])),
-        running=Count("pk", filter=Q(status=RunStatus.RUNNING)),
-        prompt_tokens=Sum("prompt_tokens", default=0),
-        output_tokens=Sum("output_tokens", default=0),
-        avg_latency_ms=Avg("latency_ms", default=0.0),
-    )
-    by_provider = runs.order_by().values("provider").annotate(count=Count("pk")).order_by("-count", "provider")
-    return {**totals, "avg_latency_ms": round(totals["avg_latency_ms"], 1), "by_provider": list(by_provider)}

@@ -119,6 +119,7 @@ ENDPOINTS: list[Endpoint] = [
     Endpoint(method="GET", path="/api/audit", least=VIEWER, beyond=ENVIRONMENT),
     Endpoint(method="GET", path="/api/runs", least=VIEWER),
     Endpoint(method="GET", path=f"/api/runs/{world.RUN}", least=VIEWER),
+    Endpoint(method="POST", path=f"/api/runs/{world.RUN}/feedback", least=VIEWER, body={"score": 1}),
     Endpoint(method="GET", path="/api/runs/stats", least=VIEWER),
     Endpoint(method="GET", path="/api/clients", least=VIEWER),
     *_rows(

@@ -50,7 +50,13 @@ TRACES: dict[str, tuple[str, str, str, Any, Any]] = {
     "DELETE /api/environments/{id}": ("delete", "environment", "name", "spare", None),
 }
 #: A run is in the run log; publishing what is live already, as this body would, changes nothing.
-NO_TRACE = {"POST /api/login", "POST /api/playground/run", "POST /api/agents/{id}/run", "POST /api/workflows/{id}/run"}
+NO_TRACE = {
+    "POST /api/login",
+    "POST /api/runs/{id}/feedback",
+    "POST /api/playground/run",
+    "POST /api/agents/{id}/run",
+    "POST /api/workflows/{id}/run",
+}
 WRITING = [one for one in ENDPOINTS if one.method != "GET" and str(one) not in {"POST /api/logout"}]
 
 
@@ -87,7 +93,8 @@ def test_a_change_leaves_one_entry_with_its_actor_and_the_old_and_the_new(endpoi
         "created_at",
     }
     assert (listed["action"], listed["changes"]) == (action, entry.changes)
-    assert listed["workspace_id"] == {"user": None, "provider": None, "workspace": entry.resource_id}.get(resource, "default")
+    belongs = {"user": None, "provider": None, "workspace": entry.resource_id}
+    assert listed["workspace_id"] == belongs.get(resource, "default")
 
 
 def test_a_publish_is_told_with_the_version_before_it_and_its_note(admin: APIClient) -> None:

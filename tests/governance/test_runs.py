@@ -1,107 +1,49 @@
-"""The run log and its statistics (contract, section 2)."""
+"""The run log (contract, section 2): what is kept of a run, its texts, what people thought of it, and how it ends."""
 
-import random
-from collections import Counter
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance.models import Run, RunStatus, Workspace
+from governance import process, runs
+from governance.actors import SYSTEM
+from governance.models import Run, RunContent, RunStatus, RunTally, ServerProcess, Workspace
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-#: Filters by their names in the query, and the fields of an entry that they look at.
-FILTERS = {"source": "source", "ref_key": "ref_key", "env": "env", "provider": "provider", "model": "model"}
-FILTERS |= {"status": "status", "actor": "actor", "workspace": "workspace_id"}
 
 
-@pytest.fixture
-def entries(static: APIClient, other_workspace: Workspace) -> list[dict[str, Any]]:
-    """Forty runs of every kind, as the list has them."""
-    draw = random.Random(7)
-    runs = Run.objects.bulk_create(
-        Run(
-            workspace_id=draw.choice(["default", other_workspace.pk]),
-            source=draw.choice(["playground", "agent", "workflow"]),
-            ref_key=draw.choice(["", "greeting", "helper"]),
-            environment=draw.choice(["", "dev", "prod"]),
-            provider=draw.choice(["mock", "openai", "claude"]),
-            model=draw.choice(["mock-1", "gpt"]),
-            prompt_tokens=draw.choice([None, 0, 3, 1000]),
-            output_tokens=draw.choice([None, 0, 5, 2000]),
-            latency_ms=draw.choice([None, 1, 250]),
-            status=draw.choice(RunStatus.values),
-            actor=draw.choice(["ada", "grace"]),
-        )
-        for _ in range(40)
-    )
-    for number, run in enumerate(runs):
-        Run.objects.filter(pk=run.pk).update(created_at=NOW + timedelta(minutes=number))
-    found: list[dict[str, Any]] = static.get("/api/runs", {"limit": 200}).json()["data"]
-    assert len(found) == 40
-    return found
+def opened(**known: Any) -> runs.OpenRun:
+    return runs.start(actor=SYSTEM, **{"workspace_id": "default", "source": "agent", **known})
 
 
-def statistics(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the statistics are, said by the list."""
-    statuses = Counter(entry["status"] for entry in entries)
-    latencies = [entry["latency_ms"] for entry in entries if entry["latency_ms"] is not None]
-    providers = Counter(entry["provider"] for entry in entries)
-    return {
-        "total": len(entries),
-        "ok": statuses["ok"],
-        "error": statuses["error"] + statuses["interrupted"],
-        "running": statuses["running"],
-        "prompt_tokens": sum(entry["prompt_tokens"] or 0 for entry in entries),
-        "output_tokens": sum(entry["output_tokens"] or 0 for entry in entries),
-        "avg_latency_ms": pytest.approx(sum(latencies) / len(latencies) if latencies else 0, abs=0.06),
-        "by_provider": [
-            {"provider": name, "count": count}
-            for name, count in sorted(providers.items(), key=lambda pair: (-pair[1], pair[0]))
-        ],
-    }
+def finish(run: runs.OpenRun, **known: Any) -> None:
+    runs.finish(run, **{"provider": "mock", "model": "m", "prompt_tokens": 3, "output_tokens": 5, **known})
 
 
-def check(client: APIClient, query: dict[str, str], expected: list[dict[str, Any]]) -> None:
-    """The list and its statistics are what the filters leave."""
-    assert client.get("/api/runs", {**query, "limit": "200"}).json() == {"data": expected, "total": len(expected)}
-    assert client.get("/api/runs/stats", query).json() == statistics(expected)
+def entry(client: APIClient, run: runs.OpenRun) -> dict[str, Any]:
+    row: dict[str, Any] = client.get(f"/api/runs/{run.id}").json()["data"]
+    return row
 
 
-@pytest.mark.parametrize("name", FILTERS)
-def test_list_and_statistics_are_of_the_runs_that_a_filter_leaves(
-    name: str, entries: list[dict[str, Any]], static: APIClient
-) -> None:
-    check(static, {}, entries)
-    check(static, {name: "no such thing"}, [])
-    for value in sorted({entry[FILTERS[name]] for entry in entries} - {""}):
-        check(static, {name: value}, [entry for entry in entries if entry[FILTERS[name]] == value])
-
-
-def test_filters_hold_together(entries: list[dict[str, Any]], static: APIClient) -> None:
-    middle = entries[19]["created_at"]
-    check(static, {"since": middle}, entries[:20])
-    check(static, {"until": middle}, entries[20:])
-    expected = [entry for entry in entries[:20] if entry["provider"] == "mock" and entry["actor"] == "ada"]
-    assert expected
-    check(static, {"since": middle, "provider": "mock", "actor": "ada"}, expected)
-
-
-def test_an_entry_has_the_contracts_fields_and_is_found_by_its_id(
-    entries: list[dict[str, Any]], static: APIClient
-) -> None:
-    assert entries[0].keys() >= {
+def test_an_entry_has_the_contracts_fields_and_is_found_by_its_id(static: APIClient) -> None:
+    run = opened(ref_key="helper", provider="mock")
+    finish(run)
+    [listed] = static.get("/api/runs").json()["data"]
+    assert listed.keys() >= {
         *("id", "source", "ref_key", "provider", "model", "prompt_tokens", "output_tokens", "latency_ms"),
         *("status", "error", "created_at"),
     }
-    assert static.get(f"/api/runs/{entries[0]['id']}").json()["data"] == entries[0]
+    assert entry(static, run) == {**listed, "prompt": None, "output": None, "feedback": []}
 
 
 def test_a_run_of_the_playground_is_in_the_log_with_who_ran_it(viewer: APIClient) -> None:
     done = viewer.post("/api/playground/run", {"content": "Hi", "provider": "mock"}).json()
-    (entry,) = viewer.get("/api/runs").json()["data"]
-    assert (entry["id"], entry["source"], entry["status"], entry["actor"]) == (
+    [listed] = viewer.get("/api/runs").json()["data"]
+    assert (listed["id"], listed["source"], listed["status"], listed["actor"]) == (
         done["run_id"],
         "playground",
         "ok",
@@ -109,3 +51,166 @@ def test_a_run_of_the_playground_is_in_the_log_with_who_ran_it(viewer: APIClient
     )
     stats = viewer.get("/api/runs/stats").json()
     assert (stats["total"], stats["ok"], stats["prompt_tokens"]) == (1, 1, done["result"]["prompt_tokens"])
+
+
+def test_a_run_is_closed_once_and_counted_once(static: APIClient) -> None:
+    run = opened()
+    runs.fail(run, "first")
+    finish(run)
+    runs.fail(run, "third")
+    assert (entry(static, run)["status"], entry(static, run)["error"]) == ("error", "first")
+    assert static.get("/api/runs/stats").json()["total"] == 1
+
+
+# --- texts ---
+
+
+@pytest.fixture
+def keeping(admin: APIClient, workspace: Workspace) -> Workspace:
+    """A workspace that keeps the texts of its runs for a week."""
+    changed = admin.patch(f"/api/workspaces/{workspace.pk}", {"keep_content": True, "content_days": 7})
+    assert changed.status_code == 200, changed.json()
+    return workspace
+
+
+def test_texts_are_kept_only_where_the_workspace_asks_for_it(
+    viewer: APIClient, admin: APIClient, workspace: Workspace
+) -> None:
+    body = {"content": "Hi {{name}}", "variables": {"name": "Ada"}}
+    silent = viewer.post("/api/playground/run", body).json()["run_id"]
+    admin.patch(f"/api/workspaces/{workspace.pk}", {"keep_content": True})
+    kept = viewer.post("/api/playground/run", body).json()["run_id"]
+    failed = viewer.post("/api/playground/run", {**body, "model": "mock-malformed"}).json()["run_id"]
+    texts = {}
+    for run_id in (silent, kept, failed):
+        row = viewer.get(f"/api/runs/{run_id}").json()["data"]
+        texts[run_id] = (row["prompt"], row["output"])
+    assert texts == {
+        silent: (None, None),
+        kept: ("Hi Ada", "mock completion for: Hi Ada"),
+        failed: ("Hi Ada", ""),
+    }
+    assert all("prompt" not in row and "output" not in row for row in viewer.get("/api/runs").json()["data"])
+
+
+def test_texts_are_forgotten_when_their_days_are_over_and_the_run_stays(keeping: Workspace, static: APIClient) -> None:
+    with time_machine.travel(NOW, tick=False):
+        run = opened()
+        finish(run, prompt="secret", output="too")
+    with time_machine.travel(NOW + timedelta(days=6, hours=23), tick=False):
+        assert runs.forget_content() == 0
+    with time_machine.travel(NOW + timedelta(days=7, seconds=1), tick=False):
+        assert runs.forget_content() == 1
+    assert (RunContent.objects.count(), entry(static, run)["prompt"], entry(static, run)["status"]) == (0, None, "ok")
+
+
+@pytest.mark.parametrize("days", [0, 366, -1, "7", 1.5, True, None])
+def test_days_that_are_none_are_refused(admin: APIClient, workspace: Workspace, days: Any) -> None:
+    refused = admin.patch(f"/api/workspaces/{workspace.pk}", {"content_days": days})
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["content_days"])
+
+
+# --- feedback ---
+
+
+def test_feedback_is_one_of_each_person_and_the_later_word_counts(viewer: APIClient, editor: APIClient) -> None:
+    run = opened()
+    finish(run)
+    for client, score, comment in ((viewer, -1, "useless"), (editor, 0.5, ""), (viewer, 1, "I was wrong")):
+        said = client.post(f"/api/runs/{run.id}/feedback", {"score": score, "comment": comment})
+        assert (said.status_code, said.json()["data"]["score"]) == (200, score)
+    words = {row["actor"]: (row["score"], row["comment"]) for row in entry(viewer, run)["feedback"]}
+    assert sorted(words.values()) == [(0.5, ""), (1, "I was wrong")]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "score"),
+        ({"score": 1.01}, "score"),
+        ({"score": "1"}, "score"),
+        ({"score": True}, "score"),
+        ({"score": 0, "comment": "x" * 2001}, "comment"),
+        ({"score": 0, "stars": 5}, "stars"),
+    ],
+)
+def test_feedback_that_is_none_is_refused(viewer: APIClient, body: dict[str, Any], field: str) -> None:
+    run = opened()
+    refused = viewer.post(f"/api/runs/{run.id}/feedback", body)
+    assert (refused.status_code, field in refused.json()["fields"]) == (400, True)
+
+
+def test_nobody_rates_a_run_that_they_cannot_see(viewer: APIClient, other_workspace: Workspace) -> None:
+    run = opened(workspace_id=other_workspace.pk)
+    for run_id in (run.id, uuid.uuid4()):
+        assert viewer.post(f"/api/runs/{run_id}/feedback", {"score": 1}).status_code == 404
+
+
+# --- runs whose process died ---
+
+
+@pytest.fixture
+def alive(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> ServerProcess:
+    """A server process that says that it lives, in which runs are started."""
+    now = timezone.now()
+    server = ServerProcess.objects.create(host="here", pid=1, started_at=now, seen_at=now)
+    monkeypatch.setattr(process, "current", server.pk)
+    return server
+
+
+def test_a_run_whose_process_is_gone_is_closed_as_interrupted_at_the_second_look(
+    alive: ServerProcess, static: APIClient
+) -> None:
+    run, over, sweep = opened(), opened(), runs.Sweep()
+    finish(over)
+    sweep()
+    sweep()
+    assert entry(static, run)["status"] == "running"
+    alive.delete()
+    sweep()
+    assert entry(static, run)["status"] == "running", "a process that is away for a moment may come back"
+    sweep()
+    ended = entry(static, run)
+    assert (ended["status"], "the server process that ran it ended" in ended["error"]) == ("interrupted", True)
+    assert entry(static, over)["status"] == "ok"
+    stats = static.get("/api/runs/stats").json()
+    assert {name: stats[name] for name in ("total", "ok", "error", "running")} == {
+        "total": 2,
+        "ok": 1,
+        "error": 1,
+        "running": 0,
+    }
+    finish(run)
+    assert entry(static, run)["status"] == "interrupted", "who was given up does not come back"
+
+
+def test_a_process_that_comes_back_keeps_its_runs(alive: ServerProcess, static: APIClient) -> None:
+    run, sweep = opened(), runs.Sweep()
+    identity, now = alive.pk, timezone.now()
+    alive.delete()
+    sweep()
+    back = ServerProcess.objects.create(pk=identity, host="here", pid=1, started_at=now, seen_at=now)
+    sweep()
+    back.delete()
+    sweep()
+    assert entry(static, run)["status"] == "running"
+
+
+def test_a_run_that_no_process_answers_for_is_given_up_after_hours(static: APIClient) -> None:
+    with time_machine.travel(NOW, tick=False):
+        run = opened()
+    sweep = runs.Sweep()
+    for hours, status in ((5.9, "running"), (6.1, "interrupted")):
+        with time_machine.travel(NOW + timedelta(hours=hours), tick=False):
+            sweep()
+            sweep()
+        assert entry(static, run)["status"] == status
+
+
+def test_many_interrupted_runs_are_closed_and_counted(static: APIClient) -> None:
+    rows = Run.objects.bulk_create(
+        Run(workspace_id="default", source="agent", actor="a", process_id=uuid.uuid4()) for _ in range(1203)
+    )
+    assert runs.interrupt({row.pk for row in rows}) == 1203
+    assert set(Run.objects.values_list("status", flat=True)) == {RunStatus.INTERRUPTED}
+    assert RunTally.objects.get(grain="month").interrupted == 1203

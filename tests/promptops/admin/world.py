@@ -20,6 +20,8 @@ from governance.models import (
     Membership,
     Role,
     Run,
+    RunContent,
+    RunTally,
     ServerProcess,
     User,
     Workspace,
@@ -75,7 +77,10 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
     )
     token, _ = tokens.create_token(actor=SYSTEM, workspace=workspace, name=HOSTILE, role=Role.VIEWER)
     run = runs.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=HOSTILE, model=HOSTILE)
-    runs.fail(run, HOSTILE)
+    workspace.keep_content = True
+    workspace.save(update_fields=["keep_content"])
+    runs.fail(run, HOSTILE, prompt=HOSTILE, output=HOSTILE)
+    logged = Run.objects.get(pk=run.id)
     now = timezone.now()
     process = ServerProcess.objects.create(host=HOSTILE, pid=1, started_at=now, seen_at=now + timedelta(hours=1))
     connection = Connection.objects.create(
@@ -101,7 +106,10 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         provider,
         workflow,
         token,
-        Run.objects.get(pk=run.id),
+        logged,
+        RunContent.objects.get(run=logged),
+        runs.rate(run=logged, actor=SYSTEM, score=1, comment=HOSTILE),
+        RunTally.objects.filter(workspace_id=workspace.pk).first(),
         process,
         connection,
         member,

@@ -1,0 +1,20 @@
+from django.db import migrations
+
+from governance import tallies
+
+
+def tally(apps, schema_editor):
+    """Count what is in the log already."""
+    ended = apps.get_model("governance", "Run").objects.exclude(status="running").order_by("created_at")
+    waiting = []
+    for run in ended.iterator(chunk_size=2000):
+        waiting.append(run)
+        if len(waiting) == 2000:
+            tallies.add(waiting)
+            waiting = []
+    tallies.add(waiting)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("governance", "0003_run_tallies")]
+    operations = [migrations.RunPython(tally, migrations.RunPython.noop)]
