@@ -3,7 +3,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from governance.api.filtering import ApiFilterSet, TimeFilter, WindowFilterSet
+from governance.api.filtering import ApiFilterSet, IdFilter, TimeFilter, WindowFilterSet
 
 
 class AuditFilter(WindowFilterSet):
@@ -18,7 +18,7 @@ class RunFilter(WindowFilterSet):
     source = filters.CharFilter()
     key = filters.CharFilter(field_name="ref_key")
     ref_key = filters.CharFilter()
-    parent_id = filters.UUIDFilter()
+    parent_id = IdFilter(label="The run that started it")
     version = filters.CharFilter()
     variant = filters.CharFilter()
     env = filters.CharFilter(field_name="environment")

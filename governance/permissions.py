@@ -80,6 +80,7 @@ ADMIN_MODELS: dict[str, str] = {
     "governance.runcontent": "run",
     "governance.runfeedback": "run",
     "governance.runtally": "run",
+    "governance.logcount": "run",
     "governance.connection": "client",
     "governance.serverprocess": "client",
 }

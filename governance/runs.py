@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from governance import process, tallies
+from governance import log_counts, process, tallies
 from governance.actors import Actor
 from governance.models import Run, RunContent, RunFeedback, RunStatus, ServerProcess, Workspace
 
@@ -163,7 +163,7 @@ def forget_content() -> int:
 
 
 class Sweep:
-    """What a server does now and then for the run log.
+    """What a server does now and then for the logs.
 
     A run is given up when it was found orphaned twice in a row: a process that could not reach the database for a while
     is forgotten and comes back, and its runs with it.
@@ -178,6 +178,7 @@ class Sweep:
         if confirmed:
             logger.warning("%d runs were interrupted", interrupt(confirmed))
         forget_content()
+        log_counts.count()
 
 
 def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedback:

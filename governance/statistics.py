@@ -1,5 +1,6 @@
 """Statistics of runs over a window, from their tallies: as quick for a million runs as for ten thousand."""
 
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,14 +43,19 @@ def spans(since: datetime, until: datetime, largest: str = Grain.MONTH) -> list[
     return [*spans(since, first, smaller), (largest, first, last), *spans(last, until, smaller)]
 
 
+def running() -> list[uuid.UUID]:
+    """The runs that go on; few, and found by an index of theirs, whatever else they are to be narrowed down by."""
+    return list(Run.objects.filter(status=RunStatus.RUNNING).order_by().values_list("pk", flat=True))
+
+
 def of(
     tallies: QuerySet[RunTally], running: QuerySet[Run], *, since: datetime | None, until: datetime | None
 ) -> dict[str, Any]:
-    """The published statistics of what `tallies` and `running` leave, in whole hours (see `window`)."""
+    """The published statistics of what `tallies` and `running` runs leave, in whole hours (see `window`)."""
     begin, end = since or _first(tallies), until or following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
     groups = _grouped(tallies.filter(_within(spans(begin, end))), *BREAKDOWNS)
     totals = _figures(row[len(BREAKDOWNS) :] for row in groups)
-    going = running.filter(status=RunStatus.RUNNING).order_by()
+    going = running.order_by()
     going = going.filter(created_at__gte=since) if since else going
     going = going.filter(created_at__lt=until) if until else going
     still = Counter(going.values_list("provider", flat=True))

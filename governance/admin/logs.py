@@ -15,6 +15,7 @@ from governance.models import (
     AuditEntry,
     Change,
     Connection,
+    LogCount,
     Run,
     RunContent,
     RunFeedback,
@@ -135,6 +136,16 @@ class RunTallyAdmin(ReadOnlyAdmin[RunTally]):
     search_fields = ["ref_key", "model"]
     date_hierarchy = "start"
     shown = ["grain", "start", "workspace_id", *DIMENSIONS[1:], *COUNTS[: -len(LATENCIES)]]
+
+
+@admin.register(LogCount)
+class LogCountAdmin(ReadOnlyAdmin[LogCount]):
+    """How many entries the logs have of each hour that is over."""
+
+    list_display = ["hour", "log", "workspace_id", "count"]
+    list_filter = ["log", WorkspaceFilter]
+    search_fields = ["log"]
+    date_hierarchy = "hour"
 
 
 @admin.register(Connection)

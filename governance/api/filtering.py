@@ -1,6 +1,7 @@
 """List filters: django-filter, with the contract's 400 for a value that can't be read."""
 
 import re
+import uuid
 from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
@@ -16,6 +17,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
 from governance.api.fields import NO_TIME, is_time
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class FilterBackend(filters.DjangoFilterBackend):  # type: ignore[misc]  # django-filter is untyped
@@ -59,6 +62,20 @@ class _TimeField(forms.Field):
 @extend_schema_field(OpenApiTypes.DATETIME)
 class TimeFilter(filters.Filter):  # type: ignore[misc]
     field_class = _TimeField
+
+
+class _IdField(forms.Field):
+    def clean(self, value: str | None) -> uuid.UUID | None:
+        if not value:
+            return None
+        if not _ID.fullmatch(value):
+            raise forms.ValidationError("expected a UUID")
+        return uuid.UUID(value)
+
+
+@extend_schema_field(OpenApiTypes.UUID)
+class IdFilter(filters.Filter):  # type: ignore[misc]
+    field_class = _IdField
 
 
 class WindowFilterSet(ApiFilterSet):

@@ -4,6 +4,7 @@ from governance.models.base import Entity, Versioned
 from governance.models.change import Change
 from governance.models.connection import Connection, ServerProcess
 from governance.models.identity import Membership, Role, User
+from governance.models.log_count import LogCount
 from governance.models.run import BUCKETS, Grain, Run, RunContent, RunFeedback, RunStatus, RunTally
 from governance.models.token import Token, TokenKind
 from governance.models.workspace import DEFAULT_WORKSPACE, Environment, Workspace
@@ -18,6 +19,7 @@ __all__ = [
     "Entity",
     "Environment",
     "Grain",
+    "LogCount",
     "Membership",
     "Role",
     "Run",

@@ -1,7 +1,7 @@
 """What happened: audit, runs, live connections."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -12,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance import runs, statistics
+from governance.actors import Actor
 from governance.api.pagination import LogLimitOffset
 from governance.api.viewsets import ReadViewSet, RowsViewSet, one
 from governance.errors import InvalidInputError
 from governance.filters import AuditFilter, ConnectionFilter, RunFilter, StatsFilter
-from governance.models import AuditEntry, Connection, Run, RunTally
+from governance.models import AuditEntry, Connection, LogCount, Run, RunTally
 from governance.querysets import visible_to
 from governance.realtime.registry import FORGET_AFTER
 from governance.serializers import (
@@ -32,17 +33,29 @@ from governance.serializers import (
 NO_STATISTICS = {"status", "actor"}
 
 
-class AuditViewSet(RowsViewSet[AuditEntry]):
+class OfLog:
+    """A log whose past hours are counted."""
+
+    log: ClassVar[str]
+    actor: Actor
+
+    def counts(self) -> QuerySet[LogCount]:
+        return visible_to(self.actor, LogCount.objects.filter(log=self.log))
+
+
+class AuditViewSet(OfLog, RowsViewSet[AuditEntry]):
     resource = "audit"
+    log = "audit"
     queryset = AuditEntry.objects.all()
     serializer_class = AuditEntrySerializer
     filterset_class = AuditFilter
     pagination_class = LogLimitOffset
 
 
-class RunViewSet(ReadViewSet[Run]):
+class RunViewSet(OfLog, ReadViewSet[Run]):
     resource = "run"
     capabilities = {"stats": "read", "feedback": "feedback"}
+    log = "runs"
     queryset = Run.objects.all()
     serializer_class = RunSerializer
     filterset_class = RunFilter
@@ -58,7 +71,7 @@ class RunViewSet(ReadViewSet[Run]):
         for name in NO_STATISTICS & request.query_params.keys():
             raise InvalidInputError.of(name, "statistics can't be had by this; list the runs instead")
         chosen = StatsFilter(request.query_params, queryset=visible_to(self.actor, RunTally.objects.all()))
-        going = StatsFilter(request.query_params, queryset=self.get_queryset())
+        going = StatsFilter(request.query_params, queryset=self.get_queryset().filter(pk__in=statistics.running()))
         for wishes in (chosen, going):
             if not wishes.is_valid():
                 raise ValidationError(wishes.errors)

@@ -26,7 +26,7 @@ def test_a_new_workspace_has_the_first_environments_and_its_maker_as_a_member(
     editor: APIClient, viewer: APIClient
 ) -> None:
     workspace = create(editor).json()["data"]
-    assert workspace.keys() == {"id", "name", "slug", "created_at", "updated_at"}
+    assert workspace.keys() == {"id", "name", "slug", "created_at", "updated_at", "keep_content", "content_days"}
     environments = editor.get("/api/environments", {"workspace": workspace["id"]}).json()["data"]
     assert {environment["name"] for environment in environments} == {"dev", "test", "prod"}
     assert workspace["id"] in editor.get("/api/me").json()["workspaces"]

@@ -57,6 +57,7 @@ PAGES = {
     "governance.runcontent": "viewer - - -",
     "governance.runfeedback": "viewer - - -",
     "governance.runtally": "viewer - - -",
+    "governance.logcount": "viewer - - -",
     "governance.connection": "viewer - - -",
     "governance.serverprocess": "viewer - - -",
     "governance.accessrevision": "admin - - -",
