@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 
 @pytest.fixture
 def moments(workspace: Workspace, other_workspace: Workspace) -> list[datetime]:
-    """Three hundred runs in two workspaces over three days until just now; many of one moment, whole hours among them."""
+    """Three hundred runs in two workspaces over three days; many of one moment, whole hours among them."""
     draw = random.Random(3)
     rows = []
     for number in range(300):
