@@ -16,7 +16,7 @@ def new_request_id(given: str) -> str:
     """The id that the client gave, if it is sane, else a fresh one: 128 bits as 32 digits, of no use to guess."""
     if given and _SANE_ID.fullmatch(given):
         return given
-    return f"{random.getrandbits(128):032x}"  # noqa: S311  # a UUID would take a tenth of a fetch's time here
+    return f"{random.getrandbits(128):032x}"  # a UUID would take a tenth of a fetch's time here
 
 
 def redact(text: str) -> str:

@@ -11,12 +11,14 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from governance.api.exceptions import json_error
 from governance.logs import request_id
 from promptops import views
+from promptops.metrics import metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health", views.health),
     path("livez", views.livez),
     path("readyz", views.readyz),
+    path("metrics", metrics),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/", include("governance.urls")),

@@ -6,6 +6,7 @@ does not know yet, a pinned version, a key that is not there, a database that ha
 
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -26,6 +27,8 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 PATH = "/api/sdk/prompts"
 DEFAULT_ENV = "prod"
 MEMORIZED_QUERIES = 1024
+#: Answers of this process by their status, for those who watch it.
+served: Counter[int] = Counter()
 _PLAIN_UNIT = re.compile(rb"[A-Za-z0-9_.:@-]+")
 
 
@@ -52,6 +55,7 @@ class FastLane:
             answer = self._answer(scope)
             if answer is not None:
                 start, body = answer
+                served[start["status"]] += 1
                 await send(start)
                 await send({"type": "http.response.body", "body": body})
                 return

@@ -167,6 +167,11 @@ def running() -> Runtime | None:
     return _runtime if _runtime is not None and _runtime.loop is asyncio.get_running_loop() else None
 
 
+def sockets_here() -> int:
+    """How many event streams are open in this process. On any thread."""
+    return len(_runtime.hub) if _runtime is not None else 0
+
+
 async def start() -> Runtime:
     """The running realtime of this event loop, started if need be: servers without a lifespan start it by its use."""
     global _runtime

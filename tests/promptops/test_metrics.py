@@ -1,0 +1,79 @@
+"""Figures for Prometheus: whom they are for, and that they tell what happened."""
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from rest_framework.test import APIClient
+
+from tests.faults.support import installation
+
+Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def figures(text: str) -> Figures:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def one(found: Figures, name: str, **labels: str) -> float:
+    return found[(name, frozenset(labels.items()))]
+
+
+def test_runs_are_told_of_by_source_provider_and_status(static: APIClient) -> None:
+    for model in ("any", "any", "mock-malformed"):
+        static.post("/api/playground/run", {"content": "Hi", "model": model})
+    found = figures(static.get("/metrics").content.decode())
+    of = {"source": "playground", "provider": "mock"}
+    assert one(found, "promptops_runs_total", **of, status="ok") == 2
+    assert one(found, "promptops_runs_total", **of, status="error") == 1
+    assert one(found, "promptops_tokens_total", **of, kind="output") > 0
+    assert one(found, "promptops_runs_running") == 0
+    assert "Hi" not in static.get("/metrics").content.decode().split()
+
+
+def test_they_are_for_admins_and_for_the_machine_itself(
+    static: APIClient, admin: APIClient, editor: APIClient, viewer: APIClient
+) -> None:
+    nobody = APIClient()
+    assert [client.get("/metrics").status_code for client in (static, admin)] == [200, 200]
+    assert [client.get("/metrics").status_code for client in (editor, viewer)] == [403, 403]
+    assert nobody.get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 200
+    places: tuple[dict[str, Any], ...] = (
+        {"REMOTE_ADDR": "192.0.2.1"},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.1"},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_AUTHORIZATION": "Bearer wrong"},
+        {"REMOTE_ADDR": ""},
+    )
+    for elsewhere in places:
+        refused = nobody.get("/metrics", **elsewhere)
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
+
+
+def test_a_token_of_one_workspace_does_not_see_the_figures_of_all(static: APIClient) -> None:
+    token = static.post("/api/tokens", {"name": "t", "role": "admin"}).json()["data"]["token"]
+    bound = APIClient(headers={"Authorization": f"Bearer {token}"})
+    assert bound.get("/metrics").status_code == 403
+
+
+def test_a_server_counts_what_it_answers_from_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with installation(tmp_path_factory) as server, server.client() as client:
+        client.post("/api/prompts", json={"key": "greeting", "content": "Hi"})
+        found: Figures = {}
+        deadline = time.monotonic() + 10
+        while ("promptops_fetches_total", frozenset({("status", "200")})) not in found:
+            assert time.monotonic() < deadline, "nothing was answered from memory"
+            assert client.get("/api/sdk/prompts/greeting?env=prod").status_code == 200
+            found = figures(httpx.get(f"{server.url}/metrics").text)
+        before = one(found, "promptops_fetches_total", status="200")
+        for _ in range(5):
+            client.get("/api/sdk/prompts/greeting?env=prod")
+        found = figures(httpx.get(f"{server.url}/metrics").text)
+        assert before + 1 <= one(found, "promptops_fetches_total", status="200") <= before + 5
+        assert one(found, "promptops_sockets") == 0
+        assert one(found, "process_resident_memory_bytes") > 0
