@@ -63,7 +63,7 @@ def test_a_token_of_one_workspace_does_not_see_the_figures_of_all(static: APICli
 
 def test_a_server_counts_what_it_answers_from_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
     with installation(tmp_path_factory) as server, server.client() as client:
-        client.post("/api/prompts", json={"key": "greeting", "content": "Hi"})
+        client.post("/api/prompts", json={"key": "greeting", "content": "Hi", "env": "prod"})
         found: Figures = {}
         deadline = time.monotonic() + 10
         while ("promptops_fetches_total", frozenset({("status", "200")})) not in found:
