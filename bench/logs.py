@@ -1,6 +1,6 @@
 """Lists and statistics of a long log: as quick at a million rows as at ten thousand?
 
-Run by `python -m bench logs`, which calls this in a process of its own, on the database of the environment.
+`python -m bench logs` calls this in a process of its own, on the database of the environment.
 """
 
 import json

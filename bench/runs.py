@@ -1,0 +1,94 @@
+"""A hundred agent runs at once, against a provider that takes a second; and long logs."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench import processes
+from bench.processes import Installation, Process
+from bench.report import Figure
+
+AT_ONCE = 100
+ROWS = (10_000, 1_000_000)
+
+
+def runs(folder: Path) -> list[Figure]:
+    """How long they take in all, and what the SDK fetch takes meanwhile, beside what it takes in peace."""
+    provider = processes.bare(folder)
+    provider.start("/")
+    installation = Installation(folder / "runs")
+    installation.environment["PROMPTOPS_OLLAMA_BASE_URL"] = f"http://127.0.0.1:{provider.port}/v1"
+    installation.prepare(1)
+    server = installation.server()
+    server.start("/readyz")
+    agent = {"key": "helper", "prompt": "Hi", "provider": "ollama"}
+    made = _post(server, installation.token, "/api/agents", agent)["data"]["id"]
+    path = f"/api/agents/{made}/run"
+    _post(server, installation.token, path, {})  # loads what is loaded once
+    _fetches(server, installation.token, 1.0).communicate()
+    idle = _p99(_fetches(server, installation.token, 4.0))
+    busy = _fetches(server, installation.token, 4.0)
+    time.sleep(1.0)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        began = time.perf_counter()
+        for future in [pool.submit(_post, server, installation.token, path, {}) for _ in range(AT_ONCE)]:
+            future.result()
+        took = time.perf_counter() - began
+    figures = [
+        Figure(f"{AT_ONCE} agent runs at once, provider takes 1 s", took, "s"),
+        Figure("SDK fetch meanwhile, p99", _p99(busy), "ms", idle, "baseline: the same in peace"),
+    ]
+    server.stop()
+    provider.stop()
+    return figures
+
+
+def _post(server: Process, token: str, path: str, body: dict[str, str]) -> dict[str, dict[str, str]]:
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{path}",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310  # our own server
+        content: dict[str, dict[str, str]] = json.load(answer)
+        return content
+
+
+def _fetches(server: Process, token: str, seconds: float) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "bench.probe", str(server.port), token, str(seconds)]
+    return subprocess.Popen(command, cwd=processes.ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603
+
+
+def _p99(probe: "subprocess.Popen[str]") -> float:
+    times = [float(line) for line in probe.communicate()[0].splitlines()]
+    return statistics.quantiles(times, n=100)[98]
+
+
+def logs(folder: Path) -> list[Figure]:
+    """Lists and statistics at a million rows, beside ten thousand, on both databases."""
+    from tests.postgres import launch  # a real server from a wheel; only tests and this need it
+
+    figures = []
+    for database in ("", launch(folder / "logs-pg").get_uri()):
+        installation = Installation(folder / ("logs" if database else "logs-sqlite"), database_url=database)
+        installation.folder.mkdir(exist_ok=True)
+        installation.manage("migrate", "--verbosity", "0")
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "bench.logs", *map(str, ROWS)],
+            cwd=processes.ROOT,
+            env={**os.environ, **installation.environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        few, many = (json.loads(line) for line in done.stdout.splitlines())
+        for name, baseline in zip(many["ms"], few["ms"].values(), strict=True):
+            what = f"{name}; {many['rows']:,} rows, {many['database']}"
+            figures.append(Figure(what, many["ms"][name], "ms", baseline, f"baseline: {few['rows']:,} rows"))
+    return figures
