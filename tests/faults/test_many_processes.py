@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import statistics
 import time
 import uuid
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -149,6 +151,38 @@ def test_a_credential_that_is_revoked_in_one_process_loses_its_sockets_in_the_ot
             assert stream.next()["type"] == "hello"
             assert client.delete(f"/api/tokens/{made['id']}").is_success
             assert stream.close_code(5.0) == 4401
+
+
+def test_a_credential_that_is_revoked_in_one_process_is_refused_within_a_second_by_the_others_fast_lane(
+    pair: Pair,
+) -> None:
+    first, second = pair
+    key = Publisher(first).key
+    delays = []
+    with first.client() as operator, httpx.Client(base_url=second.url) as application:
+
+        def fetch(token: str) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            return application.get(f"/api/sdk/prompts/{key}?env=prod", headers=headers).status_code
+
+        def answered_from_memory() -> float:
+            figures = application.get("/metrics").text
+            found = re.search(r'^promptops_fetches_total\{status="200"\} (\S+)$', figures, re.MULTILINE)
+            return float(found[1]) if found else 0.0
+
+        for number in range(5):
+            made = data(operator.post("/api/tokens", json={"name": f"t{number}", "role": "viewer"}))
+            before, deadline = answered_from_memory(), time.monotonic() + 10
+            while answered_from_memory() == before:
+                assert fetch(made["token"]) == 200
+                assert time.monotonic() < deadline, "the lane answers none of them"
+            assert operator.delete(f"/api/tokens/{made['id']}").is_success
+            revoked = time.monotonic()
+            while fetch(made["token"]) != 401:
+                assert time.monotonic() - revoked < 10
+            delays.append(time.monotonic() - revoked)
+    tell("a revoked token in another process, no Redis", delays)
+    assert sorted(delays)[3] < 1.0
 
 
 def test_every_process_lists_all_connections_and_forgets_those_of_one_that_was_killed(pair: Pair) -> None:
