@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from agents import outbound
+from agents import outbound, telemetry
 from agents.providers import mock
 from agents.providers.base import Completion, ModelCall, Usage
 from governance.errors import ProviderError, ProviderTimeoutError
@@ -44,15 +44,26 @@ def warm_up() -> None:
 
 async def complete(call: ModelCall) -> Completion:
     """Make the call. Raises ProviderError, or ProviderTimeoutError after `call.timeout` seconds in all."""
-    async with session(call) as client:
-        answer = await client.chat.completions.create(
-            model=call.model, messages=[{"role": "user", "content": call.prompt}], **call.parameters
-        )
-    return _read(call, answer)
+    with telemetry.chat(call) as span:
+        async with session(call) as client:
+            answer = await client.chat.completions.create(
+                model=call.model, messages=[{"role": "user", "content": call.prompt}], **call.parameters
+            )
+        completion = _read(call, answer)
+        span.complete(completion)
+        return completion
 
 
 async def stream(call: ModelCall) -> AsyncIterator[str | Completion]:
     """Make the call and yield its output piece by piece, at the end the completion. Raises like `complete`."""
+    with telemetry.chat(call) as span:
+        async for item in _stream(call):
+            if not isinstance(item, str):
+                span.complete(item)
+            yield item
+
+
+async def _stream(call: ModelCall) -> AsyncIterator[str | Completion]:
     pieces: list[str] = []
     last = usage = None
     async with session(call) as client:
