@@ -84,10 +84,6 @@ def test_each_call_is_a_span_with_the_conventions_names(
         "gen_ai.usage.output_tokens": 7,
     }
     assert failed == {**asked, "status": 2, "error.type": "ProviderError"}
-    assert [
-        text is not None and word in text for text, word in zip(texts.values(), ("private", "Fine."), strict=True)
-    ] == [
-        content,
-        content,
-    ]
+    for text, word in zip(texts.values(), ("private", "Fine."), strict=True):
+        assert (text is not None and word in text) is content
     assert "sk-secret" not in str(collector.spans)
