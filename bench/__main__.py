@@ -242,7 +242,9 @@ def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="promptops-bench-") as folder:
         for name in names or list(PARTS):
             print(f"measuring: {name}", file=sys.stderr)  # noqa: T201
-            figures += PARTS[name](Path(folder))
+            found = PARTS[name](Path(folder))
+            print(report.table(found), file=sys.stderr)  # noqa: T201  # so that what fails later loses nothing
+            figures += found
     print(report.machine())  # noqa: T201
     print(report.table(figures))  # noqa: T201
     report.write_json(figures, processes.ROOT / "var" / "bench.json")

