@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from governance.api.fields import NAME_PATTERN, FlagField, ObjectField, PatternField, StringField, TimeField
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
-from governance.models import Role, Token, User
+from governance.models import Role, Run, Token, User
 
 
 class RoleField(serializers.ChoiceField):
@@ -209,6 +209,13 @@ class RunDetailSerializer(RunSerializer):
     prompt = serializers.CharField(source="content.prompt", default=None, allow_null=True)
     output = serializers.CharField(source="content.output", default=None, allow_null=True)
     feedback = FeedbackSerializer(many=True, read_only=True)
+
+    def to_representation(self, instance: Run) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        bound_to = self.context["request"].user.environment
+        if bound_to is not None and instance.environment not in ("", bound_to):
+            shown |= {"prompt": None, "output": None}  # texts of an environment that the token is not for
+        return shown
 
 
 class FiguresSerializer(serializers.Serializer[Any]):

@@ -93,6 +93,20 @@ def test_texts_are_kept_only_where_the_workspace_asks_for_it(
     assert all("prompt" not in row and "output" not in row for row in viewer.get("/api/runs").json()["data"])
 
 
+def test_a_token_of_one_environment_reads_no_texts_of_another(keeping: Workspace, static: APIClient) -> None:
+    made = {}
+    for env in ("dev", "prod", ""):
+        made[env] = opened(environment=env)
+        finish(made[env], prompt=f"text of {env}", output="x")
+    token = static.post("/api/tokens", {"name": "t", "role": "admin", "env": "dev"}).json()["data"]["token"]
+    bound = APIClient(headers={"Authorization": f"Bearer {token}"})
+    assert {env: entry(bound, run)["prompt"] for env, run in made.items()} == {
+        "dev": "text of dev",
+        "prod": None,
+        "": "text of ",
+    }
+
+
 def test_texts_are_forgotten_when_their_days_are_over_and_the_run_stays(keeping: Workspace, static: APIClient) -> None:
     with time_machine.travel(NOW, tick=False):
         run = opened()
