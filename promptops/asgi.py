@@ -15,6 +15,7 @@ from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
 from governance.token_cache import tokens  # noqa: E402
 from promptops.gate import BodyLimit, Lifespan  # noqa: E402
 from promptops.handler import Handler  # noqa: E402
+from promptops.server import write_at_once  # noqa: E402
 from prompts.catalog import catalog  # noqa: E402
 from prompts.fastlane import FastLane  # noqa: E402
 
@@ -33,4 +34,4 @@ _protocols = ProtocolTypeRouter(
         "lifespan": Lifespan(),
     }
 )
-application = FastLane(_protocols, catalog=catalog, tokens=tokens, load=load)
+application = FastLane(_protocols, catalog=catalog, tokens=tokens, load=load, write=write_at_once)

@@ -1,7 +1,9 @@
-"""uvicorn's fast HTTP protocol, mended for clients that offer an upgrade which is not to a WebSocket."""
+"""uvicorn's fast HTTP protocol: mended for clients that offer an upgrade, and with a shorter way for whole answers."""
+
+from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 _ABOUT_THE_UPGRADE = {b"upgrade", b"connection", b"http2-settings"}
 
@@ -47,3 +49,24 @@ class _OfferedError(Exception):
     def __init__(self, head: bytes) -> None:
         super().__init__("an upgrade that is not to a WebSocket")
         self.head = head
+
+
+def write_at_once(send: Any, status: int, headers: bytes, body: bytes) -> bool:
+    """Write a whole answer in one go; False, and nothing is written, where ASGI's own way has to be taken.
+
+    ASGI takes an answer in two messages. uvicorn looks through each header of the first and makes a system call of
+    each: that is a third of what a fetch costs. `send` has to be uvicorn's own, and `headers` lines known to be fine.
+    """
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.disconnected:
+        return False
+    if not cycle.keep_alive or cycle.flow.write_paused or cycle.scope["method"] == "HEAD" or cycle.access_log:
+        return False
+    cycle.response_started = True
+    cycle.waiting_for_100_continue = False
+    lines = [b"%s: %s\r\n" % pair for pair in cycle.default_headers]
+    cycle.transport.write(b"".join((STATUS_LINE[status], *lines, headers, b"\r\n", body)))
+    cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True

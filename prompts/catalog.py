@@ -24,27 +24,22 @@ logger = logging.getLogger("promptops.catalog")
 #: Seconds after the tail's last look at the database for which what is here counts as fresh.
 FRESH_FOR = 1.0
 
-CACHE_CONTROL = (b"cache-control", b"private, no-cache")
+CACHE_CONTROL = b"cache-control: private, no-cache\r\n"
 
 
 @dataclass(slots=True)
 class Answer:
-    """A body, its entity tag, and the headers that go with them, as bytes."""
+    """A body, its entity tag, and the header lines that go with them, as they are sent."""
 
     body: bytes
     etag: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: bytes
 
     @classmethod
     def of(cls, text: str, etag: str | None = None) -> "Answer":
         body, tag = text.encode(), (etag or documents.etag_of(text)).encode()
-        headers = [
-            (b"etag", tag),
-            (b"content-length", b"%d" % len(body)),
-            (b"content-type", b"application/json; charset=utf-8"),
-            CACHE_CONTROL,
-        ]
-        return cls(body, tag, headers)
+        about = b"content-length: %d\r\ncontent-type: application/json; charset=utf-8\r\n" % len(body)
+        return cls(body, tag, b"etag: %s\r\n%s%s" % (tag, about, CACHE_CONTROL))
 
 
 @dataclass(slots=True)

@@ -23,6 +23,8 @@ Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+#: Writes status, header lines and body at once, where the server lets it; False where it doesn't.
+Write = Callable[[Send, int, bytes, bytes], bool]
 
 PATH = "/api/sdk/prompts"
 DEFAULT_ENV = "prod"
@@ -42,26 +44,36 @@ class FastLane:
     """An ASGI application before another. `load` asks for a place to be brought into the catalog; it must not wait."""
 
     def __init__(
-        self, application: Application, *, catalog: Catalog, tokens: TokenCache, load: Callable[[str, str], None]
+        self,
+        application: Application,
+        *,
+        catalog: Catalog,
+        tokens: TokenCache,
+        load: Callable[[str, str], None],
+        write: Write = lambda send, status, headers, body: False,
     ) -> None:
         self._application = application
         self._catalog = catalog
         self._tokens = tokens
         self._load = load
+        self._write = write
         self._queries: dict[bytes, Query | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PATH) and scope["method"] == "GET":
             answer = self._answer(scope)
             if answer is not None:
-                start, body = answer
-                served[start["status"]] += 1
-                await send(start)
-                await send({"type": "http.response.body", "body": body})
+                status, headers, body = answer
+                served[status] += 1
+                if not self._write(send, status, headers, body):
+                    lines = [line.partition(b": ") for line in headers.split(b"\r\n") if line]
+                    pairs = [(name, value) for name, _, value in lines]
+                    await send({"type": "http.response.start", "status": status, "headers": pairs})
+                    await send({"type": "http.response.body", "body": body})
                 return
         await self._application(scope, receive, send)
 
-    def _answer(self, scope: Scope) -> tuple[Message, bytes] | None:
+    def _answer(self, scope: Scope) -> tuple[int, bytes, bytes] | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"origin" in headers:
             return None  # a browser from elsewhere: CORS is Django's
@@ -129,13 +141,11 @@ def _choose(shelf: Shelf, path: str, unit: str) -> Answer | None:
     return entry.answer_for(unit or None) if entry is not None else None
 
 
-def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes]) -> tuple[Message, bytes]:
-    own = [
-        (b"x-promptops-revision", b"%d" % shelf.revision),
-        (b"x-request-id", new_request_id(headers.get(b"x-request-id", b"").decode("latin-1")).encode()),
-    ]
+def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes]) -> tuple[int, bytes, bytes]:
+    """Status, header lines and body."""
+    identity = new_request_id(headers.get(b"x-request-id", b"").decode("latin-1")).encode()
+    own = b"x-promptops-revision: %d\r\nx-request-id: %s\r\n" % (shelf.revision, identity)
     known = headers.get(b"if-none-match")
     if known is not None and (known == answer.etag or matches_none(known.decode("latin-1"), answer.etag.decode())):
-        unchanged = [(b"etag", answer.etag), CACHE_CONTROL, *own]
-        return {"type": "http.response.start", "status": 304, "headers": unchanged}, b""
-    return {"type": "http.response.start", "status": 200, "headers": answer.headers + own}, answer.body
+        return 304, b"etag: %s\r\n%s%s" % (answer.etag, CACHE_CONTROL, own), b""
+    return 200, answer.headers + own, answer.body

@@ -4,6 +4,7 @@ Each case goes to a real server twice: as it is, and with an `Origin`, which the
 """
 
 import functools
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,41 @@ def test_what_the_lane_knows_it_answers_itself(server: Server, tokens: dict[str,
     answer = fetch(server, tokens[token], place, **{"X-Request-ID": "mine-1"})
     assert by_lane(answer)
     assert answer.headers["x-request-id"] == "mine-1"
+
+
+def raw(server: Server, *requests: str) -> list[str]:
+    """What comes back when these are sent at once on one connection, answer by answer, until the server hangs up."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall("".join(requests).encode())
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    return ["HTTP/1.1 " + answer for answer in received.decode().split("HTTP/1.1 ")[1:]]
+
+
+@pytest.mark.usefixtures("warm")
+def test_requests_in_a_row_on_one_connection_get_whole_answers_in_their_order_and_the_last_one_closes_it(
+    server: Server, tokens: dict[str, str]
+) -> None:
+    def asked(place: str, *more: str) -> str:
+        lines = [f"GET /api/sdk/prompts{place} HTTP/1.1", "Host: x", f"Authorization: Bearer {tokens['static']}", *more]
+        return "\r\n".join([*lines, "", ""])
+
+    etag = fetch(server, tokens["static"], "/plain?env=prod").headers["etag"]
+    whole, unchanged, by_a_view, last = raw(
+        server,
+        asked("/plain?env=prod"),
+        asked("/plain?env=prod", f"If-None-Match: {etag}"),
+        asked("/plain?env=prod", "Origin: http://elsewhere.example"),
+        asked("/draft?env=prod", "Connection: close"),
+    )
+    head, _, body = whole.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200 OK\r\ndate: ")
+    assert f"content-length: {len(body.encode())}" in head
+    assert (unchanged.startswith("HTTP/1.1 304 Not Modified\r\n"), unchanged.endswith("\r\n\r\n")) == (True, True)
+    assert "content-length" not in unchanged
+    assert by_a_view.endswith(body)
+    assert ("connection: close" in last.lower(), '"key":"draft"' in last) == (True, True)
 
 
 @pytest.mark.usefixtures("warm")
