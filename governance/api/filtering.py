@@ -66,7 +66,7 @@ class TimeFilter(filters.Filter):  # type: ignore[misc]
 
 class _IdField(forms.Field):
     def clean(self, value: str | None) -> uuid.UUID | None:
-        if not value:
+        if value is None:
             return None
         if not _ID.fullmatch(value):
             raise forms.ValidationError("expected a UUID")

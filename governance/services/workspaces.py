@@ -59,10 +59,11 @@ def create_workspace(
     name: str,
     slug: str | None = None,
     id: str | None = None,  # noqa: A002
+    **values: Any,
 ) -> Workspace:
     """A workspace with the first environments in it; whoever makes it becomes a member."""
     slug = _free_slug(slug, name)
-    workspace = Workspace.objects.create(name=name, slug=slug, **({"pk": id} if id else {}))
+    workspace = Workspace.objects.create(name=name, slug=slug, **({"pk": id} if id else {}), **values)
     Environment.objects.bulk_create(
         Environment(workspace=workspace, name=name, description="") for name in FIRST_ENVIRONMENTS
     )
@@ -76,7 +77,9 @@ def create_workspace(
         key=slug,
         summary=f"Created workspace {name}",
         workspace_id=workspace.pk,
-        changes=audit.created(name=name, slug=slug),
+        changes=audit.created(
+            name=name, slug=slug, keep_content=workspace.keep_content, content_days=workspace.content_days
+        ),
     )
     return workspace
 

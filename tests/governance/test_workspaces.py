@@ -22,6 +22,15 @@ def environment_of(client: APIClient, name: str = "prod", workspace: str = "defa
     return next(environment for environment in found if environment["name"] == name)
 
 
+def test_a_new_workspace_keeps_texts_of_runs_if_it_is_told_to(editor: APIClient, admin: APIClient) -> None:
+    made = create(editor, keep_content=True, content_days=7).json()["data"]
+    assert (made["keep_content"], made["content_days"]) == (True, 7)
+    [entry] = admin.get("/api/audit", {"resource": "workspace", "action": "create", "key": made["slug"]}).json()["data"]
+    assert entry["changes"]["keep_content"] == {"old": None, "new": True}
+    usual = create(editor, slug="usual").json()["data"]
+    assert (usual["keep_content"], usual["content_days"]) == (False, 30)
+
+
 def test_a_new_workspace_has_the_first_environments_and_its_maker_as_a_member(
     editor: APIClient, viewer: APIClient
 ) -> None:
