@@ -9,7 +9,7 @@ PORT    ?= $(or $(PROMPTOPS_PORT),8000)
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-sqlite test-postgres faults bench lint format lock clean
+.PHONY: help run test test-sqlite test-postgres fuzz faults bench lint format lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-sqlite: $(VENV)/.dev  ## the suite on SQLite
 
 test-postgres: $(VENV)/.dev  ## the suite on PostgreSQL (a real server from a wheel)
 	@PROMPTOPS_TEST_DATABASE=postgres $(PY) -m pytest -n auto
+
+fuzz: $(VENV)/.dev  ## what hypothesis and schemathesis find with new seeds and more tries
+	@PROMPTOPS_TEST_FUZZ=1 $(PY) -m pytest -n auto tests/contract/test_openapi.py tests/agents tests/prompts tests/governance tests/sdk -k "not faults"
 
 faults: $(VENV)/.dev  ## the long form of the fault tests, on both databases: kills, outages, crowds
 	@PROMPTOPS_FAULTS=long $(PY) -m pytest tests/faults -s

@@ -29,7 +29,8 @@ class NameField(StringField):
         super().__init__(**{"trim_whitespace": True, "max_length": 200, **kwargs})
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
-        return {"type": "string", "maxLength": self.max_length, "pattern": r"\S"}
+        # Separators that Python takes for white space and ECMA-262's \s doesn't are named.
+        return {"type": "string", "maxLength": self.max_length, "pattern": r"[^\s\x1c-\x1f\x85]"}
 
 
 class DaysField(serializers.IntegerField):

@@ -1,8 +1,10 @@
 """Fixtures that every room uses. Each test starts from an installation with the workspace `default` in it."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
@@ -12,6 +14,11 @@ from governance.models import DEFAULT_WORKSPACE, AccessRevision, Environment, Ro
 from governance.services import tokens, users, workspaces
 
 PASSWORD = "correct-horse-battery"
+
+# What is tried is the same in every run, so that a green commit stays green; `make fuzz` tries something else each time.
+FUZZING = os.environ.get("PROMPTOPS_TEST_FUZZ") == "1"
+hypothesis.settings.register_profile("promptops", derandomize=not FUZZING)
+hypothesis.settings.load_profile("promptops")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,7 +5,6 @@ of everything in it. Each try begins from the same state: what it wrote is undon
 """
 
 import copy
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,9 +19,10 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from governance.models import DEFAULT_WORKSPACE
+from tests.conftest import FUZZING
 from tests.contract import world
 
-EXAMPLES = int(os.environ.get("PROMPTOPS_TEST_EXAMPLES", "10"))
+EXAMPLES = 100 if FUZZING else 10
 ENVIRONMENTS = ["dev", "test", "prod"]
 
 #: What only this installation knows: the values that a field of the schema can have here.
@@ -97,7 +97,12 @@ schema = schemathesis.openapi.from_dict(
     config=schemathesis.Config.from_dict(
         {
             # NUL is refused wherever text is taken, which no schema says of each text.
-            "generation": {"allow-x00": False, "max-examples": EXAMPLES, "with-security-parameters": False},
+            "generation": {
+                "allow-x00": False,
+                "deterministic": not FUZZING,
+                "max-examples": EXAMPLES,
+                "with-security-parameters": False,
+            },
             # A stale `If-Match` is what most values of that header are.
             "checks": {
                 "positive_data_acceptance": {"expected-statuses": ["2xx", "304", "404", "409", "412"]},
