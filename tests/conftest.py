@@ -15,7 +15,7 @@ from governance.services import tokens, users, workspaces
 
 PASSWORD = "correct-horse-battery"
 
-# What is tried is the same in every run, so that a green commit stays green; `make fuzz` tries something else each time.
+# The same is tried in every run, so that a green commit stays green; `make fuzz` tries something else each time.
 FUZZING = os.environ.get("PROMPTOPS_TEST_FUZZ") == "1"
 hypothesis.settings.register_profile("promptops", derandomize=not FUZZING)
 hypothesis.settings.load_profile("promptops")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # comes with drf-spectacular
+import jsonschema
 from drf_spectacular.generators import SchemaGenerator
 
 from tests.contract.endpoints import WITH_BODY, Endpoint
