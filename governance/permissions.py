@@ -69,6 +69,7 @@ ADMIN_MODELS: dict[str, str] = {
     "agents.agent": "agent",
     "agents.modelprovider": "provider",
     "workflows.workflow": "workflow",
+    "workflows.workflowversion": "workflow",
     "governance.workspace": "workspace",
     "governance.environment": "environment",
     "governance.user": "user",

@@ -5,11 +5,11 @@ from typing import Any
 from django.contrib import admin
 
 from governance.actors import Actor
-from governance.admin.base import ServiceAdmin
+from governance.admin.base import ReadOnlyAdmin, ServiceAdmin
 from governance.admin.filters import WorkspaceFilter
 from governance.admin.forms import JsonField, LinesField, ServiceForm, code
 from workflows import services
-from workflows.models import Workflow
+from workflows.models import Workflow, WorkflowVersion
 from workflows.serializers import WorkflowSerializer
 from workflows.steps import STEP_TYPES
 
@@ -48,3 +48,13 @@ class WorkflowAdmin(ServiceAdmin[Workflow]):
 
     def perform_destroy(self, actor: Actor, row: Workflow) -> None:
         services.delete_workflow(actor=actor, workflow=row)
+
+
+@admin.register(WorkflowVersion)
+class WorkflowVersionAdmin(ReadOnlyAdmin[WorkflowVersion]):
+    list_display = ["created_at", "workflow", "label", "note", "created_by"]
+    list_select_related = ["workflow"]
+    list_defer = ["inputs", "steps", "outputs"]
+    search_fields = ["workflow__key", "label", "note", "created_by"]
+    date_hierarchy = "created_at"
+    ordering = ["-created_at", "-id"]

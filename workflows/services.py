@@ -19,6 +19,7 @@ def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: obje
     """A new workflow. Raises InvalidInputError for steps that could not run, ConflictError for a taken key."""
     workflow = Workflow(workspace=workspace, key=key, steps=definition.parse(steps), **values)
     _refuse_taken_key(workflow)
+    workflow.digest_draft()
     workflow.save(force_insert=True)
     _record(actor, workflow, "create", "Created", audit.created(key=key, steps=workflow.steps, **values))
     return workflow
@@ -36,7 +37,8 @@ def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
         return workflow
     if workflow.key != old_key:
         _refuse_taken_key(workflow)
-    workflow.save_fields(*differences)
+    workflow.digest_draft()
+    workflow.save_fields(*differences, "draft_digest")
     _record(actor, workflow, "update", f"Changed {', '.join(differences)} of", differences)
     return workflow
 
