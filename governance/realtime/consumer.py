@@ -21,6 +21,7 @@ from governance.realtime import runtime, snapshots
 from governance.realtime.hub import Socket
 from governance.realtime.protocol import NOT_ALLOWED_THERE, TRY_AGAIN, StreamRequest
 from governance.realtime.registry import Presence
+from governance.realtime.wire import Wire
 
 logger = logging.getLogger("promptops.realtime")
 NO_LAYER = "none"  # frames come from the hub; a channel for each socket would only cost memory
@@ -79,13 +80,15 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         """Register first, then read what was missed, then go live: no change falls between, and no revocation."""
         actor = admission.actor
         environment_id = place.environment.pk if place.environment else None
+        wire = Wire(self.base_send)
         self.socket = socket = Socket(
             actor=actor,
             workspace_id=place.workspace_id,
             environment_id=environment_id,
             drafts=asked.drafts,
             since=asked.since,
-            abort=self.abort,
+            write=wire.write,
+            abort=wire.abort,
         )
         self.runtime.hub.add(socket)
         self.runtime.registry.add(socket.id, presence(asked, actor, place))
@@ -102,12 +105,6 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             await socket.write_to(self.base_send)
         except Exception as error:  # the client went away in the middle of a frame
             logger.debug("socket %s: %s", socket.id, error)
-
-    def abort(self) -> None:
-        """End the connection without asking the client: ASGI has no word for it, uvicorn's transport does."""
-        transport = getattr(getattr(self.base_send, "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort()
 
     def forget(self) -> None:
         if self.socket is not None:

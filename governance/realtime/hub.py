@@ -27,6 +27,8 @@ GRACE = 30.0  # seconds that a client has to take the close, before the connecti
 class Socket:
     """One client's stream: a bounded queue of texts and the task that writes them, so that no client delays another.
 
+    Who waits for nothing is written to at once, past queue and task.
+
     The backlog of a client that comes back is not counted: it is as long as it is, and no sign of a slow client.
     """
 
@@ -38,6 +40,7 @@ class Socket:
         environment_id: uuid.UUID | None,
         drafts: bool,
         since: int | None,
+        write: Callable[[str], bool] = lambda text: False,
         abort: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = uuid.uuid4()
@@ -48,6 +51,7 @@ class Socket:
         self.last_sent = time.monotonic()
         self.close_code: int | None = None
         self.closed_at = 0.0
+        self.write = write  # writes a text past the queue if that can be done at once
         self.abort = abort  # ends the connection of a client that takes nothing, not even the close
         self.through = 0  # the backlog went up to here; the tail may be behind it
         self._held: list[Frame] | None = [] if since is not None else None  # frames that wait for the backlog
@@ -55,10 +59,11 @@ class Socket:
         self._queue: deque[str] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
+        self._writing = False
 
     @property
     def idle(self) -> bool:
-        return self._held is None and not self._backlog and not self._queue
+        return self._held is None and not self._backlog and not self._queue and not self._writing
 
     def offer(self, frames: Iterable[Frame]) -> None:
         if self._held is not None:
@@ -80,6 +85,9 @@ class Socket:
 
     def push(self, text: str) -> None:
         if self.close_code is not None:
+            return
+        if self.idle and self.write(text):
+            self.last_sent = time.monotonic()
             return
         if self._bytes > MAX_PENDING_BYTES:
             self.close(protocol.TOO_SLOW)
@@ -103,12 +111,14 @@ class Socket:
         while self.close_code is None:
             await self._ready.wait()
             self._ready.clear()
+            self._writing = True
             while waiting := self._backlog or self._queue:
                 text = waiting.popleft()
                 await send({"type": "websocket.send", "text": text})
                 if waiting is self._queue:
                     self._bytes = max(0, self._bytes - len(text))
                 self.last_sent = time.monotonic()
+            self._writing = False
         await send({"type": "websocket.close", "code": self.close_code})
 
 

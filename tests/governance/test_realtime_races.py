@@ -13,6 +13,10 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame as FrameOfWebsockets
+from websockets.frames import Opcode
 
 from governance.actors import SYSTEM, Actor
 from governance.models import Change, Environment, Role, Workspace
@@ -23,6 +27,7 @@ from governance.realtime.hub import Hub, Socket
 from governance.realtime.protocol import Frame
 from governance.realtime.runtime import Runtime
 from governance.realtime.tail import Position
+from governance.realtime.wire import frame
 from governance.services import environments, tokens
 from prompts import services
 
@@ -208,16 +213,62 @@ async def test_a_client_that_stalls_is_closed_with_4410_and_delays_nobody() -> N
         hub.add(socket)
     position = Position("default", "prod", "epoch", 0)
     portion = hub_module.MAX_PENDING_BYTES // 8
-    for frame in frames_of(prod, 12, size=portion):
-        hub.deliver(position, [frame])
+    for change in frames_of(prod, 12, size=portion):
+        hub.deliver(position, [change])
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert wires[1].messages[-1]["text"] is frame.text
+        assert wires[1].messages[-1]["text"] is change.text
     assert len(wires[1].messages) == 12
     wires[0].open.set()
     await asyncio.wait_for(wires[0].writer, 1)
     assert [message.get("code") for message in wires[0].messages] == [None, 4410]  # the one that it was at, the end
     wires[1].writer.cancel()
+
+
+@given(st.lists(st.sampled_from(["push", "jam", "flow", "wait"]), max_size=40), st.booleans())
+def test_texts_arrive_once_and_in_order_whichever_way_each_of_them_took(steps: list[str], resumes: bool) -> None:
+    async def play() -> tuple[list[str], list[str], int]:
+        socket = socket_of(uuid.uuid4(), since=0 if resumes else None)
+        wire = Wire(socket)
+        flows, direct, pushed = True, 0, []
+
+        def write(text: str) -> bool:
+            nonlocal direct
+            if flows:
+                wire.messages.append({"text": text})
+                direct += 1
+            return flows
+
+        socket.write = write
+        if resumes:
+            socket.go_live(0, ["hello"])
+            pushed.append("hello")
+        for number, step in enumerate(steps):
+            if step == "push":
+                socket.push(str(number))
+                pushed.append(str(number))
+            elif step == "wait":
+                await asyncio.sleep(0)
+            else:
+                flows = step == "flow"
+                (wire.open.set if flows else wire.open.clear)()
+        wire.open.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        wire.writer.cancel()
+        return [message["text"] for message in wire.messages], pushed, direct
+
+    received, pushed, direct = asyncio.run(play())
+    assert received == pushed
+    if steps and set(steps) == {"push"} and not resumes:
+        assert direct == len(pushed)  # nobody stood in the way
+
+
+@pytest.mark.parametrize("length", [0, 125, 126, 0xFFFF, 0x10000])
+def test_a_frame_made_once_is_the_frame_that_the_server_would_make(length: int) -> None:
+    text = "ä" * (length // 2) + "x" * (length % 2)
+    made = FrameOfWebsockets(Opcode.TEXT, text.encode()).serialize(mask=False)
+    assert frame(text) == made
 
 
 async def test_a_long_backlog_is_no_reason_to_call_a_client_slow() -> None:
