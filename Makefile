@@ -9,7 +9,7 @@ PORT    ?= $(or $(PROMPTOPS_PORT),8000)
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-sqlite test-postgres fuzz faults bench lint format lock clean
+.PHONY: help run test test-sqlite test-postgres fuzz faults bench lint format lock assets clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lock:  ## make the locks anew from requirements*.in
 	@$(PYTHON) -m pip install --quiet uv
 	@$(PYTHON) -m uv pip compile --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock" --quiet requirements.in -o requirements.txt
 	@$(PYTHON) -m uv pip compile --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock" --quiet requirements-dev.in -o requirements-dev.txt
+
+assets:  ## bundle the back office's third-party scripts anew (needs Node; see frontend/README.md)
+	@cd frontend && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 clean:  ## remove the virtual environment and caches (data in var/ stays)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The admin site: Django's own, under our name."""
+"""The admin site: Django's own, under our name, with a navigation of ours."""
 
 from typing import Any
 
@@ -9,12 +9,21 @@ from django.urls import reverse
 
 class PromptOpsAdminSite(AdminSite):
     site_header = site_title = "PromptOps"
-    index_title = "Back office"
+    index_title = "Home"
     site_url = None
+    enable_nav_sidebar = False  # base_site.html has one of its own
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        # Here and not above: the admin modules register with this site, so they are loaded after it.
+        from promptops.navigation import navigation
+
+        context = super().each_context(request)
+        allowed = context["has_permission"]
+        return {**context, "navigation": navigation(request, context["available_apps"]) if allowed else []}
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """As Django's, with a form that saves through the service."""
-        # Here and not above: the admin modules register with this site, so they are loaded after it.
+        # Here and not above: as in each_context.
         from django.contrib.auth.views import PasswordChangeView
 
         from governance.admin.people import OwnPasswordForm

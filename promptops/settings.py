@@ -58,6 +58,7 @@ PROMPTOPS_MAX_ANSWER_BYTES = env.int("PROMPTOPS_MAX_ANSWER_BYTES", default=8 * 1
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: gives `runserver` its ASGI
+    "promptops.apps.PromptOpsConfig",  # before the admin: some of its templates stand in for the admin's own
     "promptops.apps.PromptOpsAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -75,7 +76,6 @@ INSTALLED_APPS = [
     "prompts",
     "agents",
     "workflows",
-    "promptops.apps.PromptOpsConfig",
 ]
 
 MIDDLEWARE = [

@@ -19,6 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from governance.actors import Actor
 from governance.admin.forms import EnvironmentField, OperationForm, ServiceForm
@@ -64,7 +65,12 @@ def as_json(value: object) -> SafeString:
 
 
 class LeanChangeList(ChangeList):
-    """A list that leaves long columns in the database."""
+    """A list that leaves long columns in the database, and is called what it lists."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.is_popup:
+            self.title = capfirst(str(self.opts.verbose_name_plural))
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
@@ -81,6 +87,7 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
     list_defer: ClassVar[Sequence[str]] = ()
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter would be a query each
 
     class Media:
         css = {"all": ["governance/admin.css"]}

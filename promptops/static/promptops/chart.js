@@ -1,0 +1,59 @@
+// Draws what a page has in `data-chart`: {"times": [seconds], "series": [{"label", "values", "kind": "bars"|"line", "color": 1}]}.
+// The figures come with the page, so that it is whole without a second request; colours are the style sheet's variables.
+import uPlot from "./vendor/uplot.js";
+
+const probe = document.createElement("span");
+probe.hidden = true;
+document.body.append(probe);
+
+/** The colour that a variable stands for at this moment, light or dark. */
+function color(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
+
+function translucent(rgb, share) {
+  return rgb.replace("rgb(", "rgba(").replace(")", `, ${share})`);
+}
+
+export function draw(element, { times, series, unit = "" }, height = 160) {
+  const bars = uPlot.paths.bars({ size: [0.7, 24], radius: 0.15 });
+  const axis = { stroke: color("--body-quiet-color"), font: "11px system-ui", ticks: { show: false } };
+  const grid = { stroke: color("--hairline-color"), width: 1 };
+  const options = {
+    width: element.clientWidth,
+    height,
+    cursor: { drag: { x: false, y: false } },
+    legend: { live: true },
+    scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    axes: [
+      { ...axis, grid: { show: false } },
+      { ...axis, grid, size: 48, values: (_plot, values) => values.map((value) => value.toLocaleString() + unit) },
+    ],
+    series: [
+      {},
+      ...series.map(({ label, kind = "line", color: number }, place) => {
+        const stroke = color(`--chart-${number ?? place + 1}`);
+        const shape = kind === "bars" ? { paths: bars, fill: stroke, width: 0 } : { fill: translucent(stroke, 0.08), width: 1.5 };
+        return { label, stroke, points: { show: false }, ...shape };
+      }),
+    ],
+  };
+  return new uPlot(options, [times, ...series.map(({ values }) => values)], element);
+}
+
+function drawAll() {
+  for (const element of document.querySelectorAll("[data-chart]")) {
+    element.replaceChildren();
+    draw(element, JSON.parse(element.dataset.chart), Number(element.dataset.height ?? 160));
+  }
+}
+
+drawAll();
+new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+let waiting = 0;
+addEventListener("resize", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(drawAll, 150);
+});
