@@ -4,13 +4,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.utils.safestring import SafeString
 
-from agents import provider_services, services
-from agents.models import Agent, ModelProvider
+from agents import provider_services, services, toolbox
+from agents.models import Agent, AgentMessage, AgentSession, ModelProvider
 from agents.providers import registry
 from agents.serializers import AgentSerializer, ModelProviderSerializer
 from governance.actors import Actor
-from governance.admin.base import ServiceAdmin
+from governance.admin.base import ReadOnlyAdmin, ServiceAdmin, block
 from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
 from governance.admin.forms import InEnvironmentForm, JsonField, LinesField, ServiceForm, code
 from governance.models.base import CONFIG_HELP
@@ -27,6 +28,16 @@ class AgentForm(InEnvironmentForm[Agent]):
     )
     provider = forms.ChoiceField(initial=Agent._meta.get_field("provider").default)
     config = JsonField(required=False, empty={}, help_text=CONFIG_HELP)
+    output_schema = JsonField(required=False, empty={}, help_text=Agent._meta.get_field("output_schema").help_text)
+    tools = JsonField(
+        required=False,
+        empty=[],
+        help_text='A list, such as [{"type": "agent", "key": "helper"}]. The values of headers are stored encrypted and '
+        "come back as hints: left as they are, they stay.",
+    )
+
+    def starting_values(self) -> dict[str, Any]:
+        return {"tools": toolbox.shown(self.instance.tools)}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,7 +54,7 @@ class AgentAdmin(ServiceAdmin[Agent]):
     list_display = ["key", "name", "env", "workspace", "provider", "model", "prompt_key", "updated_at"]
     list_filter = ["provider", EnvironmentFilter, WorkspaceFilter]
     list_select_related = ["environment__workspace", "workspace"]
-    list_defer = ["prompt", "config", "description"]
+    list_defer = ["prompt", "config", "description", "output_schema", "tools"]
     search_fields = ["key", "name", "prompt_key", "model"]
     ordering = ["-updated_at", "-id"]
     add_fields = [
@@ -56,6 +67,12 @@ class AgentAdmin(ServiceAdmin[Agent]):
         "provider",
         "model",
         "config",
+        "output",
+        "output_schema",
+        "tools",
+        "max_turns",
+        "max_tokens",
+        "max_cost_usd",
     ]
     change_fields = add_fields
     readonly_fields = ["created_at", "updated_at"]
@@ -72,6 +89,33 @@ class AgentAdmin(ServiceAdmin[Agent]):
 
     def perform_destroy(self, actor: Actor, row: Agent) -> None:
         services.delete_agent(actor=actor, agent=row)
+
+
+@admin.register(AgentSession)
+class AgentSessionAdmin(ReadOnlyAdmin[AgentSession]):
+    """Conversations with agents: whose, and how long."""
+
+    list_display = ["session_id", "agent", "actor", "turns", "used_at", "created_at"]
+    list_filter = ["agent"]
+    list_select_related = ["agent"]
+    search_fields = ["session_id", "actor", "agent__key"]
+    date_hierarchy = "used_at"
+    shown = ["session_id", "agent", "actor", "turns", "created_at", "used_at"]
+
+
+@admin.register(AgentMessage)
+class AgentMessageAdmin(ReadOnlyAdmin[AgentMessage]):
+    """What was said in conversations, as far as it is remembered."""
+
+    list_display = ["created_at", "session", "role"]
+    list_select_related = ["session"]
+    list_defer = ["content"]
+    search_fields = ["session__session_id", "session__agent__key"]
+    shown = ["session", "role", "text", "run_id", "created_at"]
+
+    @admin.display(description="content")
+    def text(self, message: AgentMessage) -> SafeString:
+        return block(message.content)
 
 
 class ModelProviderForm(ServiceForm[ModelProvider]):

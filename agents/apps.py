@@ -6,7 +6,11 @@ class AgentsConfig(AppConfig):
     verbose_name = "Agents"
 
     def ready(self) -> None:
-        from agents.models import Agent  # models need the app registry
+        from agents import sessions, tools  # models need the app registry
+        from agents.models import Agent
+        from governance import runs
         from governance.services import workspaces
 
         workspaces.CONTENTS["agents"] = Agent
+        runs.CHORES.append(sessions.forget)
+        tools.register()

@@ -3,31 +3,36 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 
+from agents import loop, sessions
+from agents.loop import Done, Task, Tell
 from agents.pricing import cost_of
 from agents.providers import bridge, client
 from agents.providers.base import Completion, ModelCall
+from agents.toolbox import Caller, Limits, Meter
 from governance import runs
 from governance.actors import Actor
-from governance.db import on_thread
-from governance.errors import DomainError, InvalidInputError
+from governance.db import briefly, let_go, on_thread
+from governance.errors import DomainError, InvalidInputError, ProviderTimeoutError
 from governance.runs import OpenRun
 from prompts.rendering import Rendered, TooLongError, render
 
 CLIENT_GONE = "the client went away before the end"
+STOPPED = "it was stopped before the end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a run is of, as the run log names it."""
+    """What a run is of, as the run log names it. `parent_id` is the run that it is a part of."""
 
     source: str
     workspace_id: str
+    parent_id: uuid.UUID | None = None
     ref_id: uuid.UUID | None = None
     ref_key: str = ""
     prompt_id: uuid.UUID | None = None
@@ -38,17 +43,30 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run to be made: of what, with which text, by which call."""
+    """A run to be made: of what, with which text, by which call.
+
+    `task` is what an agent has to do beyond that one call; without one there is just the call. `session_id` names the
+    conversation that it is a turn of. `depth` counts the agents and workflows at work above it, and `above` measures
+    what the one that called it may use.
+    """
 
     subject: Subject
     rendered: Rendered
     call: ModelCall
+    task: Task | None = None
+    session_id: str | None = None
+    unit: str | None = None
+    depth: int = 0
+    above: Meter | None = None
 
 
 @dataclass(slots=True)
 class _Attempt:
+    actor: Actor
     plan: Plan
     run: OpenRun
+    meter: Meter
+    turn: sessions.Turn | None = None
     closed: bool = False
 
 
@@ -68,7 +86,7 @@ def render_strictly(template: str, variables: Mapping[str, Any], *, strict: bool
 def complete(call: ModelCall) -> Completion:
     """Make a call that is part of a run. This thread waits, and holds no connection to the database."""
     client.warm_up()
-    _let_go()
+    let_go()
     return bridge.run(client.complete, call)
 
 
@@ -87,7 +105,7 @@ def run_each(*, actor: Actor, plans: Sequence[Plan]) -> list[dict[str, Any] | Do
     """Make several runs at once: for each, in order, its answer or its error."""
     attempts = _open(actor, plans)
     try:
-        _let_go()
+        let_go()
         outcomes = bridge.run(_complete_each, attempts)
         return [_close(attempt, outcome) for attempt, outcome in zip(attempts, outcomes, strict=True)]
     except BaseException as error:
@@ -95,8 +113,34 @@ def run_each(*, actor: Actor, plans: Sequence[Plan]) -> list[dict[str, Any] | Do
         raise
 
 
+async def run_here(*, actor: Actor, plan: Plan, tell: Tell | None = None) -> dict[str, Any]:
+    """The same as `run`, for who is on the loop of model calls already; database work goes to the caller's thread.
+
+    `tell` is told of what happens as it happens. When the task is cancelled, so is the run: it is closed as failed.
+    """
+    opening = asyncio.ensure_future(bridge.on_caller(briefly, _open, actor, [plan]))
+    try:
+        [attempt] = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        [attempt] = await opening
+        await _give_up_from_here(attempt, STOPPED)
+        raise
+    try:
+        outcome = await _perform(attempt, tell)
+        answer: dict[str, Any] | DomainError = await bridge.on_caller(briefly, _close, attempt, outcome)
+    except BaseException as error:
+        why = STOPPED if isinstance(error, asyncio.CancelledError) else f"internal error: {type(error).__name__}"
+        await asyncio.shield(_give_up_from_here(attempt, why))
+        raise
+    if isinstance(answer, DomainError):
+        raise answer
+    return answer
+
+
 class Stream:
     """Several runs at once, piece by piece: `delta` as it comes, `variant` when one of them ends, `result` at last.
+
+    An agent's run tells of more: `turn` when a further one begins, `tool_call` and `tool_result`.
 
     The first event is waited for where it is made, so that a run which fails at once raises its ProviderError. Events
     are (name, data); those of a single run don't name a variant, and there is no `variant` event.
@@ -108,7 +152,7 @@ class Stream:
         self._attempts = _open(actor, plans)
         self._flow = bridge.Flow(lambda: _stream_each(self._attempts))
         try:
-            _let_go()
+            let_go()
             self._first: tuple[int, Any] | None = self._flow.take()
             if single and isinstance(self._first[1], Exception):
                 outcome = _close(self._attempts[0], self._first[1])
@@ -128,6 +172,9 @@ class Stream:
                 which = {} if self._single else {"variant": number}
                 if isinstance(item, str):
                     yield "delta", {**which, "text": item}
+                    continue
+                if isinstance(item, _Event):
+                    yield item.name, {**which, **item.data}
                     continue
                 outcome = await on_thread(_close, self._attempts[number], item)
                 answer = outcome if isinstance(outcome, dict) else failure(outcome)
@@ -153,8 +200,12 @@ def failure(error: DomainError) -> dict[str, Any]:
 
 def result_of(call: ModelCall, completion: Completion, *, latency_ms: int) -> dict[str, Any]:
     """A call's result as answers and traces have it."""
+    cost = cost_of(provider=call.provider.name, model=completion.model, usage=completion.usage)
+    return _result(call, completion, cost, latency_ms=latency_ms)
+
+
+def _result(call: ModelCall, completion: Completion, cost: Decimal | None, *, latency_ms: int) -> dict[str, Any]:
     usage = completion.usage
-    cost = cost_of(provider=call.provider.name, model=completion.model, usage=usage)
     return {
         "provider": call.provider.name,
         "model": completion.model,
@@ -171,96 +222,196 @@ def result_of(call: ModelCall, completion: Completion, *, latency_ms: int) -> di
 
 def _open(actor: Actor, plans: Sequence[Plan]) -> list[_Attempt]:
     client.warm_up()  # before the clock starts
-    return [
-        _Attempt(
-            plan,
-            runs.start(
-                actor=actor,
-                source=plan.subject.source,
-                workspace_id=plan.subject.workspace_id,
-                ref_id=plan.subject.ref_id,
-                ref_key=plan.subject.ref_key,
-                prompt_id=plan.subject.prompt_id,
-                environment=plan.subject.environment,
-                version=plan.subject.version,
-                variant=plan.subject.variant,
-                provider=plan.call.provider.name,
-                model=plan.call.model,
-            ),
+    attempts: list[_Attempt] = []
+    try:
+        attempts.extend(_opened(actor, plan) for plan in plans)
+    except BaseException as error:
+        _give_up(attempts, f"internal error: {type(error).__name__}")
+        raise
+    return attempts
+
+
+def _opened(actor: Actor, plan: Plan) -> _Attempt:
+    subject = plan.subject
+    turn = None
+    if plan.session_id is not None and subject.ref_id is not None:
+        turn = sessions.begin(actor=actor, agent_id=subject.ref_id, session_id=plan.session_id)
+    try:
+        opened = runs.start(
+            actor=actor,
+            source=subject.source,
+            workspace_id=subject.workspace_id,
+            ref_id=subject.ref_id,
+            ref_key=subject.ref_key,
+            prompt_id=subject.prompt_id,
+            parent_id=subject.parent_id,
+            environment=subject.environment,
+            version=subject.version,
+            variant=subject.variant,
+            provider=plan.call.provider.name,
+            model=plan.call.model,
         )
-        for plan in plans
-    ]
+    except BaseException:
+        if turn is not None:
+            sessions.release(turn)
+        raise
+    limits = plan.task.limits if plan.task else Limits()
+    return _Attempt(actor, plan, opened, Meter(limits=limits, above=plan.above), turn)
 
 
-def _close(attempt: _Attempt, outcome: Completion | Exception) -> dict[str, Any] | DomainError:
+def _close(attempt: _Attempt, outcome: Done | Exception) -> dict[str, Any] | DomainError:
     """Close the run with what came of it; its answer, or its error. What nobody foresaw is raised on."""
     plan, opened, attempt.closed = attempt.plan, attempt.run, True
-    if isinstance(outcome, DomainError):
-        runs.fail(opened, outcome.message, prompt=plan.rendered.text)
-        outcome.extra.update(rendered=plan.rendered.text, run_id=str(opened.id))
-        return outcome
     if isinstance(outcome, Exception):
-        runs.fail(opened, f"internal error: {type(outcome).__name__}")
-        raise outcome
-    usage = outcome.usage
+        _end_turn(attempt)
+        if not isinstance(outcome, DomainError):
+            runs.fail(opened, f"internal error: {type(outcome).__name__}", **_used(attempt))
+            raise outcome
+        runs.fail(opened, outcome.message, prompt=plan.rendered.text, **_used(attempt))
+        outcome.extra.update(rendered=plan.rendered.text, run_id=str(opened.id))
+        if attempt.meter.turns:
+            outcome.extra["turns"] = attempt.meter.turns
+        return outcome
+    completion = replace(outcome.completion, usage=attempt.meter.usage)
+    opened.stop()
+    _end_turn(attempt, answered=completion.output)
     runs.finish(
         opened,
         provider=plan.call.provider.name,
-        model=outcome.model,
-        prompt_tokens=usage.prompt_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        estimated=usage.estimated,
-        cost_usd=cost_of(provider=plan.call.provider.name, model=outcome.model, usage=usage),
+        model=completion.model,
         prompt=plan.rendered.text,
-        output=outcome.output,
+        output=completion.output,
+        prompt_tokens=completion.usage.prompt_tokens,
+        output_tokens=completion.usage.output_tokens,
+        cached_tokens=completion.usage.cached_tokens,
+        estimated=completion.usage.estimated,
+        cost_usd=attempt.meter.cost,
     )
-    return {
+    result = _result(plan.call, completion, attempt.meter.cost, latency_ms=opened.elapsed_ms)
+    answer: dict[str, Any] = {
         "rendered": plan.rendered.text,
         "missing": plan.rendered.missing,
-        "result": result_of(plan.call, outcome, latency_ms=opened.elapsed_ms),
+        "result": result,
         "run_id": str(opened.id),
     }
+    if plan.task is not None:
+        answer["turns"] = attempt.meter.turns
+        if plan.task.schema is not None:
+            result["parsed"] = outcome.parsed
+    if attempt.turn is not None:
+        answer["session_id"] = attempt.turn.session_id
+    return answer
+
+
+def _used(attempt: _Attempt) -> dict[str, Any]:
+    """What the run log is told of the calls that were made before it failed."""
+    if not attempt.meter.usages:
+        return {}
+    usage = attempt.meter.usage
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "tokens_estimated": usage.estimated,
+        "cost_usd": attempt.meter.cost,
+    }
+
+
+def _end_turn(attempt: _Attempt, *, answered: str | None = None) -> None:
+    if attempt.turn is None:
+        return
+    if answered is None:
+        sessions.release(attempt.turn)
+    else:
+        sessions.remember(attempt.turn, asked=attempt.plan.rendered.text, answered=answered, run_id=attempt.run.id)
 
 
 def _give_up(attempts: Sequence[_Attempt], why: str) -> None:
     for attempt in attempts:
         if not attempt.closed:
             attempt.closed = True
-            runs.fail(attempt.run, why)
+            runs.fail(attempt.run, why, **_used(attempt))
+            _end_turn(attempt)
 
 
-def _let_go() -> None:
-    """Give the connection back before a wait, unless a transaction is open on it."""
-    if not connection.in_atomic_block:
-        connection.close()
+async def _give_up_from_here(attempt: _Attempt, why: str) -> None:
+    try:
+        await bridge.on_caller(briefly, _give_up, [attempt], why)
+    except RuntimeError:  # nobody waits any more where this would be done
+        await asyncio.to_thread(briefly, _give_up, [attempt], why)
 
 
-async def _complete_each(attempts: Sequence[_Attempt]) -> list[Completion | Exception]:
-    async def one(attempt: _Attempt) -> Completion | Exception:
-        try:
-            return await client.complete(attempt.plan.call)
-        except Exception as error:
-            return error
-        finally:
-            attempt.run.stop()
-
-    return await asyncio.gather(*(one(attempt) for attempt in attempts))
+async def _perform(attempt: _Attempt, tell: Tell | None) -> Done | Exception:
+    """Make the run's calls. What goes wrong is what it returns, so that others beside it go on."""
+    try:
+        return await _done(attempt, tell)
+    except Exception as error:
+        return error
+    finally:
+        attempt.run.stop()
 
 
-async def _stream_each(attempts: Sequence[_Attempt]) -> AsyncIterator[tuple[int, str | Completion | Exception]]:
-    """What each of the calls makes, as it comes, with the call's number; its last item is a completion or an error."""
-    made: asyncio.Queue[tuple[int, str | Completion | Exception]] = asyncio.Queue()
+async def _done(attempt: _Attempt, tell: Tell | None) -> Done:
+    plan, turn = attempt.plan, attempt.turn
+    if plan.task is None and turn is None and tell is None:
+        return _measured(attempt, await client.complete(plan.call))
+    if plan.task is None and turn is None:
+        assert tell is not None  # noqa: S101  # the case above
+        async for item in client.stream(plan.call):
+            if not isinstance(item, str):
+                return _measured(attempt, item)
+            tell("delta", {"text": item})
+    caller = Caller(
+        actor=attempt.actor,
+        workspace_id=plan.subject.workspace_id,
+        environment=plan.subject.environment,
+        run_id=attempt.run.id,
+        depth=plan.depth + 1,
+        meter=attempt.meter,
+        unit=plan.unit,
+    )
+    try:
+        async with asyncio.timeout(settings.PROMPTOPS_AGENT_TIMEOUT):
+            return await loop.work(
+                call=plan.call,
+                task=plan.task or Task(limits=Limits()),
+                history=turn.history if turn else (),
+                caller=caller,
+                tell=tell,
+            )
+    except TimeoutError:
+        limit = settings.PROMPTOPS_AGENT_TIMEOUT
+        raise ProviderTimeoutError(f"the agent was not done within {limit:g} seconds") from None
+
+
+def _measured(attempt: _Attempt, completion: Completion) -> Done:
+    cost = cost_of(provider=attempt.plan.call.provider.name, model=completion.model, usage=completion.usage)
+    attempt.meter.add(completion.usage, cost)
+    return Done(completion=completion)
+
+
+async def _complete_each(attempts: Sequence[_Attempt]) -> list[Done | Exception]:
+    return await asyncio.gather(*(_perform(attempt, None) for attempt in attempts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    name: str
+    data: dict[str, Any]
+
+
+_Item = str | _Event | Done | Exception
+
+
+async def _stream_each(attempts: Sequence[_Attempt]) -> AsyncIterator[tuple[int, _Item]]:
+    """What each of the runs makes, as it comes, with its number; its last item is what was done, or an error."""
+    made: asyncio.Queue[tuple[int, _Item]] = asyncio.Queue()
 
     async def one(number: int, attempt: _Attempt) -> None:
-        try:
-            async for item in client.stream(attempt.plan.call):
-                if not isinstance(item, str):
-                    attempt.run.stop()
-                made.put_nowait((number, item))
-        except Exception as error:
-            attempt.run.stop()
-            made.put_nowait((number, error))
+        def tell(name: str, data: dict[str, Any]) -> None:
+            made.put_nowait((number, data["text"] if name == "delta" else _Event(name, data)))
+
+        made.put_nowait((number, await _perform(attempt, tell)))
 
     async with asyncio.TaskGroup() as group:
         for number, attempt in enumerate(attempts):
@@ -268,5 +419,5 @@ async def _stream_each(attempts: Sequence[_Attempt]) -> AsyncIterator[tuple[int,
         going = len(attempts)
         while going:
             item = await made.get()
-            going -= not isinstance(item[1], str)
+            going -= isinstance(item[1], Done | Exception)
             yield item

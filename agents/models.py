@@ -1,14 +1,24 @@
+import uuid
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from governance.models import Entity, Environment, Versioned, Workspace
 from governance.models.base import CONFIG_HELP
 
 
+class Output(models.TextChoices):
+    TEXT = "text", "Text"
+    JSON = "json", "JSON"
+
+
 class Agent(Entity):
-    """A prompt, inline or from the registry, with the provider, model and parameters to run it with."""
+    """A prompt, inline or from the registry, with the provider, model and parameters to run it with.
+
+    `tools` are descriptions as agents.toolbox keeps them, with secrets encrypted. Limits are for one run; null is none.
+    """
 
     environment_path: ClassVar[str | None] = "environment__"
 
@@ -24,11 +34,29 @@ class Agent(Entity):
     provider = models.CharField(max_length=50, default="mock")
     model = models.CharField(max_length=200, blank=True)
     config = models.JSONField(default=dict, blank=True, help_text=CONFIG_HELP)
+    output = models.CharField(max_length=10, choices=Output.choices, default=Output.TEXT)
+    output_schema = models.JSONField(
+        default=dict, blank=True, help_text="The JSON Schema that an output in JSON has to be valid by."
+    )
+    tools = models.JSONField(default=list, blank=True, help_text="What the model may call.")
+    max_turns = models.PositiveIntegerField(default=8, help_text="Calls of the model in one run.")
+    max_tokens = models.PositiveIntegerField(
+        null=True, blank=True, default=200_000, help_text="Tokens of one run, those of its tools included."
+    )
+    max_cost_usd = models.DecimalField(
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text="US dollars for one run, by known prices.",
+    )
 
     class Meta:
         ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(fields=["workspace", "key"], name="agent_key_unique"),
+            models.CheckConstraint(condition=Q(output__in=Output.values), name="agent_output_known"),
+            models.CheckConstraint(condition=Q(max_turns__gte=1), name="agent_has_a_turn"),
             models.CheckConstraint(
                 condition=(~Q(prompt="") & Q(prompt_key="")) | (Q(prompt="") & ~Q(prompt_key="")),
                 name="agent_has_one_prompt",
@@ -37,6 +65,58 @@ class Agent(Entity):
 
     def __str__(self) -> str:
         return self.key
+
+
+class AgentSession(models.Model):
+    """A conversation with an agent: what was said in it is told to the model again at each turn.
+
+    It belongs to who began it (`owner`, which stands for the user or the token), under a name of their choice. `turn`
+    is the one that is under way, until `turn_until`, when it has died.
+    """
+
+    workspace_path: ClassVar[str] = "agent__workspace_id"
+    environment_path: ClassVar[str | None] = "agent__environment__"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="sessions")
+    session_id = models.CharField(max_length=200)
+    owner = models.CharField(max_length=250)
+    actor = models.CharField(max_length=200)
+    turns = models.PositiveIntegerField(default=0)
+    turn = models.UUIDField(null=True, editable=False)
+    turn_until = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["-used_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "owner", "session_id"], name="session_unique"),
+            models.CheckConstraint(
+                condition=Q(turn__isnull=True, turn_until__isnull=True)
+                | Q(turn__isnull=False, turn_until__isnull=False),
+                name="session_turn_ends",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.session_id
+
+
+class AgentMessage(models.Model):
+    """What was said in a conversation: by the user (a rendered prompt), or by the agent (its answer)."""
+
+    workspace_path: ClassVar[str] = "session__agent__workspace_id"
+    environment_path: ClassVar[str | None] = "session__agent__environment__"
+
+    session = models.ForeignKey(AgentSession, models.CASCADE, related_name="messages")
+    role = models.CharField(max_length=10, choices=[("user", "User"), ("assistant", "Assistant")])
+    content = models.TextField(blank=True)
+    run_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
 
 
 class ModelProvider(Versioned):

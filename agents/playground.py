@@ -1,12 +1,16 @@
 """What runs of prompts and agents are made of: which text, with what, logged as what."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from agents import execution
+from agents import execution, toolbox
 from agents.execution import Plan, Subject
-from agents.models import Agent
+from agents.loop import Task
+from agents.models import Agent, Output
 from agents.providers import registry
+from agents.toolbox import Limits
+from governance.actors import Actor
 from governance.errors import ConflictError, InvalidInputError
 from prompts import documents
 from prompts.models import Prompt
@@ -23,10 +27,11 @@ def plans_of_content(content: str, workspace_id: str, wishes: Mapping[str, Any])
     return [_plan(subject, content, {}, one) for one in _each(wishes)]
 
 
-def plan_of_agent(agent: Agent, wishes: Mapping[str, Any]) -> Plan:
+def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> Plan:
     """The run of an agent. A registry prompt is resolved as an application would be served it, rollout included.
 
-    Raises ConflictError when nothing is served under the agent's prompt key.
+    Raises ConflictError when nothing is served under the agent's prompt key, and when a tool calls what is not there
+    for `actor`.
     """
     document: dict[str, Any] = {"content": agent.prompt}
     if agent.prompt_key:
@@ -45,7 +50,22 @@ def plan_of_agent(agent: Agent, wishes: Mapping[str, Any]) -> Plan:
         "model": agent.model or document.get("model", ""),
         "config": {**document.get("config", {}), **agent.config},
     }
-    return _plan(subject, document["content"], own, wishes)
+    plan = _plan(subject, document["content"], own, wishes)
+    return replace(plan, task=_task(agent, actor), session_id=wishes.get("session_id"), unit=wishes.get("unit"))
+
+
+def _task(agent: Agent, actor: Actor) -> Task | None:
+    """What the agent has to do beyond one call; None for an agent that just answers."""
+    in_json = agent.output == Output.JSON
+    if not agent.tools and not in_json:
+        return None
+    return Task(
+        tools=toolbox.find_all(
+            agent.tools, actor=actor, workspace_id=agent.workspace_id, environment=agent.environment.name
+        ),
+        schema=agent.output_schema if in_json else None,
+        limits=Limits(max_turns=agent.max_turns, max_tokens=agent.max_tokens, max_cost_usd=agent.max_cost_usd),
+    )
 
 
 def served_document(agent: Agent, unit: str | None) -> dict[str, Any]:

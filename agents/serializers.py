@@ -1,9 +1,13 @@
 """The bodies of agents and of runs."""
 
+from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agents import toolbox
+from agents.models import Output
 from governance.api.fields import (
     ContentField,
     FlagField,
@@ -17,6 +21,79 @@ from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSer
 
 #: Runs of one request, side by side.
 MAX_VARIANTS = 6
+MAX_DOLLARS = 10_000
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A whole number, and nothing that can be read as one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.expected = f"expected a whole number from {kwargs['min_value']} to {kwargs['max_value']}"
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            raise serializers.ValidationError(self.expected)
+        return super().to_internal_value(data)
+
+
+class DollarsField(serializers.DecimalField):
+    """US dollars, to the millionth."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_digits=12, decimal_places=6, coerce_to_string=False, **kwargs)
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        bounds = {"minimum": 0, "maximum": MAX_DOLLARS, "multipleOf": 0.000001}
+        return {"type": "number", "nullable": True, **(bounds if direction == "request" else {})}
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, int | float) or not 0 <= data <= MAX_DOLLARS:
+            raise serializers.ValidationError(f"expected US dollars, a number from 0 to {MAX_DOLLARS}")
+        return Decimal(repr(data)).quantize(Decimal("0.000001"))
+
+    def to_representation(self, value: Any) -> float:  # type: ignore[override]
+        return float(value)
+
+
+class ToolsField(serializers.Field[Any, Any, Any, Any]):
+    """Descriptions of tools, each with the fields of its type."""
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        kinds = []
+        for name, kind in toolbox.KINDS.items():
+            described = schema._map_serializer(kind.fields(), direction)
+            described["properties"]["type"] = {"type": "string", "enum": [name]}
+            kinds.append(described)
+        return {"type": "array", "maxItems": toolbox.MAX_TOOLS, "items": {"oneOf": kinds}}
+
+    def to_internal_value(self, data: Any) -> list[dict[str, Any]]:
+        if not isinstance(data, list) or len(data) > toolbox.MAX_TOOLS:
+            raise serializers.ValidationError(f"expected a list of at most {toolbox.MAX_TOOLS} tools")
+        tools, problems = [], {}
+        for place, description in enumerate(data):
+            try:
+                tools.append(self._checked(description))
+            except serializers.ValidationError as error:
+                problems[str(place)] = error.detail
+        if problems:
+            raise serializers.ValidationError(problems)
+        return tools
+
+    def to_representation(self, value: Any) -> Any:
+        return toolbox.shown(value)
+
+    @staticmethod
+    def _checked(description: Any) -> dict[str, Any]:
+        if not isinstance(description, dict):
+            raise serializers.ValidationError({"tool": ["expected an object with a type"]})
+        named = description.get("type")
+        kind = toolbox.KINDS.get(named) if isinstance(named, str) else None
+        if kind is None:
+            raise serializers.ValidationError({"type": [f"expected one of: {', '.join(toolbox.KINDS)}"]})
+        serializer = kind.fields(data=description)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
 
 
 class AgentSerializer(ApiSerializer):
@@ -31,6 +108,24 @@ class AgentSerializer(ApiSerializer):
     provider = StringField(required=False, max_length=50, default="mock")
     model = StringField(required=False, allow_blank=True, max_length=200)
     config = ObjectField(required=False)
+    output = serializers.ChoiceField(
+        choices=Output.choices,
+        required=False,
+        error_messages={"invalid_choice": f"expected one of: {', '.join(Output.values)}"},
+    )
+    output_schema = ObjectField(required=False, help_text="The JSON Schema that an output in JSON has to be valid by.")
+    tools = ToolsField(required=False, help_text="What the model may call.")
+    max_turns = WholeNumberField(required=False, min_value=1, max_value=50, help_text="Calls of the model in one run.")
+    max_tokens = WholeNumberField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=100_000_000,
+        help_text="Tokens of one run, those of the agents that it calls included; null is no limit.",
+    )
+    max_cost_usd = DollarsField(
+        required=False, allow_null=True, help_text="US dollars for one run, where prices are known; null is no limit."
+    )
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
 
@@ -75,6 +170,15 @@ class RunRequestSerializer(CallSerializer):
     stream = FlagField(
         required=False, default=False, help_text="Answer as server-sent events: `delta` as it comes, then one `result`."
     )
+
+
+class AgentRunRequestSerializer(RunRequestSerializer):
+    """A run of an agent, which may be a turn of a conversation."""
+
+    session_id = KeyField(
+        required=False, help_text="A conversation of the caller's own: what was said in it is told to the model."
+    )
+    session = FlagField(required=False, default=False, help_text="Begin a conversation; the answer has its session_id.")
 
 
 class VersionField(StringField):
@@ -141,6 +245,73 @@ class RunAnswerSerializer(AnswerSerializer):
     missing = serializers.ListField(child=serializers.CharField())
     result = ResultSerializer()
     run_id = serializers.UUIDField()
+
+
+@extend_schema_field({})
+class AnythingField(serializers.JSONField):
+    """A value of JSON."""
+
+
+class AgentResultSerializer(ResultSerializer):
+    parsed = AnythingField(required=False, help_text="The output's JSON, where the agent answers in JSON.")
+
+
+class ToolTraceSerializer(serializers.Serializer[Any]):
+    """A tool that the model called. Texts are cut after 2,000 characters."""
+
+    name = serializers.CharField()
+    type = serializers.CharField(required=False)
+    arguments = serializers.CharField()
+    output = serializers.CharField(required=False, help_text="What the model was told.")
+    error = serializers.CharField(required=False)
+    run_id = serializers.UUIDField(required=False, help_text="Its own run, in the run log.")
+    latency_ms = serializers.IntegerField(required=False)
+
+
+class TurnSerializer(serializers.Serializer[Any]):
+    """One call of the model."""
+
+    turn = serializers.IntegerField()
+    output = serializers.CharField()
+    prompt_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost_usd = serializers.FloatField(allow_null=True)
+    latency_ms = serializers.IntegerField()
+    finish_reason = serializers.CharField(allow_null=True)
+    tools = ToolTraceSerializer(many=True)
+    problem = serializers.CharField(required=False, help_text="What was wrong with the output, for the model to mend.")
+
+
+class AgentAnswerSerializer(RunAnswerSerializer):
+    result = AgentResultSerializer()
+    turns = TurnSerializer(many=True, required=False, help_text="Of an agent that has tools or answers in JSON.")
+    session_id = serializers.CharField(required=False)
+
+
+class AgentErrorSerializer(ErrorSerializer):
+    rendered = serializers.CharField(required=False)
+    run_id = serializers.UUIDField(required=False)
+    turns = TurnSerializer(many=True, required=False)
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=["user", "assistant"])
+    content = serializers.CharField()
+    run_id = serializers.UUIDField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class SessionSerializer(ApiSerializer):
+    session_id = serializers.CharField()
+    turns = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    used_at = serializers.DateTimeField()
+
+
+class SessionDetailSerializer(SessionSerializer):
+    """A conversation with what is remembered of it, oldest first."""
+
+    messages = MessageSerializer(many=True)
 
 
 class RunErrorSerializer(ErrorSerializer):

@@ -1,10 +1,12 @@
 """Everything that writes agents."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 
-from agents.models import Agent
+from agents import schemas, toolbox
+from agents.models import Agent, Output
 from agents.providers import registry
 from governance import audit
 from governance.actors import Actor
@@ -13,15 +15,21 @@ from governance.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.models import Environment
 from governance.models.base import changed
 
+#: What the audit log keeps of an agent that is deleted, its tools besides.
+FIELDS = ("key", "name", "prompt", "prompt_key", "provider", "model", "config", "output", "output_schema", "max_turns")
+
 
 @transaction.atomic
 def create_agent(*, actor: Actor, environment: Environment, key: str, **values: Any) -> Agent:
     """A new agent in the environment's workspace. Raises ConflictError for a taken key."""
+    if "tools" in values:
+        values["tools"] = toolbox.kept(values["tools"], [])
     agent = Agent(workspace_id=environment.workspace_id, environment=environment, key=key, **values)
     _check(agent)
     _refuse_taken_key(agent)
     agent.save(force_insert=True)
-    _record(actor, agent, "create", "Created", audit.created(key=key, env=environment.name, **values))
+    shown = {**values, **({"tools": toolbox.shown(values["tools"])} if "tools" in values else {})}
+    _record(actor, agent, "create", "Created", audit.created(key=key, env=environment.name, **shown))
     return agent
 
 
@@ -30,6 +38,8 @@ def update_agent(*, actor: Actor, agent: Agent, if_match: str | None = None, **v
     """Change what is given. Raises PreconditionError when `if_match` is stale."""
     agent = _lock(agent, if_match)
     old_key = agent.key
+    if "tools" in values:
+        values["tools"] = toolbox.kept(values["tools"], agent.tools)
     differences = changed(agent, values)
     if not differences:
         return agent
@@ -40,6 +50,8 @@ def update_agent(*, actor: Actor, agent: Agent, if_match: str | None = None, **v
     if "environment" in differences:
         names = differences.pop("environment")
         differences["env"] = {"old": names["old"].name, "new": names["new"].name}
+    if "tools" in differences:
+        differences["tools"] = {which: toolbox.shown(tools) for which, tools in differences["tools"].items()}
     _record(actor, agent, "update", f"Changed {', '.join(differences)} of", differences)
     return agent
 
@@ -47,10 +59,8 @@ def update_agent(*, actor: Actor, agent: Agent, if_match: str | None = None, **v
 @transaction.atomic
 def delete_agent(*, actor: Actor, agent: Agent, if_match: str | None = None) -> None:
     agent = _lock(agent, if_match)
-    state = {
-        name: getattr(agent, name) for name in ("key", "name", "prompt", "prompt_key", "provider", "model", "config")
-    }
-    _record(actor, agent, "delete", "Deleted", audit.deleted(**state))
+    state = {name: getattr(agent, name) for name in FIELDS}
+    _record(actor, agent, "delete", "Deleted", audit.deleted(**state, tools=toolbox.shown(agent.tools)))
     agent.delete()
 
 
@@ -70,6 +80,17 @@ def _check(agent: Agent) -> None:
             fields={"prompt": ["expected either this or prompt_key"]},
         )
     registry.find(agent.provider)
+    if agent.output_schema and agent.output != Output.JSON:
+        raise InvalidInputError.of("output_schema", "expected output to be json where there is one")
+    schemas.check(agent.output_schema, field="output_schema")
+    _check_tools(agent.tools)
+
+
+def _check_tools(tools: Sequence[toolbox.Description]) -> None:
+    names = [toolbox.name_of(tool) for tool in tools]
+    taken = next((name for name in names if names.count(name) > 1), None)
+    if taken is not None:
+        raise InvalidInputError.of("tools", f"two tools are called {taken}: give one of them another name")
 
 
 def _refuse_taken_key(agent: Agent) -> None:

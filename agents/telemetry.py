@@ -8,7 +8,7 @@ that is asked for too.
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,7 +34,7 @@ class Span:
         if completion.finish_reason:
             told[conventions.RESPONSE_FINISH_REASONS] = [completion.finish_reason]
         if _with_content():
-            told[conventions.OUTPUT_MESSAGES] = _messages("assistant", completion.output)
+            told[conventions.OUTPUT_MESSAGES] = _messages([{"role": "assistant", "content": completion.output}])
         self._inner.set_attributes(told)
 
 
@@ -84,7 +84,7 @@ def _asked(call: ModelCall) -> dict[str, Any]:
         if isinstance(call.parameters.get(name), int | float):
             asked[attribute] = call.parameters[name]
     if _with_content():
-        asked[conventions.INPUT_MESSAGES] = _messages("user", call.prompt)
+        asked[conventions.INPUT_MESSAGES] = _messages(call.said)
     return asked
 
 
@@ -92,5 +92,9 @@ def _with_content() -> bool:
     return os.environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").lower() == "true"
 
 
-def _messages(role: str, text: str) -> str:
-    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}], ensure_ascii=False)
+def _messages(said: Iterable[Mapping[str, Any]]) -> str:
+    told = [
+        {"role": message["role"], "parts": [{"type": "text", "content": message.get("content") or ""}]}
+        for message in said
+    ]
+    return json.dumps(told, ensure_ascii=False)

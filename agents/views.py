@@ -1,5 +1,6 @@
 """Agents, the playground and its providers."""
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +10,15 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import execution, playground, provider_services, services, streaming
+from agents import execution, playground, provider_services, services, sessions, streaming
 from agents.execution import Plan, Stream, failure
 from agents.filters import AgentFilter
-from agents.models import Agent, ModelProvider
+from agents.models import Agent, AgentSession, ModelProvider
 from agents.providers import registry
 from agents.serializers import (
+    AgentAnswerSerializer,
+    AgentErrorSerializer,
+    AgentRunRequestSerializer,
     AgentSerializer,
     ModelProviderSerializer,
     PlaygroundContentSerializer,
@@ -22,12 +26,13 @@ from agents.serializers import (
     ProvidersSerializer,
     RunAnswerSerializer,
     RunErrorSerializer,
-    RunRequestSerializer,
+    SessionDetailSerializer,
+    SessionSerializer,
     VariantsAnswerSerializer,
 )
 from governance.actors import Actor
-from governance.api.serializers import ErrorSerializer
-from governance.api.viewsets import ApiView, ResourceViewSet, actor_of
+from governance.api.serializers import ErrorSerializer, OkSerializer
+from governance.api.viewsets import ApiView, ResourceViewSet, actor_of, ok, one
 from governance.errors import DomainError, NotFoundError
 from governance.querysets import visible_to
 from governance.services import environments, workspaces
@@ -44,11 +49,17 @@ PLAYGROUND_ANSWER: Any = PolymorphicProxySerializer(
     resource_type_field_name=None,
 )
 RUN_RESPONSES = {200: RunAnswerSerializer, 502: RunErrorSerializer, 504: RunErrorSerializer}
+AGENT_RESPONSES = {
+    200: AgentAnswerSerializer,
+    409: ErrorSerializer,
+    502: AgentErrorSerializer,
+    504: AgentErrorSerializer,
+}
 
 
 class AgentViewSet(ResourceViewSet[Agent]):
     resource = "agent"
-    capabilities = {"run": "run"}
+    capabilities = {"run": "run", "sessions": "run", "session": "run", "delete_session": "run"}
     queryset = Agent.objects.select_related("environment")
     serializer_class = AgentSerializer
     filterset_class = AgentFilter
@@ -67,13 +78,41 @@ class AgentViewSet(ResourceViewSet[Agent]):
     def perform_destroy(self, row: Agent, if_match: str | None) -> None:
         services.delete_agent(actor=self.actor, agent=row, if_match=if_match)
 
-    @extend_schema(request=RunRequestSerializer, responses={**RUN_RESPONSES, 409: ErrorSerializer})
+    @extend_schema(request=AgentRunRequestSerializer, responses=AGENT_RESPONSES)
     @action(detail=True, methods=["post"])
     def run(self, request: Request, pk: str) -> HttpResponseBase:
         """Run the agent once. With `stream` the answer is `text/event-stream`."""
         agent = self.get_object()
-        wishes = self.valid(RunRequestSerializer)
-        return _answer(self.actor, [playground.plan_of_agent(agent, wishes)], wishes)
+        wishes = self.valid(AgentRunRequestSerializer)
+        if wishes["session"]:
+            wishes.setdefault("session_id", str(uuid.uuid4()))
+        return _answer(self.actor, [playground.plan_of_agent(agent, wishes, actor=self.actor)], wishes)
+
+    @extend_schema(responses={200: SessionSerializer(many=True)})
+    @action(detail=True, filterset_class=None)
+    def sessions(self, request: Request, pk: str) -> Response:
+        """The caller's own conversations with the agent, the last used one first."""
+        page = self.paginate_queryset(sessions.own(self.actor, self.get_object()))  # type: ignore[arg-type]
+        return self.get_paginated_response(SessionSerializer(page, many=True).data)
+
+    @extend_schema(responses={200: SessionDetailSerializer})
+    @action(detail=True, url_path="sessions/<str:session_id>", pagination_class=None, filterset_class=None)
+    def session(self, request: Request, pk: str, session_id: str) -> Response:
+        """A conversation of the caller's own, with what is remembered of it."""
+        return one(SessionDetailSerializer(self._session(session_id)).data)
+
+    @extend_schema(responses={200: OkSerializer})
+    @session.mapping.delete
+    def delete_session(self, request: Request, pk: str, session_id: str) -> Response:
+        """Forget a conversation."""
+        sessions.delete(actor=self.actor, session=self._session(session_id))
+        return ok()
+
+    def _session(self, session_id: str) -> AgentSession:
+        found = sessions.own(self.actor, self.get_object()).filter(session_id=session_id).first()
+        if found is None:
+            raise NotFoundError
+        return found
 
 
 class PlaygroundView(ApiView):

@@ -12,11 +12,18 @@ T = TypeVar("T")
 async def on_thread(work: Callable[..., T], *args: Any) -> T:
     """Do `work(*args)` on the request's own thread, which gives its database connection back."""
 
-    def do() -> T:
-        try:
-            return work(*args)
-        finally:
-            if not connection.in_atomic_block:
-                connection.close()
+    return await sync_to_async(briefly)(work, *args)
 
-    return await sync_to_async(do)()
+
+def briefly(work: Callable[..., T], *args: Any) -> T:
+    """Do `work(*args)` here and give the connection back, unless a transaction is open on it."""
+    try:
+        return work(*args)
+    finally:
+        let_go()
+
+
+def let_go() -> None:
+    """Give this thread's connection back before a wait, unless a transaction is open on it."""
+    if not connection.in_atomic_block:
+        connection.close()

@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -20,6 +21,9 @@ logger = logging.getLogger("promptops.runs")
 #: A run that no server process answers for, such as a command's, is given up after this long.
 ORPHANED_AFTER = timedelta(hours=6)
 SWEPT_AT_ONCE = 500
+
+#: What the rooms above do with each sweep; they register it when they start.
+CHORES: list[Callable[[], object]] = []
 
 
 @dataclass(slots=True)
@@ -179,6 +183,8 @@ class Sweep:
             logger.warning("%d runs were interrupted", interrupt(confirmed))
         forget_content()
         log_counts.count()
+        for chore in CHORES:
+            chore()
 
 
 def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedback:

@@ -51,6 +51,10 @@ PROMPTOPS_DRAIN_SECONDS = env.float("PROMPTOPS_DRAIN_SECONDS", default=2.0)
 PROMPTOPS_PROVIDER_TIMEOUT = env.float("PROMPTOPS_PROVIDER_TIMEOUT", default=60.0)
 #: How often a call is repeated that was answered 429 or 5xx, or not at all, with a growing pause or the provider's own.
 PROMPTOPS_PROVIDER_RETRIES = env.int("PROMPTOPS_PROVIDER_RETRIES", default=2)
+#: Seconds for a run of an agent in all: its calls of models, and of tools.
+PROMPTOPS_AGENT_TIMEOUT = env.float("PROMPTOPS_AGENT_TIMEOUT", default=300.0)
+#: Days after which a conversation with an agent is forgotten that nobody went on with.
+PROMPTOPS_AGENT_SESSION_DAYS = env.int("PROMPTOPS_AGENT_SESSION_DAYS", default=30)
 #: What is read of a provider's answer.
 PROMPTOPS_MAX_ANSWER_BYTES = env.int("PROMPTOPS_MAX_ANSWER_BYTES", default=8 * 1024 * 1024)
 

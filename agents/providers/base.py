@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,18 +42,32 @@ class Provider:
 class ModelCall:
     """One call, with everything that it needs: nothing is taken from the surroundings later.
 
-    `timeout` is in seconds, for all of it; `retries` is how often it is repeated at most.
+    `prompt` is what is asked, and all that is said unless `messages` (in the API's own format) say more; `tools` are
+    offered to the model in the API's format. `timeout` is in seconds, for all of it; `retries` is how often it is
+    repeated at most.
     """
 
     provider: Provider
     model: str
     prompt: str
+    messages: Sequence[Mapping[str, Any]] = ()
+    tools: Sequence[Mapping[str, Any]] = ()
     base_url: str
     vouched: bool = False
     api_key: str | None = field(repr=False)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     timeout: float
     retries: int = 0
+
+    @property
+    def said(self) -> Sequence[Mapping[str, Any]]:
+        """The messages that are sent."""
+        return self.messages or [{"role": "user", "content": self.prompt}]
+
+    @property
+    def text(self) -> str:
+        """All the text that is sent, to be counted."""
+        return "\n".join(str(message.get("content") or "") for message in self.said) if self.messages else self.prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +82,15 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A model's wish to have a tool called. `arguments` are JSON, if the model got it right."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What came back."""
 
@@ -75,3 +98,4 @@ class Completion:
     model: str
     finish_reason: str | None
     usage: Usage
+    tool_calls: Sequence[ToolCall] = ()

@@ -7,16 +7,20 @@ would stand in the way of every socket.
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Executor, Future
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
+
+from governance.db import on_thread
 
 T = TypeVar("T")
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-_caller: ContextVar[CurrentThreadExecutor] = ContextVar("caller")
+_caller: ContextVar[Executor] = ContextVar("caller")
 
 
 def loop() -> asyncio.AbstractEventLoop:
@@ -46,12 +50,55 @@ def run(work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
 
 
 async def on_caller(work: Callable[..., T], *args: Any) -> T:
-    """Blocking work, such as the database's, on the thread that waits in `run`: in its transaction, if it is in one."""
+    """Blocking work, such as the database's, on the thread that waits in `run`: in its transaction, if it is in one.
+
+    In a Flow it is done by whoever takes from it.
+    """
     return await asyncio.get_running_loop().run_in_executor(_caller.get(), work, *args)
 
 
 class EndedError(Exception):
     """There is nothing more to take."""
+
+
+class _Errand:
+    """Work of an iterator that has to be done on another thread."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self.future: Future[Any] = Future()
+
+    def run(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            self.future.set_result(self._work())
+        except BaseException as error:
+            self.future.set_exception(error)
+
+
+class _Errands(Executor):
+    """Puts work among what a Flow makes. When nobody takes it any more, it is done on a thread of its own."""
+
+    def __init__(self, made: asyncio.Queue[Any]) -> None:
+        self._made = made
+        self._waiting: set[Future[Any]] = set()
+        self._closed = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        errand = _Errand(partial(fn, *args, **kwargs))
+        if self._closed:
+            threading.Thread(target=errand.run, name="errand", daemon=True).start()
+            return errand.future
+        self._waiting.add(errand.future)
+        errand.future.add_done_callback(self._waiting.discard)
+        self._made.put_nowait(errand)
+        return errand.future
+
+    def close(self) -> None:
+        self._closed = True
+        for future in list(self._waiting):
+            future.cancel()  # one that is being done is not stopped by that
 
 
 class Flow(Generic[T]):
@@ -61,10 +108,12 @@ class Flow(Generic[T]):
     """
 
     def __init__(self, source: Callable[[], AsyncIterator[T]]) -> None:
-        self._made: asyncio.Queue[tuple[bool, T | BaseException]] = asyncio.Queue()
+        self._made: asyncio.Queue[tuple[bool, T | BaseException] | _Errand] = asyncio.Queue()
+        self._errands = _Errands(self._made)
         self._task = asyncio.run_coroutine_threadsafe(self._pump(source), loop())
 
     async def _pump(self, source: Callable[[], AsyncIterator[T]]) -> None:
+        _caller.set(self._errands)
         try:
             async for item in source():
                 self._made.put_nowait((True, item))
@@ -75,14 +124,23 @@ class Flow(Generic[T]):
 
     def take(self) -> T:
         """The next item, waited for on this thread. Raises what the iterator raised, EndedError at its end."""
-        return self._open(asyncio.run_coroutine_threadsafe(self._made.get(), loop()).result())
+        while True:
+            made = asyncio.run_coroutine_threadsafe(self._made.get(), loop()).result()
+            if not isinstance(made, _Errand):
+                return self._open(made)
+            made.run()
 
     async def take_async(self) -> T:
-        """The same from another event loop."""
-        return self._open(await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._made.get(), loop())))
+        """The same from another event loop; what `on_caller` brings is done on a request's thread."""
+        while True:
+            made = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._made.get(), loop()))
+            if not isinstance(made, _Errand):
+                return self._open(made)
+            await on_thread(made.run)
 
     def close(self) -> None:
         """End the iterator, wherever it is: the provider's connection is closed with it."""
+        loop().call_soon_threadsafe(self._errands.close)
         self._task.cancel()
 
     @staticmethod

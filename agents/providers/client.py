@@ -15,7 +15,7 @@ from typing import Any
 
 from agents import outbound, telemetry
 from agents.providers import mock
-from agents.providers.base import Completion, ModelCall, Usage
+from agents.providers.base import Completion, ModelCall, ToolCall, Usage
 from governance.errors import ProviderError, ProviderTimeoutError
 
 logger = logging.getLogger("promptops.providers")
@@ -46,9 +46,7 @@ async def complete(call: ModelCall) -> Completion:
     """Make the call. Raises ProviderError, or ProviderTimeoutError after `call.timeout` seconds in all."""
     with telemetry.chat(call) as span:
         async with session(call) as client:
-            answer = await client.chat.completions.create(
-                model=call.model, messages=[{"role": "user", "content": call.prompt}], **call.parameters
-            )
+            answer = await client.chat.completions.create(**_request(call))
         completion = _read(call, answer)
         span.complete(completion)
         return completion
@@ -65,14 +63,11 @@ async def stream(call: ModelCall) -> AsyncIterator[str | Completion]:
 
 async def _stream(call: ModelCall) -> AsyncIterator[str | Completion]:
     pieces: list[str] = []
+    wishes = _Wishes()
     last = usage = None
     async with session(call) as client:
         chunks = await client.chat.completions.create(
-            model=call.model,
-            messages=[{"role": "user", "content": call.prompt}],
-            stream=True,
-            stream_options={"include_usage": True},
-            **call.parameters,
+            **_request(call), stream=True, stream_options={"include_usage": True}
         )
         async for chunk in chunks:
             usage = getattr(chunk, "usage", None) or usage
@@ -80,7 +75,9 @@ async def _stream(call: ModelCall) -> AsyncIterator[str | Completion]:
             if choice is None:
                 continue
             last = chunk if getattr(choice, "finish_reason", None) or last is None else last
-            piece = getattr(getattr(choice, "delta", None), "content", None)
+            delta = getattr(choice, "delta", None)
+            wishes.add(getattr(delta, "tool_calls", None))
+            piece = getattr(delta, "content", None)
             if isinstance(piece, str) and piece:
                 pieces.append(_clean(piece))
                 yield pieces[-1]
@@ -91,8 +88,39 @@ async def _stream(call: ModelCall) -> AsyncIterator[str | Completion]:
         output=output,
         model=_text(last, "model") or call.model,
         finish_reason=_text(last.choices[0], "finish_reason"),
-        usage=_usage(usage, call.prompt, output),
+        usage=_usage(usage, call.text, output),
+        tool_calls=wishes.taken(),
     )
+
+
+def _request(call: ModelCall) -> dict[str, Any]:
+    offered = {"tools": call.tools} if call.tools else {}
+    return {"model": call.model, "messages": call.said, **offered, **call.parameters}
+
+
+class _Wishes:
+    """Calls of tools as a model asks for them: whole, or piece by piece in a stream."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, dict[str, str]] = {}
+
+    def add(self, told: Any) -> None:
+        for number, one in enumerate(told if isinstance(told, list) else []):
+            index = getattr(one, "index", None)
+            found = self._found.setdefault(index if type(index) is int else number, {"id": "", "name": "", "args": ""})
+            asked = getattr(one, "function", None)
+            for name, value in (("id", one), ("name", asked)):
+                found[name] = found[name] or (_text(value, name) or "")
+            piece = getattr(asked, "arguments", None)
+            found["args"] += piece if isinstance(piece, str) else ""
+
+    def taken(self) -> list[ToolCall]:
+        """The calls in their order. One without a name is none; one without an id gets one."""
+        return [
+            ToolCall(id=one["id"] or f"call_{index}", name=one["name"], arguments=_clean(one["args"]))
+            for index, one in sorted(self._found.items())
+            if one["name"]
+        ]
 
 
 @dataclass(slots=True)
@@ -203,12 +231,14 @@ def _read(call: ModelCall, answer: Any) -> Completion:
             raise TypeError
     except (AttributeError, LookupError, TypeError):
         raise ProviderError(f"{call.provider.label} answered without a completion") from None
-    text = _clean(output or "")
+    text, wishes = _clean(output or ""), _Wishes()
+    wishes.add(getattr(choice.message, "tool_calls", None))
     return Completion(
         output=text,
         model=_text(answer, "model") or call.model,
         finish_reason=_text(choice, "finish_reason"),
-        usage=_usage(getattr(answer, "usage", None), call.prompt, text),
+        usage=_usage(getattr(answer, "usage", None), call.text, text),
+        tool_calls=wishes.taken(),
     )
 
 

@@ -1,7 +1,7 @@
 """A model that needs no network and no key: the same answer for the same prompt.
 
 It is a transport under the real client, so that what runs against it is the production path. The model's name tells it
-to misbehave, for those who want to see what their application does then.
+to misbehave, for those who want to see what their application does then, or to call tools (agents.providers.script).
 """
 
 import asyncio
@@ -9,6 +9,8 @@ import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+
+from agents.providers import script
 
 #: What a model's name makes of the answer. Every other name answers at once.
 SCENARIOS = {
@@ -18,6 +20,8 @@ SCENARIOS = {
     "mock-unauthorized": "401",
     "mock-rate-limit": "429, to be tried again after a second",
     "mock-malformed": "no JSON",
+    "mock-tools": "a call of every tool on offer, then an answer",
+    "mock-script": "what the lines of the prompt say that begin with @call or @answer",
 }
 _FAILURES = {
     "mock-fail": (500, "the mock failed, as it was asked to"),
@@ -30,15 +34,21 @@ _WORD = re.compile(r"\S+\s*|\s+")
 def answer(request_body: bytes) -> dict[str, Any]:
     """The chat completion (OpenAI's format) of a request."""
     asked = json.loads(request_body)
-    prompt = "\n".join(str(message["content"]) for message in asked["messages"])
-    output = f"mock completion for: {prompt}"
-    prompt_tokens, output_tokens = _tokens(prompt), _tokens(output)
+    prompt = "\n".join(str(message["content"]) for message in asked["messages"] if message["content"] is not None)
+    calls, output = script.next_step(asked)
+    prompt_tokens, output_tokens = _tokens(prompt), _tokens(output + "".join(arguments for _, arguments in calls))
+    message: dict[str, Any] = {"role": "assistant", "content": output or None if calls else output}
+    if calls:
+        message["tool_calls"] = [
+            {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+            for number, (name, arguments) in enumerate(calls)
+        ]
     return {
         "id": "mock",
         "object": "chat.completion",
         "created": 0,
         "model": asked["model"],
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": output}}],
+        "choices": [{"index": 0, "finish_reason": "tool_calls" if calls else "stop", "message": message}],
         "usage": {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": output_tokens,
@@ -97,8 +107,10 @@ def _chunks(whole: dict[str, Any]) -> list[dict[str, Any]]:
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
 
+    calls = whole["choices"][0]["message"].get("tool_calls", [])
     return [
         *(chunk({"role": "assistant", "content": word}) for word in _words(whole)),
+        *(chunk({"tool_calls": [{"index": number, **call}]}) for number, call in enumerate(calls)),
         chunk({}, whole["choices"][0]["finish_reason"]),
         {**head, "choices": [], "usage": whole["usage"]},
     ]

@@ -48,6 +48,12 @@ def test_a_new_agent_runs_on_the_mock_against_prod_of_the_default_workspace(make
         "provider": "mock",
         "model": "",
         "config": {},
+        "output": "text",
+        "output_schema": {},
+        "tools": [],
+        "max_turns": 8,
+        "max_tokens": 200_000,
+        "max_cost_usd": None,
     }
 
 

@@ -17,6 +17,7 @@ WORKSPACE, ENVIRONMENT = "workspace", "environment"
 class Endpoint:
     """One line. `path` has the world's ids in it, `body` is one that is accepted there, with `status`.
 
+    `private`: what it is about belongs to the static token, and is not there for anybody else.
     `beyond`: a token that is bound to one workspace (or one environment) is refused, whatever its role.
     """
 
@@ -26,6 +27,7 @@ class Endpoint:
     body: dict[str, Any] | None = None
     status: int = 200
     beyond: str | None = None
+    private: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.route}"
@@ -34,6 +36,7 @@ class Endpoint:
     def route(self) -> str:
         """The path as the schema has it."""
         route = self.path.replace(f"sdk/prompts/{world.KEY}", "sdk/prompts/{key}")
+        route = route.replace(world.SESSION, "{session_id}")
         for id_ in (*world.IDS.values(), f"workspaces/{DEFAULT_WORKSPACE}"):
             route = route.replace(id_, "workspaces/{id}" if "/" in id_ else "{id}")
         return route
@@ -49,7 +52,7 @@ class Endpoint:
 
     def path_of(self, id_: str) -> str:
         """The same endpoint for another row."""
-        return self.route.replace("{id}", id_)
+        return self.route.replace("{id}", id_).replace("{session_id}", world.SESSION)
 
     def call(self, client: APIClient, body: Any = ..., *, path: str | None = None, **extra: Any) -> Any:
         """Send the request: its own body unless another is given."""
@@ -114,6 +117,9 @@ ENDPOINTS: list[Endpoint] = [
     ),
     *_rows("agents", least=EDITOR, new={"key": "new", "prompt": "Help"}, change={"description": "other"}),
     Endpoint(method="POST", path=f"{_AGENT}/run", least=VIEWER, body={"variables": {"name": "Ada"}}),
+    Endpoint(method="GET", path=f"{_AGENT}/sessions", least=VIEWER),
+    Endpoint(method="GET", path=f"{_AGENT}/sessions/{world.SESSION}", least=VIEWER, private=True),
+    Endpoint(method="DELETE", path=f"{_AGENT}/sessions/{world.SESSION}", least=VIEWER, private=True),
     *_rows("workflows", least=EDITOR, new={"key": "new", "steps": world.STEPS}, change={"description": "other"}),
     Endpoint(method="POST", path=f"{_WORKFLOW}/run", least=VIEWER, body={"variables": {"name": "Ada"}}),
     Endpoint(method="GET", path="/api/audit", least=VIEWER, beyond=ENVIRONMENT),

@@ -6,10 +6,13 @@ from typing import Any
 
 from django.utils import timezone
 
+from agents.models import AgentSession
 from agents.provider_services import create_provider
 from agents.services import create_agent
+from agents.sessions import owner_of
 from governance import runs
 from governance.actors import SYSTEM
+from governance.authentication import STATIC_ACTOR
 from governance.bearer import digest_of
 from governance.models import (
     DEFAULT_WORKSPACE,
@@ -38,6 +41,7 @@ def id_of(name: str) -> str:
 PROMPT, AGENT, WORKFLOW, RUN = id_of("prompt"), id_of("agent"), id_of("workflow"), id_of("run")
 USER, WORKSPACE, ENVIRONMENT, TOKEN = id_of("user"), id_of("workspace"), id_of("environment"), id_of("token")
 PROVIDER = id_of("provider")
+SESSION = "conversation-with-the-static-token"
 NOWHERE = id_of("what is not there")
 
 KEY = "greeting"
@@ -74,13 +78,16 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
     prompts.publish(actor=SYSTEM, prompt=prompt)
     rollout = {"enabled": True, "variant_a": "v1", "variant_b": "v2", "weight_a": 50}
     prompts.set_rollout(actor=SYSTEM, prompt=prompt, values=rollout)
-    create_agent(
+    agent = create_agent(
         actor=SYSTEM,
         environment=prod,
         key="helper",
         id=uuid.UUID(ids["agents"]),
         prompt="Help {{name}}",
         provider="mock",
+    )
+    AgentSession.objects.create(
+        agent=agent, session_id=SESSION, owner=owner_of(STATIC_ACTOR), actor=STATIC_ACTOR.name, turns=1
     )
     create_workflow(actor=SYSTEM, workspace=prod.workspace, key="pipeline", id=uuid.UUID(ids["workflows"]), steps=STEPS)
     opened = runs.start(actor=SYSTEM, workspace_id=workspace_id, source="playground", provider="mock", model="mock-1")

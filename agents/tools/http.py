@@ -1,0 +1,251 @@
+"""An HTTP endpoint as a tool, called through the guard of outgoing addresses (agents.outbound).
+
+The values of its headers may be secrets: they are encrypted at rest, shown as a hint, and belong to the place that they
+were given for. What of the arguments the address names in braces goes into its path; the rest is the query, or the JSON
+body of a method that has one.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from rest_framework import serializers
+
+from agents import outbound, schemas
+from agents.outbound import check_url
+from agents.providers import bridge
+from agents.toolbox import NAME_PATTERN, Caller, Description, Returned, Tool, ToolFailedError, ToolKind, ToolSerializer
+from governance import runs, secretbox
+from governance.actors import Actor
+from governance.api.fields import ObjectField, PatternField, StringField
+from governance.db import briefly
+from governance.errors import DomainError, InvalidInputError
+from governance.runs import OpenRun
+from prompts.rendering import as_text
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+WITHOUT_BODY = {"GET", "DELETE"}
+MAX_HEADERS = 20
+#: Seconds for all of one request.
+TIMEOUT = 30.0
+#: What a hint begins with; no header can carry it, so that it can't be meant as a value.
+MASK = "…"
+DEFAULTS = {
+    "Accept": "application/json, text/*;q=0.9, */*;q=0.5",
+    "Accept-Encoding": "identity",  # a compressed answer could be of any size
+    "User-Agent": "PromptOps",
+}
+_PLACE = re.compile(r"\{([A-Za-z0-9_-]+)\}")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, 5.6.2
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_VALUE = re.compile(r"[\x20-\x7e]{1,2000}")
+#: Those that say how the request is sent, which is not a tool's to say.
+_OURS = {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept-encoding", "upgrade"}
+
+
+class HeadersField(serializers.JSONField):
+    """Names and values. A value comes back as a hint; sent as that, what is stored stays."""
+
+    default_error_messages = {"invalid": "expected a JSON object of names and texts"}
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        if len(data) > MAX_HEADERS:
+            raise serializers.ValidationError(f"expected at most {MAX_HEADERS} headers")
+        for name, value in data.items():
+            if not _HEADER.fullmatch(name) or name.lower() in _OURS:
+                raise serializers.ValidationError(f"{name[:100]}: a tool can't have this header")
+            if not isinstance(value, str) or not (value.startswith(MASK) or _VALUE.fullmatch(value)):
+                raise serializers.ValidationError(f"{name}: expected up to 2000 ASCII characters")
+        return data
+
+
+class HttpTool(ToolSerializer):
+    name = PatternField(NAME_PATTERN, expected="letters, digits, _ and - (first a letter or _), at most 64")
+    method = serializers.ChoiceField(
+        METHODS, default="GET", error_messages={"invalid_choice": f"expected one of: {', '.join(METHODS)}"}
+    )
+    url = StringField(max_length=1000, help_text="https; `{name}` in its path is filled with that argument.")
+    headers = HeadersField(required=False, help_text="Stored encrypted, and shown as hints.")
+    parameters = ObjectField(required=False, help_text="The JSON Schema of the arguments, an object.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        parameters = attrs.get("parameters", {})
+        address, _, _ = attrs["url"].partition("?")
+        origin = "/".join(address.split("/")[:3])
+        try:
+            schemas.check(parameters, field="parameters")
+            check_url(_PLACE.sub("x", address), field="url")
+            if "{" in origin or "}" in origin:
+                raise InvalidInputError.of("url", "only the path can have an argument in it")
+        except InvalidInputError as error:
+            raise serializers.ValidationError(dict(error.fields or {})) from None
+        if parameters.get("type", "object") != "object":
+            raise serializers.ValidationError({"parameters": ["expected a schema of an object"]})
+        for name in _PLACE.findall(address):
+            if name not in parameters.get("required", []):
+                raise serializers.ValidationError({"parameters": [f"{name} is in the url, so it has to be required"]})
+        return {**attrs, "parameters": {"type": "object", **parameters}}
+
+
+def keep(given: Description, stored: Description | None) -> dict[str, Any]:
+    """With its headers encrypted. A hint stands for what is stored, as long as the place is the same."""
+    former: Mapping[str, Any] = stored["headers"] if stored else {}
+    same_place = stored is not None and _place(stored) == _place(given)
+    headers = {}
+    for name, value in given.get("headers", {}).items():
+        if not value.startswith(MASK):
+            headers[name] = {"box": secretbox.encrypt(value), "hint": _hint(value)}
+        elif name in former and former[name]["hint"] == value and same_place:
+            headers[name] = former[name]
+        else:
+            why = "the address changes" if name in former and not same_place else "nothing is stored"
+            raise InvalidInputError.of("tools", f"{given['name']}: {why}: give the header {name} again")
+    return {**given, "headers": headers}
+
+
+def show(stored: Description) -> dict[str, Any]:
+    return {**stored, "headers": {name: value["hint"] for name, value in stored["headers"].items()}}
+
+
+def find(description: Description, actor: Actor, workspace_id: str, environment: str) -> Tool:
+    async def run(arguments: Mapping[str, Any], caller: Caller) -> Returned:
+        opened: OpenRun = await bridge.on_caller(briefly, _open, description, caller)
+        try:
+            status, text = await _answer(description, arguments)
+        except BaseException as error:
+            told = f"internal error: {type(error).__name__}"
+            if isinstance(error, DomainError):
+                told = error.message
+                error.extra["run_id"] = str(opened.id)
+            elif isinstance(error, asyncio.CancelledError):
+                told = "it was stopped before the end"
+            await asyncio.shield(_closed(opened, arguments, told, None))
+            raise
+        failed = f"it answered {status}" if status >= 400 else None
+        await _closed(opened, arguments, failed, text)
+        if failed:
+            raise ToolFailedError(f"{failed}: {text[:2000]}", extra={"run_id": str(opened.id)})
+        return Returned(output=text, run_id=opened.id)
+
+    return Tool(
+        kind="http",
+        name=description["name"],
+        description=description.get("description", ""),
+        parameters=description["parameters"],
+        run=run,
+    )
+
+
+async def _answer(description: Description, arguments: Mapping[str, Any]) -> tuple[int, str]:
+    """Status and text of what came back. Raises ToolFailedError when nothing did, ProviderError from the guard."""
+    import httpx2
+
+    from agents.providers import transport  # brings httpx2, which is loaded with the first call
+
+    method = description["method"]
+    address, query, rest = _filled(description["url"], arguments)
+    secrets = {name: _opened(name, value) for name, value in description["headers"].items()}
+    given = {name.lower() for name in secrets}
+    headers = {**{name: value for name, value in DEFAULTS.items() if name.lower() not in given}, **secrets}
+    body = {"params": [*query, *_query(rest)]} if method in WITHOUT_BODY else {"params": query, "json": rest}
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            bounded = transport.Bounded(transport.Guarded(await outbound.admit(address)))
+            async with httpx2.AsyncClient(
+                transport=bounded, follow_redirects=False, trust_env=False, timeout=TIMEOUT
+            ) as client:
+                answer = await client.request(method, address, headers=headers, **body)
+    except TimeoutError:
+        raise ToolFailedError(f"it did not answer within {TIMEOUT:g} seconds") from None
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        said = _without(" ".join(str(error).split())[:500], secrets)
+        raise ToolFailedError(f"it could not be reached: {said or type(error).__name__}") from None
+    return answer.status_code, _without(_UNSTORABLE.sub("\ufffd", answer.text), secrets)
+
+
+def _filled(url: str, arguments: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]], dict[str, Any]]:
+    """The address with its arguments in it, its own query, and the arguments that are left."""
+    address, _, own = url.partition("?")
+    rest = dict(arguments)
+
+    def fill(match: re.Match[str]) -> str:
+        value = as_text(arguments[match[1]])
+        rest.pop(match[1], None)
+        if value in {"", ".", ".."}:
+            raise ToolFailedError(f"{match[1]}: {value!r} can't be a part of a path")
+        return quote(value, safe="")
+
+    return _PLACE.sub(fill, address), parse_qsl(own, keep_blank_values=True), rest
+
+
+def _query(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    pairs = []
+    for name, value in arguments.items():
+        pairs += [(name, as_text(item)) for item in (value if isinstance(value, list) else [value])]
+    return pairs
+
+
+def _opened(name: str, value: Mapping[str, str]) -> str:
+    try:
+        return secretbox.decrypt(value["box"])
+    except secretbox.UnreadableError:
+        raise ToolFailedError(
+            f"the stored header {name} can't be read: SECRET_KEY was changed; store it again"
+        ) from None
+
+
+def _open(description: Description, caller: Caller) -> OpenRun:
+    return runs.start(
+        actor=caller.actor,
+        source="tool",
+        workspace_id=caller.workspace_id,
+        ref_key=description["name"],
+        parent_id=caller.run_id,
+        environment=caller.environment,
+    )
+
+
+async def _closed(opened: OpenRun, arguments: Mapping[str, Any], error: str | None, output: str | None) -> None:
+    def close() -> None:
+        asked = as_text(dict(arguments))
+        if error is not None:
+            runs.fail(opened, error, prompt=asked, output=output)
+        else:
+            runs.finish(
+                opened, provider="", model="", prompt_tokens=None, output_tokens=None, prompt=asked, output=output
+            )
+
+    opened.stop()
+    try:
+        await bridge.on_caller(briefly, close)
+    except RuntimeError:  # nobody waits any more where this would be done
+        await asyncio.to_thread(briefly, close)
+
+
+def _place(description: Description) -> str:
+    """Scheme, host and port: what a secret was given for."""
+    place = outbound.parse(_PLACE.sub("x", description["url"].partition("?")[0]), "url")
+    return f"{place.scheme}://{place}"
+
+
+def _hint(value: str) -> str:
+    return MASK + (value[-4:] if len(value) >= 16 else "")
+
+
+def _without(text: str, secrets: Mapping[str, str]) -> str:
+    """`text` without our secrets, should the other side repeat them; also without their scheme, such as Bearer."""
+    for name, value in secrets.items():
+        for secret in (value, value.rpartition(" ")[2]):
+            if len(secret) >= 8:
+                text = text.replace(secret, f"[{name}]")
+    return text
+
+
+KIND = ToolKind(name="http", fields=HttpTool, find=find, keep=keep, show=show)
