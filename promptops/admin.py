@@ -21,6 +21,16 @@ class PromptOpsAdminSite(AdminSite):
         allowed = context["has_permission"]
         return {**context, "navigation": navigation(request, context["available_apps"]) if allowed else []}
 
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Home: what matters now, from every app's panels."""
+        # Here and not above: as in each_context.
+        from governance.admin.base import actor_of
+        from governance.home import panels_for
+        from promptops.views import degraded
+
+        facts = {"panels": panels_for(actor_of(request)), "degraded": degraded().items()}
+        return super().index(request, {**facts, **(extra_context or {})})
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """As Django's, with a form that saves through the service."""
         # Here and not above: as in each_context.

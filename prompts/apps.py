@@ -8,9 +8,10 @@ class PromptsConfig(AppConfig):
     def ready(self) -> None:
         # Here and not above: models and services need the app registry.
         from governance import changes
+        from governance.home import Panel, panels
         from governance.realtime import runtime, snapshots
         from governance.services import environments, workspaces
-        from prompts import documents, services
+        from prompts import documents, home, services
         from prompts.catalog import catalog
         from prompts.models import Prompt
 
@@ -19,3 +20,19 @@ class PromptsConfig(AppConfig):
         snapshots.provider = documents.snapshot
         runtime.listeners.append(catalog)
         changes.listeners.append(catalog.require)
+        panels += [
+            Panel(
+                title="Drafts that wait",
+                template="prompts/home/drafts.html",
+                facts=home.waiting_drafts,
+                capability="prompt.read",
+                place=30,
+            ),
+            Panel(
+                title="Latest publishes",
+                template="prompts/home/publishes.html",
+                facts=home.latest_publishes,
+                capability="prompt.read",
+                place=40,
+            ),
+        ]

@@ -57,6 +57,7 @@ class Prompt(Entity):
     draft_digest = models.CharField(max_length=64, editable=False)
     version_count = models.PositiveIntegerField(default=0, editable=False)
     live = models.ForeignKey("PromptVersion", models.RESTRICT, null=True, blank=True, related_name="+", editable=False)
+    changed_by = models.CharField(max_length=200, blank=True, editable=False, help_text="Who saved or published last.")
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -64,6 +65,7 @@ class Prompt(Entity):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="prompt_newest"),
             models.Index(fields=["environment", "-created_at", "-id"], name="prompt_environment_newest"),
+            models.Index(fields=["-updated_at", "-id"], name="prompt_last_changed"),
         ]
 
     def __str__(self) -> str:
@@ -130,6 +132,7 @@ class PromptVersion(models.Model):
             models.UniqueConstraint(fields=["prompt", "label"], name="version_label_unique"),
             models.UniqueConstraint(fields=["prompt", "number"], name="version_number_unique"),
         ]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="version_newest")]
 
     def __str__(self) -> str:
         return self.label

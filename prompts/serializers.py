@@ -84,6 +84,12 @@ class RollbackSerializer(ApiSerializer):
     version = StringField(max_length=64)
 
 
+class CopySerializer(ApiSerializer):
+    env = StringField(max_length=50)
+    key = KeyField(required=False)
+    replace = FlagField(required=False)
+
+
 class RolloutSerializer(ApiSerializer):
     id = serializers.UUIDField(read_only=True)
     key = serializers.CharField(source="prompt.key", read_only=True)

@@ -21,21 +21,31 @@ PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
 ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
 
 CONTENT_FIELDS = ("content", "model", "config")
+COPIED_FIELDS = ("name", "category", *CONTENT_FIELDS, "version")
 
 
 @transaction.atomic
 def create_prompt(
-    *, actor: Actor, environment: Environment, key: str, tags: list[str] | None = None, **values: Any
+    *,
+    actor: Actor,
+    environment: Environment,
+    key: str,
+    tags: list[str] | None = None,
+    origin: Prompt | None = None,
+    **values: Any,
 ) -> Prompt:
-    """A new prompt with a draft. Raises ConflictError when the environment has one with that key."""
+    """A new prompt with a draft. Raises ConflictError when the environment has one with that key.
+
+    `origin` is the one that it is a copy of, for the audit log.
+    """
     environment = changes.lock_environment(environment.pk)
     _refuse_taken_key(environment, key)
-    prompt = Prompt(environment=environment, key=key, **values)
+    prompt = Prompt(environment=environment, key=key, changed_by=actor.name, **values)
     prompt.digest_draft()
     prompt.save(force_insert=True)
     _set_tags(prompt, tags or [])
     created = audit.created(key=key, env=environment.name, **values, **({"tags": tags} if tags else {}))
-    _record(actor, prompt, "create", f"Created prompt {key}", created)
+    _record(actor, prompt, "create", f"Created prompt {key}{_copied(origin, created)}", created)
     _announce(prompt, CREATED, before=None)
     return prompt
 
@@ -48,11 +58,13 @@ def update_prompt(
     if_match: str | None = None,
     tags: list[str] | None = None,
     environment: Environment | None = None,
+    origin: Prompt | None = None,
     **values: Any,
 ) -> Prompt:
     """Save the draft. What is served moves only while the prompt was never published.
 
-    A new key or environment moves the prompt with its history; to applications it is gone from the old place.
+    A new key or environment moves the prompt with its history; to applications it is gone from the old place. `origin`
+    is the one whose draft it takes over, for the audit log.
     Raises ConflictError when the new place is taken, PreconditionError when `if_match` is stale.
     """
     prompt = _lock(prompt, if_match)
@@ -70,10 +82,33 @@ def update_prompt(
     if moved:
         _leave(prompt, *place)
     prompt.digest_draft()
-    prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", "draft_digest")
-    _record(actor, prompt, "update", f"Changed {', '.join(differences)} of prompt {prompt.key}", differences)
+    prompt.changed_by = actor.name
+    prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", "draft_digest", "changed_by")
+    summary = f"Changed {', '.join(differences)} of prompt {prompt.key}{_copied(origin, differences)}"
+    _record(actor, prompt, "update", summary, differences)
     _announce(prompt, UPDATED, before=None if moved else before)
     return prompt
+
+
+@transaction.atomic
+def copy_prompt(
+    *, actor: Actor, prompt: Prompt, environment: Environment, key: str | None = None, replace: bool = False
+) -> tuple[Prompt, bool]:
+    """Copy the draft into an environment of the same workspace; returns the copy, and whether it is a new prompt.
+
+    Versions stay where they are: what the copy becomes is for its own publishes to say. With `replace` a prompt that is
+    there already gets the draft instead. Raises ConflictError when one is there and `replace` is not set.
+    """
+    source = _with_relations(prompt)
+    values = {name: getattr(source, name) for name in COPIED_FIELDS}
+    there = Prompt.objects.filter(environment=environment, key=key or source.key).exclude(pk=source.pk).first()
+    if there is not None and replace:
+        tags = source.tag_names
+        return update_prompt(actor=actor, prompt=there, tags=tags, origin=source, **values), False
+    made = create_prompt(
+        actor=actor, environment=environment, key=key or source.key, tags=source.tag_names, origin=source, **values
+    )
+    return made, True
 
 
 @transaction.atomic
@@ -103,8 +138,8 @@ def publish(
     target = _version_named(prompt, version) if version else None
     if target is None:
         target = _snapshot(prompt, version or _free_label(prompt), note, actor)
-    prompt.live, prompt.version = target, target.label
-    prompt.save_fields("live", "version", "version_count")
+    prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
+    prompt.save_fields("live", "version", "version_count", "changed_by")
     moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
     if note:
         moved["note"] = {"old": None, "new": note}
@@ -127,9 +162,9 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
     if live is not None and live.pk == target.pk and not differences:
         return prompt
-    prompt.live, prompt.version = target, target.label
+    prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.digest_draft()
-    prompt.save_fields("live", "version", "draft_digest", *CONTENT_FIELDS)
+    prompt.save_fields("live", "version", "draft_digest", "changed_by", *CONTENT_FIELDS)
     differences["live_version"] = {"old": live.label if live else None, "new": target.label}
     _record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
     _announce(prompt, ROLLED_BACK, before=before)
@@ -186,13 +221,39 @@ def delete_rollout(*, actor: Actor, prompt: Prompt) -> None:
     if rollout is None:
         raise NotFoundError
     before = _served(prompt)
-    gone = audit.deleted(
-        variant_a=rollout.variant_a.label, variant_b=rollout.variant_b.label, weight_a=_plain(rollout.weight_a)
-    )
+    gone = _gone(rollout)
     rollout.delete()
     prompt = _with_relations(prompt)
     _record(actor, prompt, "delete", f"Ended the rollout of {prompt.key}", gone, resource="rollout")
     _announce(prompt, ROLLOUT_DELETED, before=before)
+
+
+@transaction.atomic
+def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str | None = None) -> Prompt:
+    """End the rollout with variant `winner` ("A" or "B") live. The draft follows, unless it was never published.
+
+    Raises NotFoundError when there is none, PreconditionError when `if_match` is not the rollout's tag.
+    """
+    prompt = _lock(prompt)
+    rollout: Rollout | None = getattr(prompt, "rollout", None)
+    if rollout is None:
+        raise NotFoundError
+    check_if_match(if_match, rollout_tag(rollout))
+    before, live = _served(prompt), prompt.live
+    target = rollout.variant_a if winner == "A" else rollout.variant_b
+    gone = _gone(rollout)
+    rollout.delete()
+    prompt = _with_relations(prompt)
+    if prompt.versions.filter(digest=prompt.draft_digest).exists():
+        gone |= changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
+        prompt.version = target.label
+        prompt.digest_draft()
+    prompt.live, prompt.changed_by = target, actor.name
+    prompt.save_fields("live", "version", "draft_digest", "changed_by", *CONTENT_FIELDS)
+    gone["live_version"] = {"old": live.label if live else None, "new": target.label}
+    _record(actor, prompt, "delete", f"Finished the rollout of {prompt.key}: {target.label}", gone, resource="rollout")
+    _announce(prompt, ROLLOUT_DELETED, before=before)
+    return prompt
 
 
 def announce_policy(environment: Environment) -> None:
@@ -317,6 +378,20 @@ def _variant(prompt: Prompt, field: str, label: str) -> PromptVersion:
     if found is None:
         raise InvalidInputError.of(field, f"{label!r} is no published version of this prompt")
     return found
+
+
+def _gone(rollout: Rollout) -> dict[str, dict[str, Any]]:
+    return audit.deleted(
+        variant_a=rollout.variant_a.label, variant_b=rollout.variant_b.label, weight_a=_plain(rollout.weight_a)
+    )
+
+
+def _copied(origin: Prompt | None, differences: dict[str, dict[str, Any]]) -> str:
+    """Notes in `differences` what was copied; returns the words that say so."""
+    if origin is None:
+        return ""
+    differences["copied_from"] = {"old": None, "new": f"{origin.environment.name}/{origin.key}"}
+    return f" from {origin.environment.name}/{origin.key}"
 
 
 def _refuse_equal_variants(rollout: Rollout) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +19,7 @@ from prompts import services
 from prompts.filters import PromptFilter
 from prompts.models import Prompt, PromptTag, Rollout
 from prompts.serializers import (
+    CopySerializer,
     PromptSerializer,
     PromptVersionSerializer,
     PublishSerializer,
@@ -83,6 +85,18 @@ class PromptViewSet(ResourceViewSet[Prompt]):
         prompt = self._named(values.pop("id"))
         prompt = services.rollback(actor=self.actor, prompt=prompt, if_match=if_match(request), **values)
         return self.represent(prompt)
+
+    @extend_schema(
+        request=CopySerializer,
+        responses={200: PromptSerializer, 201: PromptSerializer, 409: ErrorSerializer},
+    )
+    @action(detail=True, methods=["post"])
+    def copy(self, request: Request, pk: str) -> Response:
+        """Copy the draft into an environment of the same workspace; 200 when a prompt that was there took it over."""
+        values, row = self.valid(CopySerializer), self.get_object()
+        environment = environments.resolve(row.environment.workspace, values.pop("env"), actor=self.actor)
+        made, new = services.copy_prompt(actor=self.actor, prompt=row, environment=environment, **values)
+        return self.represent(made, code=status.HTTP_201_CREATED if new else status.HTTP_200_OK)
 
     @extend_schema(responses={200: RolloutSerializer(allow_null=True)})
     @action(detail=True, methods=["get"], url_path="rollout", url_name="rollout")

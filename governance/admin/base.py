@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.actions import delete_selected
@@ -22,6 +23,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from governance.actors import Actor
+from governance.admin.conflicts import clashes
 from governance.admin.forms import EnvironmentField, OperationForm, ServiceForm
 from governance.api.filtering import containing
 from governance.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
@@ -91,6 +93,7 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
 
     class Media:
         css = {"all": ["governance/admin.css"]}
+        js = [forms.Script("governance/editor.js", type="module")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         rows = super().get_queryset(request)
@@ -226,6 +229,20 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
             setattr(request, "refusal", as_refusal(error))  # noqa: B010  # a request has no such attribute to type
         return super().changeform_view(request, object_id, form_url, extra_context)
 
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: M | None = None,
+    ) -> HttpResponse:
+        form: ServiceForm[M] = context["adminform"].form
+        if form.stale:
+            context |= {"clashes": clashes(form), "tag": form.tag}
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
     # --- writes -------------------------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:
@@ -310,8 +327,13 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         perform: Callable[[Actor, M, Any], str],
         button: str,
         note: str = "",
+        template: str = "governance/admin/operation.html",
+        facts: Callable[[M, Any], dict[str, Any]] | None = None,
     ) -> HttpResponse:
-        """A page with a small form that does one thing to one row. `perform` returns what to say when it is done."""
+        """A page with a small form that does one thing to one row. `perform` returns what to say when it is done.
+
+        `facts` is what `template` shows beside the form, of the row and the form as it is.
+        """
         row = self.get_object(request, unquote(object_id))
         if not self.has_change_permission(request, row):
             raise PermissionDenied
@@ -341,6 +363,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
             "note": note,
             "media": self.media + form.media,
             "back": self.page_of(row.pk),
+            **(facts(row, form) if facts else {}),
         }
         request.current_app = self.admin_site.name
-        return TemplateResponse(request, "governance/admin/operation.html", context)
+        return TemplateResponse(request, template, context)

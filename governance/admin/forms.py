@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget
@@ -20,14 +20,20 @@ from governance.models import Environment, Versioned
 M = TypeVar("M", bound=Model)
 
 
-def code(rows: int) -> forms.Textarea:
-    """A widget for text that a program reads; the style sheet sets it in type of one width."""
-    return forms.Textarea(attrs={"class": "vLargeTextField code", "rows": rows, "spellcheck": "false"})
+def code(rows: int, language: Literal["json", "template"] = "json") -> forms.Textarea:
+    """A widget for text that a program reads: a plain field, which editor.js makes an editor where scripts run."""
+    attrs = {"class": "vLargeTextField code", "rows": rows, "spellcheck": "false", "data-editor": language}
+    return forms.Textarea(attrs=attrs)
 
 
 STALE = (
-    "Somebody else changed this since you opened it, so nothing was saved. Your input is still below: keep what you "
-    "need of it, open the page again, and repeat your change there."
+    "Somebody else changed this since you opened it, so nothing was done. Open the page again, look at what is there "
+    "now, and repeat what you need of it."
+)
+#: The page of a row shows both sides (governance.admin.conflicts).
+STALE_FORM = (
+    "Somebody else changed this since you opened it, so nothing was saved. What you typed is still in the form; below "
+    "you see it beside what they saved."
 )
 
 
@@ -95,8 +101,10 @@ class CheckedForm(forms.BaseForm):
     related: ClassVar[Iterable[str]] = ()
     dropped_when_empty: ClassVar[Iterable[str]] = ()
     refusal: ClassVar[DomainError | None] = None
+    stale_sentence: ClassVar[str] = STALE
     values: dict[str, Any]
     seen: str | None = None
+    stale = False
 
     def check_input(self, names: Iterable[str]) -> None:
         """Put the fields of these names into `values`, or report what is wrong with them."""
@@ -120,7 +128,7 @@ class CheckedForm(forms.BaseForm):
     def add_refusal(self, refusal: DomainError) -> None:
         """Show what a service refused: at the fields that it names, and as a sentence unless these say it all."""
         if isinstance(refusal, PreconditionError):
-            self.add_error(None, STALE)
+            self.add_stale()
             return
         said = False
         for name, problems in (refusal.fields or {}).items():
@@ -131,10 +139,20 @@ class CheckedForm(forms.BaseForm):
         if not said:
             self.add_error(None, refusal.message)
 
+    def add_stale(self) -> None:
+        """Say that somebody else was quicker."""
+        self.stale = True
+        self.add_error(None, self.stale_sentence)
+
 
 class ServiceForm(CheckedForm, forms.ModelForm[M], Generic[M]):
-    """The form of a row. What was changed in it goes to the service, with the state that it was changed from."""
+    """The form of a row. What was changed in it goes to the service, with the state that it was changed from.
 
+    Somebody who has seen what another one saved meanwhile may send the tag of that state as `over`: theirs is saved on
+    top of it, and on top of no later one.
+    """
+
+    stale_sentence = STALE_FORM
     if_match = forms.CharField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -163,10 +181,10 @@ class ServiceForm(CheckedForm, forms.ModelForm[M], Generic[M]):
 
     def _post_clean(self) -> None:
         # Django would put the input on the row here and check it by the model: the serializer and the service do that.
-        self.seen = self.cleaned_data.get("if_match") or None
+        self.seen = self.data.get("over") or self.cleaned_data.get("if_match") or None
         self.check_input([name for name in self.fields if self.is_new or name in self.changed_data])
         if not self.is_new and not isinstance(self.instance, Versioned) and self.seen not in (None, self.tag):
-            self.add_error(None, STALE)  # services of these have no lock to ask for: this is in the save's transaction
+            self.add_stale()  # services of these have no lock to ask for: this is in the save's transaction
 
 
 class InEnvironmentForm(ServiceForm[M], Generic[M]):
