@@ -38,13 +38,13 @@ class WholeNumberField(serializers.IntegerField):
 
 
 class DollarsField(serializers.DecimalField):
-    """US dollars, to the millionth."""
+    """US dollars, rounded to the millionth."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=12, decimal_places=6, coerce_to_string=False, **kwargs)
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
-        bounds = {"minimum": 0, "maximum": MAX_DOLLARS, "multipleOf": 0.000001}
+        bounds = {"minimum": 0, "maximum": MAX_DOLLARS}
         return {"type": "number", "nullable": True, **(bounds if direction == "request" else {})}
 
     def to_internal_value(self, data: Any) -> Decimal:
@@ -64,6 +64,8 @@ class ToolsField(serializers.Field[Any, Any, Any, Any]):
         for name, kind in toolbox.KINDS.items():
             described = schema._map_serializer(kind.fields(), direction)
             described["properties"]["type"] = {"type": "string", "enum": [name]}
+            if direction == "response":
+                described["required"] = ["type"]  # what was not given is not shown
             kinds.append(described)
         return {"type": "array", "maxItems": toolbox.MAX_TOOLS, "items": {"oneOf": kinds}}
 

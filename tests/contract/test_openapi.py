@@ -37,7 +37,19 @@ KNOWN: dict[str, Any] = {
 }
 TEXTS: dict[str, Any] = {"type": "string", "enum": ["draft", "live", "v1", "v2"]}
 ADDRESSES: dict[str, Any] = {"type": "string", "enum": ["https://model.example/v1", "https://8.8.8.8/v1"]}
+#: Schemas are checked as schemas, tools by their type's own rules: a few that will do.
+AT_WORK: dict[str, Any] = {
+    "output": {"type": "string", "enum": ["json"]},
+    "output_schema": {"type": "object", "enum": [{}, {"type": "object", "required": ["a"]}]},
+    "tools": {
+        "type": "array",
+        "maxItems": 1,
+        "items": {"type": "object", "enum": [{"type": "agent", "key": "helper"}, world.HTTP_TOOL]},
+    },
+}
 KNOWN_OF: dict[str, dict[str, Any]] = {
+    "AgentRequest": AT_WORK,
+    "PatchedAgentRequest": AT_WORK,
     "PublishRequest": {"id": {"type": "string", "enum": [world.PROMPT, world.NOWHERE]}},
     "RollbackRequest": {
         "id": {"type": "string", "enum": [world.PROMPT, world.NOWHERE]},
@@ -132,6 +144,8 @@ def keep_the_rules(case: schemathesis.Case) -> None:
     if case.path.startswith("/api/agents") and not case.path.endswith("/run"):
         body.pop("prompt_key", None)
         body["prompt"] = body.get("prompt") or "Help {{name}}"
+        if "output_schema" in body:
+            body["output"] = "json"
     if body.get("strict"):
         body.setdefault("variables", {})["name"] = "world"
     if case.path.endswith("/run"):

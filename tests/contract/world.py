@@ -56,6 +56,15 @@ IDS = {
     "environments": ENVIRONMENT,
     "tokens": TOKEN,
 }
+HTTP_TOOL: dict[str, Any] = {
+    "type": "http",
+    "name": "look_up",
+    "description": "Looks a word up.",
+    "method": "GET",
+    "url": "https://words.example/{word}",
+    "headers": {"X-Key": "a-key-of-the-house"},
+    "parameters": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
+}
 STEPS: list[dict[str, Any]] = [
     {"type": "render", "template": "Hello {{name}}"},
     {"type": "model", "provider": "mock"},

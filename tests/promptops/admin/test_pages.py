@@ -44,6 +44,8 @@ PAGES = {
     "prompts.prompttag": "viewer - - -",
     "prompts.rollout": "viewer - - -",
     "agents.agent": "viewer editor editor editor",
+    "agents.agentsession": "admin - - -",
+    "agents.agentmessage": "admin - - -",
     "agents.modelprovider": "admin admin admin admin",
     "workflows.workflow": "viewer editor editor editor",
     "governance.workspace": "viewer editor editor admin",

@@ -116,6 +116,12 @@ DEEDS: dict[str, Deed] = {
                 "provider": "mock",
                 "model": "m",
                 "config": {},
+                "output": "text",
+                "output_schema": {},
+                "tools": [],
+                "max_turns": 8,
+                "max_tokens": 200_000,
+                "max_cost_usd": None,
             },
         ),
         lambda browser, world: browser.add_page(Agent).send(

@@ -7,6 +7,7 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.db.models import Model
 from django.utils import timezone
 
+from agents.models import AgentMessage, AgentSession
 from agents.provider_services import create_provider
 from agents.services import create_agent
 from governance import runs
@@ -64,6 +65,10 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         prompt=HOSTILE,
         model=HOSTILE,
     )
+    conversation = AgentSession.objects.create(
+        agent=agent, session_id=f"chat{suffix}", owner="static:x", actor=HOSTILE, turns=1
+    )
+    message = AgentMessage.objects.create(session=conversation, role="user", content=HOSTILE)
     provider = create_provider(
         actor=SYSTEM,
         name=f"house{suffix}".replace("xyzzy", "of-all"),  # every workspace sees it
@@ -104,6 +109,8 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         first,
         rollout,
         agent,
+        conversation,
+        message,
         provider,
         workflow,
         token,
