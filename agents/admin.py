@@ -32,8 +32,8 @@ class AgentForm(InEnvironmentForm[Agent]):
     tools = JsonField(
         required=False,
         empty=[],
-        help_text='A list, such as [{"type": "agent", "key": "helper"}]. The values of headers are stored encrypted and '
-        "come back as hints: left as they are, they stay.",
+        help_text='A list, such as [{"type": "agent", "key": "helper"}]. The values of headers are stored encrypted, '
+        "and come back as hints: left as they are, they stay.",
     )
 
     def starting_values(self) -> dict[str, Any]:
