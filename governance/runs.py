@@ -61,7 +61,8 @@ def start(
 ) -> OpenRun:
     """Open a run.
 
-    `source` is playground, agent or workflow, `ref_key` the key of what runs, `parent_id` the run that started it.
+    `source` is playground, agent, workflow or model (a call that is a step), `ref_key` the key of what runs,
+    `parent_id` the run that started it.
     """
     run = Run.objects.create(
         actor=actor.name,

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 
 from governance.models import Entity, Environment
 from governance.models.base import CONFIG_HELP
+from governance.publishing import status_of
 
 
 def canonical(value: Any) -> Any:
@@ -77,10 +78,7 @@ class Prompt(Entity):
 
     @property
     def status(self) -> str:
-        """draft: never published; published: the draft is what is live; modified: it differs."""
-        if self.live is None:
-            return "draft"
-        return "published" if self.live.digest == self.draft_digest else "modified"
+        return status_of(self.live.digest if self.live else None, self.draft_digest)
 
     @property
     def tag_names(self) -> list[str]:

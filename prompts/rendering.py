@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_.]+)\s*\}\}")
-_NOT_THERE = object()
+#: What `lookup` finds under a name that has no value.
+NOT_THERE = object()
 
 
 class TooLongError(ValueError):
@@ -43,7 +44,7 @@ def render(template: str, variables: Mapping[str, Any], *, limit: int | None = N
     def fill(match: re.Match[str]) -> str:
         nonlocal filled
         value = lookup(variables, match[1])
-        if value is _NOT_THERE:
+        if value is NOT_THERE:
             missing[match[1]] = None
             return match[0]
         text = as_text(value)
@@ -57,12 +58,13 @@ def render(template: str, variables: Mapping[str, Any], *, limit: int | None = N
 
 
 def lookup(variables: Mapping[str, Any], name: str) -> Any:
+    """The value of a name, looked up as a whole first, then as a path into objects; NOT_THERE when it has none."""
     if name in variables:
         return variables[name]
     value: Any = variables
     for part in name.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            return _NOT_THERE
+            return NOT_THERE
         value = value[part]
     return value
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from governance import audit, changes
+from governance import audit, changes, publishing
 from governance.actors import Actor
 from governance.changes import Document
 from governance.concurrency import check_if_match
@@ -135,9 +135,9 @@ def publish(
     if live is not None and live.digest == prompt.draft_digest and version in (None, live.label):
         return live
     before = _served(prompt)
-    target = _version_named(prompt, version) if version else None
+    target = publishing.version_named(prompt, version) if version else None
     if target is None:
-        target = _snapshot(prompt, version or _free_label(prompt), note, actor)
+        target = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.save_fields("live", "version", "version_count", "changed_by")
     moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
@@ -331,26 +331,6 @@ def _refuse_taken_key(environment: Environment, key: str) -> None:
         raise ConflictError(
             f"there is a prompt {key} in {environment.name} already", fields={"key": ["taken in this environment"]}
         )
-
-
-def _version_named(prompt: Prompt, label: str) -> PromptVersion | None:
-    found = prompt.versions.filter(label=label).first()
-    if found is not None and found.digest != prompt.draft_digest:
-        raise ConflictError(
-            f"version {label} exists already, with different content",
-            fields={"version": ["taken by different content"]},
-        )
-    return found
-
-
-def _free_label(prompt: Prompt) -> str:
-    """The draft's own label if no version bears it, else the next free vN."""
-    if not prompt.versions.filter(label=prompt.version).exists():
-        return prompt.version
-    number = prompt.version_count + 1
-    while prompt.versions.filter(label=f"v{number}").exists():
-        number += 1
-    return f"v{number}"
 
 
 def _snapshot(prompt: Prompt, label: str, note: str, actor: Actor) -> PromptVersion:

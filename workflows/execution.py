@@ -1,78 +1,90 @@
-"""Runs a workflow's steps in order, and keeps the trace."""
+"""Runs a workflow while somebody waits for it, and keeps the trace."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from agents.providers import bridge
 from governance import runs
 from governance.actors import Actor
-from governance.errors import DomainError
-from prompts.rendering import as_text
+from governance.errors import ConflictError
+from workflows import definition, versions
+from workflows.interpreter import Result, Used, interpret
+from workflows.journal import MemoryJournal, Parked
 from workflows.models import Workflow
-from workflows.steps import STEP_TYPES, Context, Outcome
+from workflows.steps import RunContext
 
 
 def run(
-    *, actor: Actor, workflow: Workflow, variables: Mapping[str, Any], strict: bool = False, unit: str | None = None
+    *,
+    actor: Actor,
+    workflow: Workflow,
+    variables: Mapping[str, Any],
+    strict: bool = False,
+    unit: str | None = None,
+    version: str | None = None,
 ) -> dict[str, Any]:
-    """Run `workflow` once: `{"output", "steps", "run_id"}` with one entry a step.
+    """Run `workflow` once: `{"output", "steps", "run_id"}` with one entry a step, and `outputs` if it declares some.
 
-    The first step's input is the variable `input`, else empty. Raises the failed step's DomainError with the trace so
-    far and the run's id in its body.
+    `version` is `draft`, `live` or a label; by default the live version, else the draft. The first step's input is the
+    variable `input`, else empty. Raises the failed step's DomainError with the trace so far and the run's id in its
+    body.
     """
+    label, stored = versions.choose(workflow, version)
+    loaded = definition.load(stored)
+    settled = definition.settle(loaded.inputs, variables)
     opened = runs.start(
         actor=actor,
         source="workflow",
         workspace_id=workflow.workspace_id,
         ref_id=workflow.pk,
         ref_key=workflow.key,
+        version=label,
     )
-    trace: list[dict[str, Any]] = []
-    text = as_text(variables.get("input", ""))
+    context = RunContext(
+        actor=actor,
+        workspace_id=workflow.workspace_id,
+        run_id=opened.id,
+        workflow_id=workflow.pk,
+        workflow_key=workflow.key,
+        variables=settled,
+        strict=strict,
+        unit=unit,
+    )
     try:
-        for step in workflow.steps:
-            context = Context(
-                actor=actor,
-                workspace_id=workflow.workspace_id,
-                input=text,
-                variables=variables,
-                strict=strict,
-                unit=unit,
-            )
-            entry = {"name": step["name"], "type": step["type"]}
-            trace.append(entry)
-            text = _run_step(step, context, entry).output
-    except DomainError as error:
-        runs.fail(opened, f"{trace[-1]['name']}: {error.message}", **_used(trace))
-        error.extra.update(steps=trace, run_id=str(opened.id))
-        raise
+        result = bridge.run(interpret, loaded, context, MemoryJournal())
+    except Parked as parked:
+        name = parked.trace[-1]["name"]
+        runs.fail(opened, f"{name}: it waits, and nobody waits for it")
+        raise ConflictError(
+            f"{name}: a run that waits for {_WAITS[parked.reason]} can't be answered at once",
+            extra={"steps": parked.trace, "run_id": str(opened.id)},
+        ) from None
     except BaseException as error:
-        runs.fail(opened, f"{trace[-1]['name']}: internal error: {type(error).__name__}", **_used(trace))
+        runs.fail(opened, f"internal error: {type(error).__name__}")
         raise
-    runs.finish(opened, **_used(trace))
-    return {"output": text, "steps": trace, "run_id": str(opened.id)}
+    return _answer(opened, result)
 
 
-def _run_step(step: Mapping[str, Any], context: Context, entry: dict[str, Any]) -> Outcome:
-    try:
-        outcome = STEP_TYPES[step["type"]].run(step, context)
-    except DomainError as error:
-        entry.update(output=None, error=error.message, **{name: step[name] for name in ("provider",) if name in step})
-        raise
-    entry.update(output=outcome.output, **outcome.trace)
-    return outcome
+_WAITS = {"approval": "an approval", "wait": "more than some seconds"}
 
 
-def _used(trace: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the model steps used, for the run log: tokens in all, and the last provider and model."""
-    models = [entry for entry in trace if "provider" in entry]
+def _answer(opened: runs.OpenRun, result: Result) -> dict[str, Any]:
+    if result.error is not None:
+        error = result.error
+        runs.fail(opened, f"{result.trace[-1]['name']}: {error.message}", **_known(result.used))
+        error.extra.update(steps=result.trace, run_id=str(opened.id))
+        raise error
+    runs.finish(opened, **_known(result.used))
+    outputs = {} if result.outputs is None else {"outputs": result.outputs}
+    return {"output": result.output, **outputs, "steps": result.trace, "run_id": str(opened.id)}
 
-    def total(name: str) -> int | None:
-        counts = [entry[name] for entry in models if entry.get(name) is not None]
-        return sum(counts) if counts else None
 
+def _known(used: Used) -> dict[str, Any]:
+    """What the models of the run used, for the run log: tokens and cost in all, and the last provider and model."""
     return {
-        "provider": models[-1]["provider"] if models else "",
-        "model": models[-1].get("model", "") if models else "",
-        "prompt_tokens": total("prompt_tokens"),
-        "output_tokens": total("output_tokens"),
+        "provider": used.provider,
+        "model": used.model,
+        "prompt_tokens": used.prompt_tokens if used.calls else None,
+        "output_tokens": used.output_tokens if used.calls else None,
+        "cost_usd": used.cost_usd,
     }

@@ -65,8 +65,11 @@ class Journal(Protocol):
         """Attempt `number` begins, on what the step was `given`.
 
         One that was begun already may begin again, and changes nothing: steps that were parked and steps with steps
-        inside go on with the attempt that they were at. A step that is skipped begins and ends with number 0.
+        inside go on with the attempt that they were at.
         """
+
+    async def skip(self, path: str, step: Step) -> None:
+        """The step's condition does not hold: it is over without an attempt, and recalled as skipped."""
 
     async def end(self, path: str, number: int, done: Done) -> None:
         """The step ended; durable before this returns."""
@@ -76,6 +79,10 @@ class Journal(Protocol):
 
     async def decision(self, path: str) -> Decision | None:
         """What somebody decided about the approval at `path`; None as long as nobody has."""
+
+    async def keep(self, path: str, value: Any) -> Any:
+        """The first JSON value that was ever kept for the step at `path`: what must be the same in each life, such as
+        the definition of a sub-workflow that may have been published anew meanwhile."""
 
     async def due(self, path: str, seconds: float) -> datetime:
         """When a wait of so many seconds at `path` is over: counted from when it was first asked for, in any life."""
@@ -102,6 +109,7 @@ class MemoryJournal:
         self.entries: list[Attempt] = []
         self._done: dict[str, Done] = {}
         self._latest: dict[str, Attempt] = {}
+        self._kept: dict[str, Any] = {}
         self._due: dict[str, datetime] = {}
 
     async def recall(self, path: str) -> Done | None:
@@ -117,6 +125,11 @@ class MemoryJournal:
             self._latest[path] = Attempt(path=path, step=step, number=number, given=given, started=timezone.now())
             self.entries.append(self._latest[path])
 
+    async def skip(self, path: str, step: Step) -> None:
+        self._done[path] = done = Done(skipped=True)
+        now = timezone.now()
+        self.entries.append(Attempt(path=path, step=step, number=0, given=None, started=now, ended=now, done=done))
+
     async def end(self, path: str, number: int, done: Done) -> None:
         self._done[path] = done
         self._close(path, done.error).done = done
@@ -126,6 +139,9 @@ class MemoryJournal:
 
     async def decision(self, path: str) -> Decision | None:
         return None
+
+    async def keep(self, path: str, value: Any) -> Any:
+        return self._kept.setdefault(path, value)
 
     async def due(self, path: str, seconds: float) -> datetime:
         return self._due.setdefault(path, timezone.now() + timedelta(seconds=seconds))

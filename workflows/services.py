@@ -1,60 +1,135 @@
-"""Everything that writes workflows."""
+"""Everything that writes workflows. Each is one transaction with its audit entry."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
 
-from governance import audit
+from governance import audit, publishing
 from governance.actors import Actor
 from governance.concurrency import check_if_match
-from governance.errors import ConflictError, NotFoundError
+from governance.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.models import Workspace
 from governance.models.base import changed
 from workflows import definition
-from workflows.models import Workflow
+from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
+from workflows.structure import Definition
 
 
 @transaction.atomic
 def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: object, **values: Any) -> Workflow:
-    """A new workflow. Raises InvalidInputError for steps that could not run, ConflictError for a taken key."""
-    workflow = Workflow(workspace=workspace, key=key, steps=definition.parse(steps), **values)
+    """A new workflow with a draft. Raises InvalidInputError for a definition that could not run, ConflictError for a
+    taken key."""
+    given = {"steps": steps, **{name: values.pop(name) for name in DEFINITION_FIELDS if name in values}}
+    parsed = definition.parse(given)
+    workflow = Workflow(workspace=workspace, key=key, **values, **parsed.as_json())
     _refuse_taken_key(workflow)
+    _refuse_circles(workflow, parsed)
     workflow.digest_draft()
     workflow.save(force_insert=True)
-    _record(actor, workflow, "create", "Created", audit.created(key=key, steps=workflow.steps, **values))
+    _record(actor, workflow, "create", "Created", audit.created(key=key, **_for_audit(workflow, given), **values))
     return workflow
 
 
 @transaction.atomic
 def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = None, **values: Any) -> Workflow:
-    """Change what is given. Raises InvalidInputError, ConflictError, or PreconditionError when `if_match` is stale."""
+    """Save the draft. What runs take moves only while the workflow was never published.
+
+    Raises InvalidInputError, ConflictError, or PreconditionError when `if_match` is stale.
+    """
     workflow = _lock(workflow, if_match)
-    old_key = workflow.key
-    if "steps" in values:
-        values["steps"] = definition.parse(values["steps"])
+    old_key, old = workflow.key, workflow.definition
+    parsed: Definition | None = None
+    if not values.keys().isdisjoint(DEFINITION_FIELDS):
+        sent = {name: values[name] for name in DEFINITION_FIELDS if name in values}
+        # What was not sent is as people see it: a secret in it is kept.
+        parsed = definition.parse({**definition.shown(old), **sent}, secrets=definition.secrets_in(old))
+        values.update(parsed.as_json())
     differences = changed(workflow, values)
     if not differences:
         return workflow
     if workflow.key != old_key:
         _refuse_taken_key(workflow)
+    _refuse_circles(workflow, parsed or definition.load(workflow.definition))
     workflow.digest_draft()
     workflow.save_fields(*differences, "draft_digest")
-    _record(actor, workflow, "update", f"Changed {', '.join(differences)} of", differences)
+    _record(actor, workflow, "update", f"Changed {', '.join(differences)} of", _without_secrets(differences))
     return workflow
 
 
 @transaction.atomic
+def import_workflow(*, actor: Actor, workspace: Workspace, key: str, **values: Any) -> tuple[Workflow, bool]:
+    """The workflow of that key as a document says, and whether it is new. What a definition leaves out is empty."""
+    found = Workflow.objects.filter(workspace=workspace, key=key).first()
+    if found is None:
+        return create_workflow(actor=actor, workspace=workspace, key=key, **values), True
+    return update_workflow(actor=actor, workflow=found, **{"inputs": {}, "outputs": {}, **values}), False
+
+
+@transaction.atomic
 def delete_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = None) -> None:
+    """Delete a workflow with its versions."""
     workflow = _lock(workflow, if_match)
-    state = {name: getattr(workflow, name) for name in ("key", "name", "description", "steps")}
-    _record(actor, workflow, "delete", "Deleted", audit.deleted(**state))
+    state = {name: getattr(workflow, name) for name in ("key", "name", "description")}
+    _record(actor, workflow, "delete", "Deleted", audit.deleted(**state, **_for_audit(workflow, ("steps",))))
     workflow.delete()
 
 
+@transaction.atomic
+def publish(
+    *, actor: Actor, workflow: Workflow, version: str | None = None, note: str = "", if_match: str | None = None
+) -> WorkflowVersion:
+    """Snapshot the draft as an immutable version and make it live; returns the version.
+
+    Publishing what is live already returns that version. Raises ConflictError when `version` is the label of a
+    different definition.
+    """
+    workflow = _lock(workflow, if_match)
+    live = workflow.live
+    if live is not None and live.digest == workflow.draft_digest and version in (None, live.label):
+        return live
+    target: WorkflowVersion | None = publishing.version_named(workflow, version) if version else None
+    if target is None:
+        target = _snapshot(workflow, version or publishing.free_label(workflow), note, actor)
+    workflow.live, workflow.version = target, target.label
+    workflow.save_fields("live", "version", "version_count")
+    moved: dict[str, Any] = {"live_version": {"old": live.label if live else None, "new": target.label}}
+    if note:
+        moved["note"] = {"old": None, "new": note}
+    _record(actor, workflow, "publish", f"Published {target.label} of", moved)
+    return target
+
+
+@transaction.atomic
+def rollback(*, actor: Actor, workflow: Workflow, version: str, if_match: str | None = None) -> Workflow:
+    """Make an earlier version live again, and the draft equal to it. No version is removed.
+
+    Raises NotFoundError when the workflow has no such version.
+    """
+    workflow = _lock(workflow, if_match)
+    target = workflow.versions.filter(label=version).first()
+    if target is None:
+        raise NotFoundError("version not found")
+    live = workflow.live
+    differences = changed(workflow, target.definition)
+    if live is not None and live.pk == target.pk and not differences:
+        return workflow
+    workflow.live, workflow.version = target, target.label
+    workflow.digest_draft()
+    workflow.save_fields("live", "version", "draft_digest", *DEFINITION_FIELDS)
+    moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
+    _record(actor, workflow, "rollback", f"Rolled back to {target.label}:", {**_without_secrets(differences), **moved})
+    return workflow
+
+
+# --- what they share --------------------------------------------------------------------------------------------
+
+
 def _lock(workflow: Workflow, if_match: str | None) -> Workflow:
-    locked = Workflow.objects.select_for_update(no_key=True).filter(pk=workflow.pk).first()
-    if locked is None:
+    """The workflow as it is now, its row held until the transaction ends. Two queries: see prompts.services."""
+    if not Workflow.objects.select_for_update(no_key=True).filter(pk=workflow.pk).values_list("pk").first():
         raise NotFoundError
+    locked = Workflow.objects.select_related("live").get(pk=workflow.pk)
     check_if_match(if_match, locked.etag)
     return locked
 
@@ -62,6 +137,54 @@ def _lock(workflow: Workflow, if_match: str | None) -> Workflow:
 def _refuse_taken_key(workflow: Workflow) -> None:
     if Workflow.objects.filter(workspace_id=workflow.workspace_id, key=workflow.key).exclude(pk=workflow.pk).exists():
         raise ConflictError(f"there is a workflow {workflow.key} already", fields={"key": ["taken in this workspace"]})
+
+
+def _refuse_circles(workflow: Workflow, parsed: Definition) -> None:
+    """Refuse a workflow that would run itself, by way of others as they are now. What can't be seen here, since those
+    others change later, ends when it runs: sub-workflows go so deep and no deeper."""
+    waiting, seen = definition.called(parsed), set[str]()
+    if not waiting:
+        return
+    there = {
+        other.key: other
+        for other in Workflow.objects.filter(workspace_id=workflow.workspace_id).select_related("live")
+        if other.pk != workflow.pk
+    }
+    while waiting:
+        key = waiting.pop()
+        if key == workflow.key:
+            raise InvalidInputError.of("steps", f"the workflow {key} would run itself")
+        if key in seen or key not in there:
+            continue
+        seen.add(key)
+        _, stored = there[key].served
+        waiting |= definition.called(definition.load(stored))
+
+
+def _snapshot(workflow: Workflow, label: str, note: str, actor: Actor) -> WorkflowVersion:
+    workflow.version_count += 1
+    return WorkflowVersion.objects.create(
+        workflow=workflow,
+        number=workflow.version_count,
+        label=label,
+        digest=workflow.draft_digest,
+        note=note,
+        created_by=actor.name,
+        **workflow.definition,
+    )
+
+
+def _for_audit(workflow: Workflow, names: Any) -> dict[str, Any]:
+    """Parts of the definition, without secrets."""
+    shown = definition.shown(workflow.definition)
+    return {name: shown[name] for name in names}
+
+
+def _without_secrets(differences: Mapping[str, Any]) -> dict[str, Any]:
+    if "steps" not in differences:
+        return dict(differences)
+    steps = {when: definition.shown({"steps": differences["steps"][when]})["steps"] for when in ("old", "new")}
+    return {**differences, "steps": steps}
 
 
 def _record(actor: Actor, workflow: Workflow, action: str, verb: str, differences: audit.Changes) -> None:

@@ -1,29 +1,46 @@
-"""Workflows."""
+"""Workflows: kept, published, imported and exported, and run."""
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance.api.viewsets import ResourceViewSet
+from governance.api.parsing import StrictJSONParser
+from governance.api.schema import IF_MATCH
+from governance.api.serializers import ErrorSerializer
+from governance.api.viewsets import ResourceViewSet, one
+from governance.concurrency import if_match
+from governance.errors import InvalidInputError, NotFoundError
 from governance.services import workspaces
-from workflows import execution, services
+from workflows import documents, execution, schema, services, versions
 from workflows.filters import WorkflowFilter
 from workflows.models import Workflow
 from workflows.serializers import (
+    WorkflowImportSerializer,
+    WorkflowPublishSerializer,
+    WorkflowRollbackSerializer,
     WorkflowRunErrorSerializer,
     WorkflowRunRequestSerializer,
     WorkflowRunSerializer,
     WorkflowSerializer,
+    WorkflowVersionSerializer,
 )
+
+FORMATS = ("yaml", "json")
+_FORMAT = OpenApiParameter("format", str, enum=FORMATS, description="What `Accept` says, if not said; else YAML.")
+_VERSION = OpenApiParameter("version", str, description="`draft` (if not said), `live`, or the label of a version.")
 
 
 class WorkflowViewSet(ResourceViewSet[Workflow]):
     resource = "workflow"
-    capabilities = {"run": "run"}
-    queryset = Workflow.objects.all()
+    capabilities = {"run": "run", "versions": "read", "export": "read", "definition_schema": "read"}
+    queryset = Workflow.objects.select_related("live")
     serializer_class = WorkflowSerializer
     filterset_class = WorkflowFilter
 
@@ -43,6 +60,7 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
         responses={
             200: WorkflowRunSerializer,
             400: WorkflowRunErrorSerializer,
+            409: WorkflowRunErrorSerializer,
             502: WorkflowRunErrorSerializer,
             504: WorkflowRunErrorSerializer,
         },
@@ -53,3 +71,94 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
         workflow = self.get_object()
         wishes = self.valid(WorkflowRunRequestSerializer)
         return Response(execution.run(actor=self.actor, workflow=workflow, **wishes))
+
+    # --- versions -----------------------------------------------------------------------------------------------
+
+    @extend_schema(responses={200: WorkflowVersionSerializer(many=True)}, filters=False)
+    @action(detail=True, filterset_class=None)
+    def versions(self, request: Request, pk: str) -> Response:
+        """Every version that was published, newest first."""
+        rows: QuerySet[Any] = self.get_object().versions.select_related("workflow")
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(WorkflowVersionSerializer(page, many=True).data)
+
+    @extend_schema(
+        request=WorkflowPublishSerializer,
+        parameters=[IF_MATCH],
+        responses={200: WorkflowVersionSerializer, 404: ErrorSerializer},
+    )
+    @action(detail=False, methods=["post"])
+    def publish(self, request: Request) -> Response:
+        """Snapshot the draft as a version and make it live."""
+        values = self.valid(WorkflowPublishSerializer)
+        workflow = self._named(values.pop("id"))
+        version = services.publish(actor=self.actor, workflow=workflow, if_match=if_match(request), **values)
+        return one(WorkflowVersionSerializer(version).data)
+
+    @extend_schema(
+        request=WorkflowRollbackSerializer,
+        parameters=[IF_MATCH],
+        responses={200: WorkflowSerializer, 404: ErrorSerializer},
+    )
+    @action(detail=False, methods=["post"])
+    def rollback(self, request: Request) -> Response:
+        """Make an earlier version live again."""
+        values = self.valid(WorkflowRollbackSerializer)
+        workflow = self._named(values.pop("id"))
+        return self.represent(
+            services.rollback(actor=self.actor, workflow=workflow, if_match=if_match(request), **values)
+        )
+
+    # --- documents ----------------------------------------------------------------------------------------------
+
+    @extend_schema(parameters=[_FORMAT, _VERSION], responses={(200, "text/yaml"): OpenApiTypes.STR}, filters=False)
+    @action(detail=True, filterset_class=None)
+    def export(self, request: Request, pk: str) -> HttpResponse:
+        """The workflow as a document that can be kept elsewhere and imported again. Secrets are not in it."""
+        workflow = self.get_object()
+        _, stored = versions.choose(workflow, request.query_params.get("version", "draft"))
+        document = documents.document_of(workflow, stored)
+        if _format(request) == "json":
+            return Response(document)
+        return HttpResponse(documents.to_yaml(document), content_type="text/yaml; charset=utf-8")
+
+    @extend_schema(
+        operation_id="workflows_import_post",
+        request={"application/json": WorkflowImportSerializer, "text/yaml": WorkflowImportSerializer},
+        responses={200: WorkflowSerializer, 201: WorkflowSerializer},
+    )
+    @action(
+        detail=False,
+        methods=["post"],
+        url_path="import",
+        parser_classes=[StrictJSONParser, documents.YamlParser, documents.ApplicationYamlParser],
+    )
+    def import_document(self, request: Request) -> Response:
+        """Create the workflow of the document's key, or make its draft what the document says."""
+        values = self.valid(WorkflowImportSerializer)
+        workspace = workspaces.resolve(self.actor, values.pop("workspace_id", None))
+        workflow, created = services.import_workflow(actor=self.actor, workspace=workspace, **values)
+        return self.represent(workflow, code=status.HTTP_201_CREATED if created else status.HTTP_200_OK)
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT}, filters=False)
+    @action(detail=False, url_path="schema", filterset_class=None, pagination_class=None)
+    def definition_schema(self, request: Request) -> Response:
+        """The JSON Schema of such a document, for editors."""
+        return Response(schema.of_document(WorkflowImportSerializer()))
+
+    def _named(self, pk: Any) -> Workflow:
+        """The workflow that the body names, if the caller may know of it."""
+        workflow = self.get_queryset().filter(pk=pk).first()
+        if workflow is None:
+            raise NotFoundError
+        return workflow
+
+
+def _format(request: Request) -> str:
+    wanted = request.query_params.get("format")
+    if wanted is None:
+        accepted = request.META.get("HTTP_ACCEPT", "")
+        return "json" if "json" in accepted and "yaml" not in accepted else "yaml"
+    if wanted not in FORMATS:
+        raise InvalidInputError.of("format", f"expected one of: {', '.join(FORMATS)}")
+    return wanted

@@ -30,7 +30,8 @@ from governance.models import (
 )
 from governance.services import workspaces
 from prompts import services as prompts
-from workflows.services import create_workflow
+from workflows.services import create_workflow, update_workflow
+from workflows.services import publish as publish_workflow
 
 
 def id_of(name: str) -> str:
@@ -98,7 +99,11 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
     AgentSession.objects.create(
         agent=agent, session_id=SESSION, owner=owner_of(STATIC_ACTOR), actor=STATIC_ACTOR.name, turns=1
     )
-    create_workflow(actor=SYSTEM, workspace=prod.workspace, key="pipeline", id=uuid.UUID(ids["workflows"]), steps=STEPS)
+    workflow = create_workflow(
+        actor=SYSTEM, workspace=prod.workspace, key="pipeline", id=uuid.UUID(ids["workflows"]), steps=STEPS
+    )
+    publish_workflow(actor=SYSTEM, workflow=workflow)
+    update_workflow(actor=SYSTEM, workflow=workflow, steps=STEPS[:2])
     opened = runs.start(actor=SYSTEM, workspace_id=workspace_id, source="playground", provider="mock", model="mock-1")
     runs.finish(opened, provider="mock", model="mock-1", prompt_tokens=3, output_tokens=5)
     Run.objects.filter(pk=opened.id).update(id=ids["runs"])

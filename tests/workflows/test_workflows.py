@@ -223,6 +223,15 @@ LEAST: dict[str, dict[str, Any]] = {
     "prompt": {"prompt_key": "greeting"},
     "model": {},
     "transform": {"op": "trim"},
+    "agent": {"agent_key": "helper"},
+    "extract": {"path": "input"},
+    "condition": {"branches": []},
+    "map": {"steps": [{"type": "render", "template": ""}]},
+    "http": {"url": "https://api.example/"},
+    "workflow": {"workflow_key": "other"},
+    "approval": {},
+    "wait": {"seconds": 0},
+    "validate": {"schema": {}},
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from governance.models import Entity, Workspace
+from governance.publishing import status_of
 from prompts.models import canonical
 
 #: The fields that make up a definition.
@@ -54,10 +55,12 @@ class Workflow(Entity):
 
     @property
     def status(self) -> str:
-        """draft: never published; published: the draft is what is live; modified: it differs."""
-        if self.live is None:
-            return "draft"
-        return "published" if self.live.digest == self.draft_digest else "modified"
+        return status_of(self.live.digest if self.live else None, self.draft_digest)
+
+    @property
+    def served(self) -> tuple[str, dict[str, Any]]:
+        """What a run takes unless it asks for another: the live version; the draft of what was never published."""
+        return (self.version, self.definition) if self.live is None else (self.live.label, self.live.definition)
 
     def digest_draft(self) -> None:
         self.draft_digest = digest_of(self.definition)

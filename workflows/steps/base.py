@@ -1,15 +1,39 @@
 """What a type of step is: its name, its fields, and what it does."""
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from django.conf import settings
 from rest_framework import serializers
 
+from agents.providers import bridge
 from governance.actors import Actor
 from governance.api.fields import StringField
 from governance.api.serializers import ApiSerializer
-from governance.errors import DomainError
+from governance.db import briefly
+from governance.errors import DomainError, InvalidInputError
+from prompts.rendering import TooLongError
+from workflows import paths, values
+from workflows.journal import Decision
+from workflows.steps.fields import (
+    ChoiceField,
+    ConditionField,
+    NumberField,
+    OnErrorField,
+    PathField,
+    StepIdField,
+    WholeField,
+)
+from workflows.structure import Step
+
+T = TypeVar("T")
+
+MAX_TIMEOUT = 3600
+MAX_RETRIES = 10
+MAX_BACKOFF = 60
 
 
 class StepFailedError(DomainError):
@@ -19,41 +43,197 @@ class StepFailedError(DomainError):
     code = "step_failed"
 
 
+class StepTimeoutError(DomainError):
+    """A step was not done in the time that it has."""
+
+    status = 504
+    code = "step_timeout"
+
+
+class HttpFailedError(DomainError):
+    """What an `http` step called could not be reached, or answered with a failure."""
+
+    status = 502
+    code = "http_failed"
+
+
+class RejectedError(DomainError):
+    """Somebody said no to an approval."""
+
+    status = 502
+    code = "rejected"
+
+
+#: The codes of errors after which a step may be done again. Bad input would be as bad the second time.
+REPEATABLE = ("step_failed", "step_timeout", "http_failed", "provider_failed", "provider_timeout", "limit_reached")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What a step works with. `input` is the output of the step before it; templates see it as `{{input}}`."""
+class RunContext:
+    """What a whole run has in common.
+
+    `run_id` is the run's in the run log, to which the runs of its models and agents belong. `depth` is 0 for a run that
+    somebody started, and one more in each sub-workflow.
+    """
 
     actor: Actor
     workspace_id: str
-    input: str
+    run_id: uuid.UUID
+    workflow_id: uuid.UUID
+    workflow_key: str
     variables: Mapping[str, Any]
-    strict: bool
-    unit: str | None
-
-    @property
-    def names(self) -> dict[str, Any]:
-        return {**self.variables, "input": self.input}
+    strict: bool = False
+    unit: str | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a step made. `trace` goes into the run's trace beside the output."""
+    """What a step made. `trace` goes into the run's trace beside the output; `goto` in it is where the run goes on."""
 
-    output: str
-    trace: dict[str, Any] = field(default_factory=dict)
+    output: Any
+    trace: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """What the interpreter does for one step that holds others, or waits."""
+
+    async def decision(self) -> Decision | None:
+        """What somebody decided about it."""
+
+    async def due(self, seconds: float) -> datetime:
+        """When so many seconds are over since it first asked, in any life of the run."""
+
+    async def keep(self, value: Any) -> Any:
+        """The first value that it ever kept: the same in each life of the run."""
+
+    async def each(self, items: Sequence[Any], at_once: int) -> Outcome:
+        """Run the steps inside it for each item, so many at once; the output has what each of them made."""
+
+    async def below(self, definition: Mapping[str, Any], run: "RunContext") -> Outcome:
+        """Run a sub-workflow's stored definition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a step works with. `input` is what it works on; `names` is all that its templates and paths can see."""
+
+    run: RunContext
+    path: str
+    input: Any
+    names: Mapping[str, Any]
+    engine: Engine
+
+    def fill(self, value: Any) -> tuple[Any, list[str]]:
+        """A value with its templates filled, and the names without a value. Raises InvalidInputError."""
+        limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
+        try:
+            filled, missing = values.fill(value, self.names, limit=limit)
+        except TooLongError:
+            raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
+        if self.run.strict and missing:
+            said = f"variables: there is no value for {', '.join(missing)}"
+            raise InvalidInputError(said, fields={"variables": missing})
+        return filled, missing
+
+    def search(self, path: str) -> Any:
+        """What a path finds. Raises StepFailedError when it does not fit what is there."""
+        try:
+            return paths.search(path, self.names)
+        except paths.PathError as error:
+            raise StepFailedError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One of the shapes that a type's fields can have: `only` narrows a field down to some words, `required` must be
+    there and `without` must not. A step has the first shape whose `only` fits."""
+
+    only: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    required: Sequence[str] = ()
+    without: Sequence[str] = ()
+
+
+class RetrySerializer(ApiSerializer):
+    """How often a step that failed is done again."""
+
+    max = WholeField(min_value=1, max_value=MAX_RETRIES, help_text="Repetitions, the first attempt not counted.")
+    backoff = NumberField(
+        required=False,
+        min_value=0,
+        max_value=MAX_BACKOFF,
+        help_text="Seconds before the first repetition (1 if not said); each next pause is twice as long, with jitter.",
+    )
+    on = serializers.ListField(
+        child=ChoiceField(REPEATABLE),
+        required=False,
+        min_length=1,
+        max_length=len(REPEATABLE),
+        help_text="The codes of the errors after which it is done again; all of these if not said.",
+    )
 
 
 class StepSerializer(ApiSerializer):
     """The fields that every step has."""
 
+    shapes: ClassVar[Sequence[Shape]] = ()
+
+    id = StepIdField(required=False, help_text="By which later steps refer to this one: {{steps.<id>.output}}.")
     name = StringField(required=False, max_length=200)
     type = serializers.CharField()
+    input = PathField(required=False, help_text="What the step works on, if not what the step before it made.")
+    when = ConditionField(required=False, help_text="The step is skipped unless this holds.")
+    retry = RetrySerializer(required=False)
+    timeout = NumberField(required=False, min_value=0.001, max_value=MAX_TIMEOUT, help_text="Seconds for one attempt.")
+    on_error = OnErrorField(required=False, help_text="What its failure means for the run; `fail` if not said.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for shape in self.shapes:
+            if all(attrs.get(name) in words for name, words in shape.only.items()):
+                self._check_shape(attrs, shape)
+                break
+        return attrs
+
+    @staticmethod
+    def _check_shape(attrs: Mapping[str, Any], shape: Shape) -> None:
+        what = ", ".join(f"{name} {attrs[name]}" for name in shape.only)
+        problems = {name: ["required"] for name in shape.required if name not in attrs}
+        problems |= {name: [f"{what} does not take this"] for name in shape.without if name in attrs}
+        if problems:
+            raise serializers.ValidationError(problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepType:
-    """`fields` checks a step when its workflow is saved; `run` does it, and raises a DomainError when it can't."""
+    """`fields` checks a step when its workflow is saved; `run` does it, and raises a DomainError when it can't.
+
+    It runs on the loop of model calls. `summary` says for people what it does; `gives` are the names in its trace that
+    later steps can ask for. `goes_on`: its attempt lives over a restart, since it holds other steps or waits.
+    """
 
     name: str
+    summary: str
     fields: type[StepSerializer]
-    run: Callable[[Mapping[str, Any], Context], Outcome]
+    run: Callable[[Step, Context], Awaitable[Outcome]]
+    gives: Sequence[str] = ()
+    goes_on: bool = False
+
+
+def text_of(context: Context) -> str:
+    """The step's input, for those that work on text. Raises StepFailedError when it is none."""
+    if not isinstance(context.input, str):
+        raise StepFailedError(f"expected a text to work on, not {kind_of(context.input)}")
+    return context.input
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in JSON's words."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    kinds = {str: "a text", int: "a number", float: "a number", list: "a list"}
+    return kinds.get(type(value), "an object")
+
+
+async def on_database(work: Callable[..., T], *args: Any) -> T:
+    """Database work, on the thread that waits for the run; the connection is given back when it is done."""
+    return await bridge.on_caller(briefly, work, *args)

@@ -1,22 +1,28 @@
-"""Send the input to a model."""
-
-import time
-from collections.abc import Mapping
-from typing import Any
+"""Send a text to a model. The call is a run of its own in the log, under the workflow's."""
 
 from rest_framework import serializers
 
 from agents import execution
+from agents.execution import Plan, Subject, render_strictly
 from agents.providers import registry
 from governance.api.fields import ObjectField, StringField
 from governance.errors import InvalidInputError
-from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
+from prompts.rendering import Rendered, as_text
+from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, on_database
+from workflows.steps.fields import TemplateField
+from workflows.structure import Step
+
+GIVES = (
+    *("provider", "model", "prompt_tokens", "output_tokens", "cached_tokens", "tokens_estimated"),
+    *("cost_usd", "latency_ms", "finish_reason"),
+)
 
 
 class ModelStep(StepSerializer):
     provider = StringField(required=False, max_length=50, default="mock")
     model = StringField(required=False, allow_blank=True, max_length=200, default="")
     config = ObjectField(required=False, default=dict)
+    prompt = TemplateField(required=False, help_text="What the model is sent; the step's input if not said.")
 
     def validate_provider(self, value: str) -> str:
         try:
@@ -25,18 +31,40 @@ class ModelStep(StepSerializer):
             raise serializers.ValidationError(error.message.removeprefix("provider: ")) from None
 
 
-def run(step: Mapping[str, Any], context: Context) -> Outcome:
+async def run(step: Step, context: Context) -> Outcome:
+    rendered = Rendered(as_text(context.input), [])
+    if "prompt" in step.fields:
+        rendered = render_strictly(step["prompt"], context.names, strict=context.run.strict)
+    plan = await on_database(_plan, step, context, rendered)
+    answer = await execution.run_here(actor=context.run.actor, plan=plan)
+    trace = {name: answer["result"][name] for name in GIVES}
+    if "prompt" in step.fields:
+        trace["missing"] = rendered.missing
+    return Outcome(output=answer["result"]["output"], trace=trace)
+
+
+def _plan(step: Step, context: Context, rendered: Rendered) -> Plan:
+    run = context.run
     try:
         call = registry.prepare(
-            provider=step["provider"], model=step["model"], prompt=context.input, config=step["config"]
+            provider=step["provider"], model=step["model"], prompt=rendered.text, config=step["config"]
         )
     except InvalidInputError as error:  # the provider or its key is gone since the workflow was saved
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
-    started = time.monotonic()
-    completion = execution.complete(call)
-    latency_ms = round((time.monotonic() - started) * 1000)
-    trace = execution.result_of(call, completion, latency_ms=latency_ms)
-    return Outcome(output=trace.pop("output"), trace=trace)
+    subject = Subject(
+        source="model",
+        workspace_id=run.workspace_id,
+        parent_id=run.run_id,
+        ref_id=run.workflow_id,
+        ref_key=run.workflow_key,
+    )
+    return Plan(subject=subject, rendered=rendered, call=call, depth=run.depth + 1)
 
 
-STEP = StepType(name="model", fields=ModelStep, run=run)
+STEP = StepType(
+    name="model",
+    summary="Send a text to a model.",
+    fields=ModelStep,
+    run=run,
+    gives=(*GIVES, "missing"),
+)

@@ -1,20 +1,18 @@
 """Fill a template."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from agents.execution import render_strictly
-from governance.api.fields import ContentField
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
+from workflows.steps.fields import TemplateField
+from workflows.structure import Step
 
 
 class RenderStep(StepSerializer):
-    template = ContentField()
+    template = TemplateField()
 
 
-def run(step: Mapping[str, Any], context: Context) -> Outcome:
-    rendered = render_strictly(step["template"], context.names, strict=context.strict)
+async def run(step: Step, context: Context) -> Outcome:
+    rendered = render_strictly(step["template"], context.names, strict=context.run.strict)
     return Outcome(output=rendered.text, trace={"missing": rendered.missing})
 
 
-STEP = StepType(name="render", fields=RenderStep, run=run)
+STEP = StepType(name="render", summary="Fill a template.", fields=RenderStep, run=run, gives=("missing",))

@@ -1,0 +1,132 @@
+"""Workflows as documents: YAML out, YAML in.
+
+YAML 1.2's core schema is what is read, so that `on` is a word and 2026-01-31 a text. Anchors, aliases and tags are
+refused: a document of a few lines could otherwise stand for gigabytes.
+"""
+
+import json
+import re
+from typing import IO, Any
+
+import yaml
+from django.conf import settings
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+from governance.api.parsing import PayloadTooLarge, loads
+from workflows import definition
+from workflows.models import DEFINITION_FIELDS, Workflow
+
+
+def document_of(workflow: Workflow, stored: dict[str, Any]) -> dict[str, Any]:
+    """The workflow with one of its definitions, without its secrets; what is empty is left out."""
+    shown = definition.shown(stored)
+    parts = {
+        "key": workflow.key,
+        "name": workflow.name,
+        "description": workflow.description,
+        **{name: shown[name] for name in DEFINITION_FIELDS},
+    }
+    return {name: value for name, value in parts.items() if value}
+
+
+def to_yaml(document: dict[str, Any]) -> str:
+    return yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
+
+
+def from_yaml(raw: bytes | str) -> Any:
+    """The JSON value that a YAML document stands for. Raises ParseError."""
+    try:
+        text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+        _check(text)
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506  # it makes nothing but what JSON has
+        return loads(json.dumps(value, ensure_ascii=False))
+    except UnicodeDecodeError:
+        raise ParseError("the body is not UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ParseError(f"the body is not valid YAML: {' '.join(str(error).split())[:300]}") from None
+    except (ValueError, RecursionError):
+        raise ParseError("the body holds what JSON can't have") from None
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def text(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.text)
+
+
+#: The parser in C, which is twenty times as fast, where there is one.
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Parser):  # type: ignore[misc]  # one of two
+    """Reads what JSON has: objects with names, lists, texts, numbers, true, false and null."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(name, deep=True) for name, _ in node.value]
+        for name, (place, _) in zip(names, node.value, strict=True):
+            if not isinstance(name, str):
+                raise yaml.constructor.ConstructorError(None, None, "expected a text as a name", place.start_mark)
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise yaml.constructor.ConstructorError(None, None, f"the name {twice!r} is there twice", node.start_mark)
+        values = [self.construct_object(value, deep=True) for _, value in node.value]
+        return dict(zip(names, values, strict=True))
+
+
+def _resolve(tag: str, pattern: str, first: str) -> None:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})$"), list(first))
+
+
+_resolve("null", r"~|null|Null|NULL|", "~nN")
+_Loader.yaml_implicit_resolvers.setdefault("", []).extend(_Loader.yaml_implicit_resolvers["~"])
+_resolve("bool", r"true|True|TRUE|false|False|FALSE", "tTfF")
+_resolve("int", r"[-+]?[0-9]+", "-+0123456789")
+_resolve("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789")
+
+
+def _int(loader: _Loader, node: Any) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _map(loader: _Loader, node: Any) -> dict[Any, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
+_Loader.add_constructor("tag:yaml.org,2002:map", _map)
+
+
+def _check(text: str) -> None:
+    """Refuse what would be more than it looks like, before anything is made of it."""
+    depth, deepest = 0, settings.PROMPTOPS_MAX_JSON_DEPTH
+    for event in yaml.parse(text, Loader=_Parser):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ParseError("the body may hold no YAML anchors and aliases")
+        if getattr(event, "tag", None):
+            raise ParseError("the body may hold no YAML tags")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > deepest:
+            raise ParseError(f"the body is nested deeper than {deepest} levels")
+
+
+class YamlParser(BaseParser):
+    media_type = "text/yaml"
+
+    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> Any:
+        limit = settings.PROMPTOPS_MAX_BODY_BYTES
+        raw: bytes = stream.read(limit + 1)
+        if len(raw) > limit:
+            raise PayloadTooLarge
+        return from_yaml(raw)
+
+
+class ApplicationYamlParser(YamlParser):
+    media_type = "application/yaml"
