@@ -202,6 +202,7 @@ class _Machine:
                 self._count(outcome.output)
                 done = Done(output=outcome.output, trace=outcome.trace)
             except DomainError as error:
+                error.extra.clear()  # a step's own run is no part of what this run is answered with
                 if number > 1:
                     entry["attempts"] = number
                 if step.retry is not None and failures < step.retry.max and _repeatable(step.retry, error):

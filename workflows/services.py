@@ -27,7 +27,7 @@ def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: obje
     _refuse_circles(workflow, parsed)
     workflow.digest_draft()
     workflow.save(force_insert=True)
-    _record(actor, workflow, "create", "Created", audit.created(key=key, **_for_audit(workflow, given), **values))
+    _record(actor, workflow, "create", "Created", audit.created(key=key, **_for_audit(workflow), **values))
     return workflow
 
 
@@ -71,7 +71,7 @@ def delete_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
     """Delete a workflow with its versions."""
     workflow = _lock(workflow, if_match)
     state = {name: getattr(workflow, name) for name in ("key", "name", "description")}
-    _record(actor, workflow, "delete", "Deleted", audit.deleted(**state, **_for_audit(workflow, ("steps",))))
+    _record(actor, workflow, "delete", "Deleted", audit.deleted(**state, **_for_audit(workflow)))
     workflow.delete()
 
 
@@ -174,10 +174,9 @@ def _snapshot(workflow: Workflow, label: str, note: str, actor: Actor) -> Workfl
     )
 
 
-def _for_audit(workflow: Workflow, names: Any) -> dict[str, Any]:
-    """Parts of the definition, without secrets."""
-    shown = definition.shown(workflow.definition)
-    return {name: shown[name] for name in names}
+def _for_audit(workflow: Workflow) -> dict[str, Any]:
+    """What there is of the definition, without secrets."""
+    return {name: value for name, value in definition.shown(workflow.definition).items() if value}
 
 
 def _without_secrets(differences: Mapping[str, Any]) -> dict[str, Any]:

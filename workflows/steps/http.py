@@ -111,9 +111,8 @@ async def run(step: Step, context: Context) -> Outcome:
         raise HttpFailedError(f"{origin} answered {status}", retry_after=retry_after)
     latency_ms = round((time.monotonic() - started) * 1000)
     trace = {"status": status, "content_type": kind, "latency_ms": latency_ms}
-    return Outcome(
-        output=_read(origin, kind, without(raw, step.fields.get("secret_headers", {}), headers)), trace=trace
-    )
+    said = without(raw, step.fields.get("secret_headers", {}), headers)
+    return Outcome(output=_read(origin, kind, said), trace=trace)
 
 
 async def _send(

@@ -48,6 +48,7 @@ PAGES = {
     "agents.agentmessage": "admin - - -",
     "agents.modelprovider": "admin admin admin admin",
     "workflows.workflow": "viewer editor editor editor",
+    "workflows.workflowversion": "viewer - - -",
     "governance.workspace": "viewer editor editor admin",
     "governance.environment": "viewer admin admin admin",
     "governance.user": "admin admin admin admin",

@@ -32,6 +32,7 @@ from governance.services import tokens
 from prompts import services as prompts
 from prompts.models import PromptTag
 from workflows.services import create_workflow
+from workflows.services import publish as publish_workflow
 
 #: In every text that somebody can put in freely.
 HOSTILE = "<script>alert('x')</script>"
@@ -81,6 +82,8 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
     workflow = create_workflow(
         actor=SYSTEM, workspace=workspace, key=f"chain{suffix}", name=HOSTILE, description=HOSTILE, steps=[step]
     )
+    workflow_version = publish_workflow(actor=SYSTEM, workflow=workflow, note=HOSTILE)
+    workflow.refresh_from_db()
     token, _ = tokens.create_token(actor=SYSTEM, workspace=workspace, name=HOSTILE, role=Role.VIEWER)
     run = runs.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=HOSTILE, model=HOSTILE)
     workspace.keep_content = True
@@ -113,6 +116,7 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         message,
         provider,
         workflow,
+        workflow_version,
         token,
         logged,
         RunContent.objects.get(run=logged),
