@@ -14,3 +14,4 @@ class AgentsConfig(AppConfig):
         workspaces.CONTENTS["agents"] = Agent
         runs.CHORES.append(sessions.forget)
         tools.register()
+        runs.SUBJECTS["agent"] = Agent

@@ -3,17 +3,21 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 from django.http import StreamingHttpResponse
-
-from agents.execution import Stream
 
 #: Seconds of silence after which a comment is sent, since proxies close a connection on which nothing comes.
 SILENCE = 15.0
 
 
-def respond(stream: Stream) -> StreamingHttpResponse:
+class Events(Protocol):
+    """What a stream is made of: names with data, as execution.Stream has them."""
+
+    def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]: ...
+
+
+def respond(stream: Events) -> StreamingHttpResponse:
     """The answer to a request that asked for a stream."""
     response = StreamingHttpResponse(_frames(stream), content_type="text/event-stream; charset=utf-8")
     response["Cache-Control"] = "no-store"
@@ -21,7 +25,7 @@ def respond(stream: Stream) -> StreamingHttpResponse:
     return response
 
 
-async def _frames(stream: Stream) -> AsyncIterator[bytes]:
+async def _frames(stream: Events) -> AsyncIterator[bytes]:
     events = stream.events()
     waiting: asyncio.Future[tuple[str, dict[str, Any]]] | None = None
     try:

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import django
@@ -19,8 +20,10 @@ django.setup()
 from django.conf import settings  # noqa: E402  # after the app registry
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
 from governance import log_counts  # noqa: E402
+from governance.models import Membership, Role, Run, User  # noqa: E402
 
 #: Rows are spread over thirty days, four providers, five keys and three versions, as a steady application makes them.
 DAYS = 30
@@ -45,14 +48,15 @@ def fill(rows: int) -> None:
     identity = "lower(hex(randomblob(16)))" if sqlite else "gen_random_uuid()"
     no, empty = ("0", "'{}'") if sqlite else ("false", "'{}'::jsonb")
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM governance_run")
-        cursor.execute("DELETE FROM governance_auditentry")
+        for table in ("governance_run", "governance_auditentry", "governance_logcount"):
+            cursor.execute(f"DELETE FROM {table}")
         cursor.execute(
             numbers + "INSERT INTO governance_run (id, workspace_id, source, ref_key, environment, version, variant, "
             "provider, model, prompt_tokens, output_tokens, tokens_estimated, latency_ms, status, error, actor, "
             "created_at) "
             f"SELECT {identity}, 'default', 'agent', 'key-' || (i % 5), 'prod', 'v' || (i % 3), '', "
-            f"'provider-' || (i % 4), 'model', i % 1000, i % 500, {no}, i % 3000, "
+            f"'provider-' || (i % 4), CASE WHEN i % {rows // 13} = 5 THEN 'rare' ELSE 'model' END, "
+            f"i % 1000, i % 500, {no}, i % 3000, "
             f"CASE WHEN i % 50 = 0 THEN 'error' ELSE 'ok' END, '', 'bench', {at} FROM n"
         )
         cursor.execute(
@@ -82,18 +86,51 @@ def cases(rows: int) -> dict[str, str]:
     }
 
 
+def pages(rows: int) -> dict[str, str]:
+    """Pages of the back office; `rare` is a model that 13 runs have, spread over all of the log."""
+    runs, audit, deep = "/admin/governance/run/", "/admin/governance/auditentry/", rows * 9 // 10 // 50
+    month = f"since={timezone.now() - timedelta(days=20):%Y-%m-%dT%H:00}"
+    return {
+        "page of runs, first": runs,
+        f"page of runs, number {deep:,}": f"{runs}?p={deep}",
+        "page of runs of a provider": f"{runs}?provider=provider-1",
+        "page of runs of a provider, failed, last": f"{runs}?provider=provider-2&status=error&p={rows // 100 // 50}",
+        "page of runs of a key and a version, half-way": f"{runs}?key=key-1&version=v1&p={rows // 15 // 50 // 2}",
+        "page of runs of a rare model": f"{runs}?model=rare",
+        "page of runs of a window, failed, in prod": f"{runs}?{month}&status=error&environment=prod",
+        "page of a run": f"{runs}{Run.objects.order_by('created_at').values_list('pk', flat=True)[7]}/change/",
+        "page of audit entries, first": audit,
+        f"page of audit entries, number {deep:,}": f"{audit}?p={deep}",
+        "page of audit entries of a key": f"{audit}?key=key-1",
+        "page of statistics by model, 30 days": f"{runs}stats/?window=month&by=model",
+        "figures of statistics by model, 30 days": f"{runs}stats/data/?window=month&by=model",
+    }
+
+
 def measure(rows: int) -> dict[str, float]:
     """Milliseconds for each case through the whole of Django, the best of five."""
     client = Client(headers={"Authorization": f"Bearer {settings.PROMPTOPS_TOKEN}"})
+    people = {}
+    for role in (Role.ADMIN, Role.VIEWER):
+        user, _ = User.objects.get_or_create(username=f"bench-{role}", defaults={"role": role})
+        Membership.objects.get_or_create(user=user, workspace_id="default")
+        people[role] = Client()
+        people[role].force_login(user, backend="django.contrib.auth.backends.ModelBackend")
 
-    def timed(path: str) -> float:
+    def timed(client: Client, path: str) -> float:
         began = time.perf_counter()
         answer = client.get(path)
-        assert answer.status_code == 200, answer.content  # noqa: S101
+        assert answer.status_code == 200, (path, answer.status_code, answer.content)  # noqa: S101
         return (time.perf_counter() - began) * 1000
 
-    client.get("/api/runs")
-    return {name: round(min(timed(path) for _ in range(5)), 1) for name, path in cases(rows).items()}
+    def best(client: Client, path: str) -> float:
+        return round(min(timed(client, path) for _ in range(5)), 1)
+
+    timed(client, "/api/runs")
+    found = {name: best(client, path) for name, path in cases(rows).items()}
+    for role, person in people.items():
+        found |= {f"{name}; {role}": best(person, path) for name, path in pages(rows).items()}
+    return found
 
 
 def main(write: Callable[[str], Any] = sys.stdout.write) -> None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from governance import log_counts, process, tallies
@@ -17,6 +18,10 @@ from governance.actors import Actor
 from governance.models import Run, RunContent, RunFeedback, RunStatus, ServerProcess, Workspace
 
 logger = logging.getLogger("promptops.runs")
+
+#: What a run may be of, by the word for it: what `prompt_id` and, by its source, `ref_id` are the ids of. The apps
+#: above put theirs in when they start, since nothing here knows them.
+SUBJECTS: dict[str, type[Model]] = {}
 
 #: A run that no server process answers for, such as a command's, is given up after this long.
 ORPHANED_AFTER = timedelta(hours=6)

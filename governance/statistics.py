@@ -17,7 +17,7 @@ BREAKDOWNS = ("provider", "model", "version", "variant")
 
 #: A series has a point an hour for windows up to this long, a point a day up to that, else a point a month.
 HOURLY, DAILY = timedelta(hours=48), timedelta(days=93)
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def window(since: datetime | None, until: datetime | None) -> tuple[datetime | None, datetime | None]:
@@ -53,7 +53,7 @@ def of(
 ) -> dict[str, Any]:
     """The published statistics of what `tallies` and `running` runs leave, in whole hours (see `window`)."""
     begin, end = since or _first(tallies), until or following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
-    groups = _grouped(tallies.filter(_within(spans(begin, end))), *BREAKDOWNS)
+    groups = _grouped(tallies.filter(within(spans(begin, end))), *BREAKDOWNS)
     totals = _figures(row[len(BREAKDOWNS) :] for row in groups)
     going = running.order_by()
     going = going.filter(created_at__gte=since) if since else going
@@ -81,7 +81,7 @@ def _first(tallies: QuerySet[RunTally]) -> datetime:
     return months.first() or floor(timezone.now(), Grain.HOUR)
 
 
-def _within(wanted: Iterable[Span]) -> Q:
+def within(wanted: Iterable[Span]) -> Q:
     within = Q(pk__in=[])
     for grain, start, end in wanted:
         within |= Q(grain=grain, start__gte=start, start__lt=end)
@@ -140,13 +140,66 @@ def _breakdown(groups: list[tuple[Any, ...]], place: int, still: Counter[str]) -
     yield from sorted(figures.items(), key=lambda pair: (-pair[1]["count"], pair[0]))
 
 
+def chart(
+    tallies: QuerySet[RunTally], *, by: str | None, since: datetime | None, until: datetime | None, most: int = 6
+) -> dict[str, Any]:
+    """The figures over time, for charts: of all runs as one group, or of each value of the dimension `by`.
+
+    The `most` values with the most runs are groups of their own, the rest is one more, named None. Each group has its
+    figures in all (`total`) and one list of figures, with None where nothing ran, as long as `starts`, which has every
+    point of the window.
+    """
+    begin, end = since or _first(tallies), until or following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
+    grain = _grain_of(begin, end)
+    sums = {f"sum_{name}": Sum(name) for name in COUNTS}
+    names = ("start", by) if by else ("start",)
+    found = tallies.filter(within(spans(begin, end, grain))).order_by().values(*names).annotate(**sums)
+    rows: dict[Any, list[tuple[datetime, tuple[Any, ...]]]] = defaultdict(list)
+    for start, *rest in found.values_list(*names, *sums):
+        value, counts = (rest[0], rest[1:]) if by else ("", rest)
+        rows[value].append((floor(start, grain), tuple(counts)))
+    totals = {value: _figures(counts for _, counts in of_value) for value, of_value in rows.items()}
+    ranked = sorted(rows, key=lambda value: (-totals[value]["count"], value))
+    groups: list[tuple[Any, list[tuple[datetime, tuple[Any, ...]]]]] = [(value, rows[value]) for value in ranked[:most]]
+    if ranked[most:]:
+        groups.append((None, [row for value in ranked[most:] for row in rows[value]]))
+    starts = list(_points(begin, end, grain))
+    return {
+        "interval": str(grain),
+        "starts": starts,
+        "groups": [
+            {"name": value, "total": _figures(counts for _, counts in of_value), "points": _spread(of_value, starts)}
+            for value, of_value in groups
+        ],
+    }
+
+
+def _spread(rows: list[tuple[datetime, tuple[Any, ...]]], starts: list[datetime]) -> list[dict[str, Any] | None]:
+    """The figures of each point, None where nothing ran."""
+    by_start: dict[datetime, list[tuple[Any, ...]]] = defaultdict(list)
+    for start, counts in rows:
+        by_start[start].append(counts)
+    return [_figures(by_start[start]) if start in by_start else None for start in starts]
+
+
+def _points(begin: datetime, end: datetime, grain: Grain) -> Iterator[datetime]:
+    start = floor(begin, grain)
+    while start < end:
+        yield start
+        start = following(start, grain)
+
+
+def _grain_of(begin: datetime, end: datetime) -> Grain:
+    length = end - begin
+    return Grain.HOUR if length <= HOURLY else Grain.DAY if length <= DAILY else Grain.MONTH
+
+
 def _series(tallies: QuerySet[RunTally], begin: datetime, end: datetime) -> dict[str, Any]:
     """The runs over time. Points without runs are left out."""
-    length = end - begin
-    grain = Grain.HOUR if length <= HOURLY else Grain.DAY if length <= DAILY else Grain.MONTH
+    grain = _grain_of(begin, end)
     wanted = ("ok", "error", "interrupted", "prompt_tokens", "output_tokens", "cost_usd", "timed", "latency_ms")
     sums = {f"sum_{name}": Sum(name) for name in wanted}
-    rows: Iterable[Any] = tallies.filter(_within(spans(begin, end, grain))).order_by().values("start").annotate(**sums)
+    rows: Iterable[Any] = tallies.filter(within(spans(begin, end, grain))).order_by().values("start").annotate(**sums)
     points: dict[datetime, Counter[str]] = defaultdict(Counter)
     for row in rows:
         points[floor(row["start"], grain)].update({name: row[f"sum_{name}"] for name in wanted})

@@ -5,6 +5,7 @@ that none gets lost. What somebody may not see is not in it: the admin site tell
 table of permissions which pages.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +27,14 @@ class Entry:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Link:
     """An entry for one request."""
 
     label: str
     url: str
     icon: str
-    current: bool
+    current: bool = False
 
 
 @dataclass(slots=True)
@@ -54,11 +55,12 @@ GROUPS: dict[str, list[Entry]] = {
         Entry("Rollouts", "prompts.Rollout", "rollout"),
         Entry("Tags", "prompts.PromptTag", more=True),
     ],
-    "Playground": [],
+    "Playground": [Entry("Playground", "playground", "playground", "playground.run")],
     "Agents": [Entry("Agents", "agents.Agent", "agent")],
     "Workflows": [Entry("Workflows", "workflows.Workflow", "workflow")],
     "Observe": [
         Entry("Runs", "governance.Run", "run"),
+        Entry("Statistics", "admin:governance_run_stats", "stats", "run.read"),
         Entry("Live clients", "governance.Connection", "client"),
         Entry("Audit", "governance.AuditEntry", "audit"),
         Entry("Changes", "governance.Change", more=True),
@@ -100,10 +102,11 @@ def navigation(request: HttpRequest, app_list: list[dict[str, Any]]) -> list[Gro
             found = models.pop(entry.target, None)
             url = found[1]["admin_url"] if found else _page(request, entry)
             if url:
-                _add(groups[label], entry, url, request)
+                _add(groups[label], entry, url)
     for app, model in models.values():
         group = groups[GROUP_OF_APP.get(app, "Govern")]
-        _add(group, Entry(str(model["name"]), "", more=True), model["admin_url"], request)
+        _add(group, Entry(str(model["name"]), "", more=True), model["admin_url"])
+    _mark_current(groups.values(), request.path)
     return [group for group in groups.values() if group.links or group.more]
 
 
@@ -113,6 +116,12 @@ def _page(request: HttpRequest, entry: Entry) -> str | None:
     return reverse(entry.target)
 
 
-def _add(group: Group, entry: Entry, url: str, request: HttpRequest) -> None:
-    link = Link(entry.label, url, entry.icon, request.path.startswith(url))
-    (group.more if entry.more else group.links).append(link)
+def _add(group: Group, entry: Entry, url: str) -> None:
+    (group.more if entry.more else group.links).append(Link(entry.label, url, entry.icon))
+
+
+def _mark_current(groups: Iterable[Group], path: str) -> None:
+    """Where one is: the longest address that leads there, since pages of a model are below its list."""
+    links = [link for group in groups for link in (*group.links, *group.more) if path.startswith(link.url)]
+    if links:
+        max(links, key=lambda link: len(link.url)).current = True

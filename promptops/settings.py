@@ -104,6 +104,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = "promptops.formats"
 
 TEMPLATES: list[dict[str, Any]] = [
     {

@@ -26,6 +26,7 @@ urlpatterns = [
     path("api/", include("agents.urls")),
     path("api/", include("workflows.urls")),
     re_path(r"^api(?:/.*)?$", views.NoSuchEndpoint.as_view()),
+    path("admin/", include("agents.admin_urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -7,7 +7,7 @@ class PromptsConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not above: models and services need the app registry.
-        from governance import changes
+        from governance import changes, runs
         from governance.home import Panel, panels
         from governance.realtime import runtime, snapshots
         from governance.services import environments, workspaces
@@ -16,6 +16,7 @@ class PromptsConfig(AppConfig):
         from prompts.models import Prompt
 
         workspaces.CONTENTS["prompts"] = Prompt
+        runs.SUBJECTS["prompt"] = Prompt
         environments.policy_listeners.append(services.announce_policy)
         snapshots.provider = documents.snapshot
         runtime.listeners.append(catalog)

@@ -6,7 +6,9 @@ class WorkflowsConfig(AppConfig):
     verbose_name = "Workflows"
 
     def ready(self) -> None:
+        from governance import runs
         from governance.services import workspaces
         from workflows.models import Workflow  # models need the app registry
 
         workspaces.CONTENTS["workflows"] = Workflow
+        runs.SUBJECTS["workflow"] = Workflow

@@ -144,6 +144,11 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
             return self._missing(request, object_id)
         return HttpResponseRedirect(f"{reverse('admin:governance_auditentry_changelist')}?resource_id={row.pk}")
 
+    def require_view(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied unless one may look at these rows: for pages that are no list and no row's."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
     def _missing(self, request: HttpRequest, object_id: str) -> HttpResponse:
         redirect: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]  # Django's own
             request, self.opts, object_id

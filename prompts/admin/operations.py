@@ -1,4 +1,4 @@
-"""What is done to a prompt, a page each: every one shows first what it would change, and does it when it is confirmed."""
+"""What is done to a prompt, a page each: every one shows what it would change, and does it when that is confirmed."""
 
 import json
 from typing import Any

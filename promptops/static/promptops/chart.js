@@ -16,26 +16,35 @@ function translucent(rgb, share) {
   return rgb.replace("rgb(", "rgba(").replace(")", `, ${share})`);
 }
 
-export function draw(element, { times, series, unit = "" }, height = 160) {
+/** Whether a line would not show all of them: a value without neighbours is no line. */
+function lonely(values) {
+  const missing = (value) => value === null || value === undefined;
+  return values.some((value, place) => !missing(value) && missing(values[place - 1]) && missing(values[place + 1]));
+}
+
+/** `write` makes a value a text, for the axis and the legend. */
+export function draw(element, { times, series, unit = "", write = (value) => value.toLocaleString() + unit }, height = 160) {
   const bars = uPlot.paths.bars({ size: [0.7, 24], radius: 0.15 });
   const axis = { stroke: color("--body-quiet-color"), font: "11px system-ui", ticks: { show: false } };
   const grid = { stroke: color("--hairline-color"), width: 1 };
   const options = {
     width: element.clientWidth,
     height,
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"), // as all times here
     cursor: { drag: { x: false, y: false } },
     legend: { live: true },
     scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
       { ...axis, grid: { show: false } },
-      { ...axis, grid, size: 48, values: (_plot, values) => values.map((value) => value.toLocaleString() + unit) },
+      { ...axis, grid, size: 56, values: (_plot, values) => values.map(write) },
     ],
     series: [
       {},
-      ...series.map(({ label, kind = "line", color: number }, place) => {
+      ...series.map(({ label, values, kind = "line", color: number }, place) => {
         const stroke = color(`--chart-${number ?? place + 1}`);
         const shape = kind === "bars" ? { paths: bars, fill: stroke, width: 0 } : { fill: translucent(stroke, 0.08), width: 1.5 };
-        return { label, stroke, points: { show: false }, ...shape };
+        const value = (_plot, value) => (value === null ? "\u2013" : write(value));
+        return { label, stroke, value, points: { show: kind === "line" && lonely(values), size: 5 }, ...shape };
       }),
     ],
   };

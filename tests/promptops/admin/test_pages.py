@@ -345,7 +345,11 @@ def test_a_connection_of_a_process_that_is_gone_is_not_listed(world: World, brow
 def test_an_audit_entry_and_a_change_show_what_they_hold(world: World, browse: Browse) -> None:
     browser = browse(Role.VIEWER)
     entry = AuditEntry.objects.filter(resource="prompt", action="update")[0]
-    assert "&quot;old&quot;" in browser.change_page(entry).text
+    shown = browser.change_page(entry).text
+    unchanged = "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; "
+    assert f'<td class="removed">{unchanged}<del>{{{{name}}}}</del></td>' in shown
+    assert f'<td class="added">{unchanged}<ins>again</ins></td>' in shown
+    assert '<td class="removed"><del>  and more</del></td>' in shown
     change = Change.objects.filter(document__isnull=False).first()
     assert change is not None
     assert "&quot;content&quot;" in browser.change_page(change).text
