@@ -16,6 +16,20 @@ from tests.faults.subscribers import Subscriber, subscribe, until
 from tests.faults.support import LONG, another, create, data, installation, listening, times
 from tests.servers import TOKEN, Server
 
+def p99(delays: list[float]) -> float:
+    return statistics.quantiles(delays, n=100)[98]
+
+
+def send_much(client: httpx.Client) -> None:
+    """45 MB in a few seconds."""
+    for number in range(150):
+        create(client, f"never-published-{number}", content="x" * 60_000)
+    environments = data(client.get("/api/environments", params={"workspace": "default"}))
+    prod = next(environment["id"] for environment in environments if environment["name"] == "prod")
+    for require_publish in [True, False] * 4:
+        data(client.put(f"/api/environments/{prod}", json={"require_publish": require_publish}))
+
+
 PATH = f"/ws?namespace=prod&token={TOKEN}"
 
 
@@ -115,15 +129,15 @@ async def test_a_client_that_stops_reading_delays_nobody_and_ends_with_4410(
         stalled = (await subscribe([server.port], PATH, 1))[0]
         stalled.transport.pause_reading()
         beside = await measure("beside", rounds)
-        print(
-            f"\nlast of 50: median {statistics.median(without) * 1000:.1f} ms without, "
-            f"{statistics.median(beside) * 1000:.1f} ms beside one that stalls"
-        )
+        tell = [f"{statistics.median(each) * 1000:.1f} ms, p99 {p99(each) * 1000:.1f}" for each in (without, beside)]
+        print(f"\nlast of 50: {tell[0]} without, {tell[1]} beside one that stalls")
         assert statistics.median(beside) < 1.5 * statistics.median(without) + 0.02
+        assert p99(beside) < 1.5 * p99(without) + 0.1  # of few tries, on a machine that does other things too
         if not LONG:
             return
-        # What is owed to it is bounded: more than that, and it is told so as soon as it reads on.
-        await measure("more", 36 * 1024 * 1024 // 60_000)
+        # What is owed to it is bounded: more than that, and it is told so as soon as it reads on. All comes at once,
+        # since who doesn't take the end for half a minute is cut off without a word.
+        await asyncio.to_thread(send_much, client)
         stalled.transport.resume_reading()
         await until(lambda: stalled.close_code is not None, 20)
         assert stalled.close_code == 4410
