@@ -1,4 +1,9 @@
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from prompts.models import Prompt
 
 
 class AgentsConfig(AppConfig):
@@ -10,8 +15,18 @@ class AgentsConfig(AppConfig):
         from agents.models import Agent
         from governance import runs
         from governance.services import workspaces
+        from prompts import usage
 
         workspaces.CONTENTS["agents"] = Agent
         runs.CHORES.append(sessions.forget)
         tools.register()
         runs.SUBJECTS["agent"] = Agent
+        usage.runners.append(keys_of_agents)
+
+
+def keys_of_agents(prompt: "Prompt") -> list[str]:
+    """The keys of the agents that run `prompt`, which their runs are logged under."""
+    from agents.models import Agent  # as above
+
+    running = Agent.objects.filter(environment=prompt.environment, prompt_key=prompt.key)
+    return list(running.order_by().values_list("key", flat=True))

@@ -27,7 +27,7 @@ def _line(help_text: str = "", **kwargs: Any) -> forms.CharField:
 class PromptForm(InEnvironmentForm[Prompt]):
     serializer_class = PromptSerializer
     content = LinesField(
-        required=False, widget=code(16, language="template"), help_text="A variable is written {{ name }}."
+        required=False, widget=code(12, language="template"), help_text="A variable is written {{ name }}."
     )
     config = JsonField(required=False, empty={}, help_text=CONFIG_HELP)
     tags = _line("With commas between them.")

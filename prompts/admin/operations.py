@@ -1,4 +1,4 @@
-"""What is done to a prompt, a page each: every one shows what it would change, and does it when that is confirmed."""
+"""What is done to a prompt, a page each: it shows what would change, and does it when that is confirmed."""
 
 import json
 from typing import Any
@@ -12,15 +12,13 @@ from django.urls import URLPattern
 from governance.actors import Actor
 from governance.admin.base import ServiceAdmin
 from governance.diffs import Diff, side_by_side
-from governance.models import Run
 from governance.services import environments
 from prompts import services
 from prompts.admin.forms import CopyForm, EndRolloutForm, FinishRolloutForm, PublishForm, RollbackForm, RolloutForm
-from prompts.models import Prompt, PromptVersion, Rollout
+from prompts.models import Prompt, PromptVersion
+from prompts.usage import LOOKED_AT, shares
 
 VERSIONS_A_PAGE = 50
-#: Of how many of the last runs the actual share of a rollout's variants is told.
-RUNS = 1000
 
 State = Prompt | PromptVersion
 
@@ -37,39 +35,6 @@ def compare(old: State | None, new: State) -> dict[str, Any]:
         "config": side_by_side(*config) if config[0] != config[1] else None,
         "same": not differs,
     }
-
-
-def shares(prompt: Prompt, rollout: Rollout) -> list[dict[str, Any]]:
-    """For each variant what share of the last runs it should have had and had, and how these went. One query.
-
-    Only runs of what the variants are now count: those of before an exchange of versions say nothing about it.
-    """
-    runs = Run.objects.filter(
-        ref_key=prompt.key, workspace_id=prompt.workspace_id, environment=prompt.environment.name, variant__in="AB"
-    ).order_by("-created_at", "-id")
-    versions = {"A": rollout.variant_a.label, "B": rollout.variant_b.label}
-    found = [
-        run
-        for run in runs.only("variant", "version", "status", "latency_ms")[:RUNS]
-        if versions[run.variant] == run.version
-    ]
-    weight = float(rollout.weight_a)
-    told = []
-    for name, expected in (("A", weight), ("B", 100 - weight)):
-        mine = [run for run in found if run.variant == name]
-        latencies = [run.latency_ms for run in mine if run.latency_ms is not None]
-        told.append(
-            {
-                "variant": name,
-                "version": versions[name],
-                "expected": expected,
-                "actual": 100 * len(mine) / len(found) if found else None,
-                "runs": len(mine),
-                "errors": sum(run.status in {"error", "interrupted"} for run in mine),
-                "latency": sum(latencies) / len(latencies) if latencies else None,
-            }
-        )
-    return told
 
 
 def _lines(config: dict[str, Any]) -> str:
@@ -159,7 +124,7 @@ class PromptOperations(ServiceAdmin[Prompt]):
             if rollout is None:
                 return {"too_few": prompt.version_count < 2}
             difference = compare(rollout.variant_a, rollout.variant_b)
-            return {"rollout": rollout, "shares": shares(prompt, rollout), "limit": RUNS, "difference": difference}
+            return {"rollout": rollout, "shares": shares(prompt, rollout), "limit": LOOKED_AT, "difference": difference}
 
         return self.operate(
             request,

@@ -41,7 +41,7 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
     ordering = ["-updated_at", "-id"]
     add_fields = ["environment", "key", "name", "category", "tags", "content", "model", "config", "version"]
     change_fields = ["content", "model", "config", "version", "key", "name", "category", "tags", "environment"]
-    readonly_fields = ["state", "live_version", "changed_by", "created_at", "updated_at"]
+    readonly_fields = ["created_at", "updated_at"]
     change_form_template = "prompts/admin/prompt.html"
     actions = ["delete_selected", "publish_selected"]
 
@@ -61,6 +61,17 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
         if obj is None or self.has_change_permission(request, obj):
             return fields
         return ["text" if name == "content" else name for name in fields]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Prompt | None = None) -> Any:
+        """The text, which the preview follows; what else is served with it; what it is found by."""
+        fields = self.get_fields(request, obj)
+        parts = [("content", "text"), ("model", "config", "version")]
+        rest = [name for name in fields if not any(name in part for part in parts)]
+        names = (None, "Served with it", "About it")
+        return [
+            (name, {"fields": [field for field in fields if field in part]})
+            for name, part in zip(names, [*parts, rest], strict=True)
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Prompt | None = None) -> list[Any]:
         return [*super().get_readonly_fields(request, obj), "text"]

@@ -1,0 +1,48 @@
+"""How a rollout's variants fare, by the run log."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from governance.models import Run
+from prompts.models import Prompt, Rollout
+
+#: Of how many of the last runs it is told.
+LOOKED_AT = 1000
+
+#: Apps above run prompts too, and log their runs under keys of their own: from a prompt to those keys.
+runners: list[Callable[[Prompt], Iterable[str]]] = []
+
+
+def shares(prompt: Prompt, rollout: Rollout) -> list[dict[str, Any]]:
+    """For each variant what share of the last runs it should have had and had (percent), and how these went.
+
+    Only runs of what the variants are now count: those of before an exchange of versions say nothing about it. One query,
+    and those of the runners.
+    """
+    keys = [key for keys_of in runners for key in keys_of(prompt)]
+    versions = {"A": rollout.variant_a.label, "B": rollout.variant_b.label}
+    runs = Run.objects.filter(
+        ref_key__in=keys, workspace_id=prompt.workspace_id, environment=prompt.environment.name, variant__in=versions
+    ).order_by("-created_at", "-id")
+    last = runs.only("variant", "version", "status", "latency_ms")[:LOOKED_AT]
+    found = [run for run in last if versions[run.variant] == run.version]
+    weight = float(rollout.weight_a)
+    return [
+        {
+            "variant": name,
+            "version": versions[name],
+            "expected": expected,
+            **_figures([run for run in found if run.variant == name], len(found)),
+        }
+        for name, expected in (("A", weight), ("B", 100 - weight))
+    ]
+
+
+def _figures(mine: list[Run], of: int) -> dict[str, Any]:
+    latencies = [run.latency_ms for run in mine if run.latency_ms is not None]
+    return {
+        "actual": 100 * len(mine) / of if of else None,
+        "runs": len(mine),
+        "errors": sum(run.status in {"error", "interrupted"} for run in mine),
+        "latency": sum(latencies) / len(latencies) if latencies else None,
+    }
