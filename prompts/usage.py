@@ -16,8 +16,8 @@ runners: list[Callable[[Prompt], Iterable[str]]] = []
 def shares(prompt: Prompt, rollout: Rollout) -> list[dict[str, Any]]:
     """For each variant what share of the last runs it should have had and had (percent), and how these went.
 
-    Only runs of what the variants are now count: those of before an exchange of versions say nothing about it. One query,
-    and those of the runners.
+    Only runs of what the variants are now count: those of before an exchange of versions say nothing about it. One
+    query, and those of the runners.
     """
     keys = [key for keys_of in runners for key in keys_of(prompt)]
     versions = {"A": rollout.variant_a.label, "B": rollout.variant_b.label}
