@@ -16,6 +16,7 @@ from tests.faults.subscribers import Subscriber, subscribe, until
 from tests.faults.support import LONG, another, create, data, installation, listening, times
 from tests.servers import TOKEN, Server
 
+
 def p99(delays: list[float]) -> float:
     return statistics.quantiles(delays, n=100)[98]
 
