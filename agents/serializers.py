@@ -47,6 +47,9 @@ class DollarsField(serializers.DecimalField):
         bounds = {"minimum": 0, "maximum": MAX_DOLLARS}
         return {"type": "number", "nullable": True, **(bounds if direction == "request" else {})}
 
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return serializers.Field.validate_empty_values(self, data)  # a text without a letter is no null
+
     def to_internal_value(self, data: Any) -> Decimal:
         if isinstance(data, bool) or not isinstance(data, int | float) or not 0 <= data <= MAX_DOLLARS:
             raise serializers.ValidationError(f"expected US dollars, a number from 0 to {MAX_DOLLARS}")
