@@ -50,11 +50,11 @@ def seed(client: httpx.Client, server: Server, place: Upstream) -> dict[str, str
         return answer.json()
 
     client.put("/api/workspaces/default", json={"keep_content": True}).raise_for_status()
-    house = {"name": "house", "base_url": f"{place.base_url}", "default_model": "m"}
+    house: dict[str, Any] = {"name": "house", "base_url": f"{place.base_url}", "default_model": "m"}
     stored = post("/api/providers", 201, **house, api_key=SEEDS["former-provider-key"])["data"]
     key = {"api_key": SEEDS["stored-provider-key"]}
     client.patch(f"/api/providers/{stored['id']}", json=key).raise_for_status()
-    run = {"content": "Hi"}
+    run: dict[str, Any] = {"content": "Hi"}
     post("/api/playground/run", 502, **run, provider="house")
     post("/api/playground/run", 502, **run, provider="openai")
     post("/api/playground/run", 502, **run, provider="openai", api_key=SEEDS["request-key"])
@@ -64,7 +64,7 @@ def seed(client: httpx.Client, server: Server, place: Upstream) -> dict[str, str
     post("/api/playground/run", 502, **run, provider="openai", api_key=SEEDS["request-key"], stream=True)
 
     tool = {"type": "http", "name": "look", "url": f"{place.base_url}/chat/completions"}
-    body = {"key": "a", "prompt": "@call look", "model": "mock-script"}
+    body: dict[str, Any] = {"key": "a", "prompt": "@call look", "model": "mock-script"}
     agent = post("/api/agents", 201, **body, tools=[{**tool, "headers": {"X-Key": SEEDS["former-tool-header"]}}])
     path = f"/api/agents/{agent['data']['id']}"
     tools = [{**tool, "headers": {"X-Key": SEEDS["tool-header"]}}]
