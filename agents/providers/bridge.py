@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar
 from functools import partial
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, Generic, TypeVar
-
-from asgiref.current_thread_executor import CurrentThreadExecutor
 
 from governance.db import on_thread
 
@@ -33,20 +33,65 @@ def loop() -> asyncio.AbstractEventLoop:
         return _loop
 
 
+class Working(Generic[T]):
+    """Work under way on the loop. A thread has to wait for it; another may go on with the waiting."""
+
+    def __init__(self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> None:
+        self._caller = _Caller()
+        self._cancelled = False
+        self._task: asyncio.Task[Any] | None = None
+        self._future = self._begin(self._do(work, args))
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> "Future[Any]":
+        token = _caller.set(self._caller)
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, loop())
+        finally:
+            _caller.reset(token)
+        future.add_done_callback(lambda _: self._caller.wake())
+        return future
+
+    async def _do(self, work: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]) -> T:
+        self._task = asyncio.current_task()
+        if self._cancelled:
+            raise asyncio.CancelledError
+        return await work(*args)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Do here what `on_caller` brings; whether the work was done within `timeout` seconds."""
+        self._caller.serve(self._future, timeout)
+        return self._future.done()
+
+    def result(self) -> T:
+        """Wait, and say what came of it. Raises what the work raised; concurrent.futures' CancelledError, if stopped."""
+        try:
+            self.wait()
+            result: T = self._future.result()
+            return result
+        except BaseException:
+            self._future.cancel()
+            raise
+
+    def do(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        """Do something else on the loop beside it; this thread waits for that, and does what both bring it."""
+        future = self._begin(work(*args))
+        self._caller.serve(future, None)
+        future.result()
+
+    def cancel(self) -> None:
+        """Stop the work where it is; it is done when it has put its things in order. On any thread."""
+
+        def stop() -> None:
+            self._cancelled = True
+            if self._task is not None:
+                self._task.cancel()
+
+        loop().call_soon_threadsafe(stop)
+
+
 def run(work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
     """Do `work(*args)` on the loop; the calling thread waits, and does what `on_caller` brings it."""
-    caller = CurrentThreadExecutor(None)
-    token = _caller.set(caller)
-    try:
-        future = asyncio.run_coroutine_threadsafe(work(*args), loop())
-    finally:
-        _caller.reset(token)
-    try:
-        caller.run_until_future(future)
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
+    return Working(work, *args).result()
 
 
 async def on_caller(work: Callable[..., T], *args: Any) -> T:
@@ -75,6 +120,32 @@ class _Errand:
             self.future.set_result(self._work())
         except BaseException as error:
             self.future.set_exception(error)
+
+
+class _Caller(Executor):
+    """Does what it is given on the thread that serves it, which may be one thread first and another later."""
+
+    def __init__(self) -> None:
+        self._given: SimpleQueue[_Errand | None] = SimpleQueue()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        errand = _Errand(partial(fn, *args, **kwargs))
+        self._given.put(errand)
+        return errand.future
+
+    def wake(self) -> None:
+        self._given.put(None)
+
+    def serve(self, until: "Future[Any]", timeout: float | None) -> None:
+        """Do what comes, until that is done or the time is over."""
+        end = None if timeout is None else monotonic() + timeout
+        while not until.done():
+            try:
+                errand = self._given.get(timeout=None if end is None else max(0.0, end - monotonic()))
+            except Empty:
+                return
+            if errand is not None:
+                errand.run()
 
 
 class _Errands(Executor):
