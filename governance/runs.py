@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from governance import log_counts, process, tallies
@@ -29,6 +29,9 @@ SWEPT_AT_ONCE = 500
 
 #: What the rooms above do with each sweep; they register it when they start.
 CHORES: list[Callable[[], object]] = []
+
+#: The ids of runs that somebody else answers for, whatever becomes of the process they are in. Apps put their own here.
+KEPT: list[Callable[[], QuerySet[Any, Any]]] = []
 
 
 @dataclass(slots=True)
@@ -138,9 +141,23 @@ def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | No
         RunContent.objects.create(run=ended, prompt=prompt or "", output=output or "", delete_after=until)
 
 
+@transaction.atomic
+def reopen(run_id: uuid.UUID) -> None:
+    """A run that was over goes on: it is counted anew when it ends."""
+    over = Run.objects.select_for_update().filter(pk=run_id).exclude(status=RunStatus.RUNNING).first()
+    if over is None:
+        return
+    tallies.take_back(over)
+    RunContent.objects.filter(run=over).delete()
+    over.status, over.error, over.latency_ms = RunStatus.RUNNING, "", None
+    over.save(update_fields=["status", "error", "latency_ms"])
+
+
 def orphans() -> set[uuid.UUID]:
     """Running runs that nobody will close: their server process is gone, or nobody ever answered for them."""
     going = Run.objects.filter(status=RunStatus.RUNNING).order_by()
+    for of_others in KEPT:
+        going = going.exclude(pk__in=of_others())
     of_the_dead = going.filter(process_id__isnull=False).exclude(process_id__in=ServerProcess.objects.values("pk"))
     old = going.filter(process_id__isnull=True, created_at__lt=timezone.now() - ORPHANED_AFTER)
     return {*of_the_dead.values_list("pk", flat=True), *old.values_list("pk", flat=True)}

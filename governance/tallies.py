@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from governance.models import BUCKETS, Grain, Run, RunStatus, RunTally
 
@@ -45,8 +46,7 @@ def add(runs: Iterable[Run]) -> None:
     """Count runs that have ended. In the transaction that ended them, so that each is counted once."""
     rows: dict[tuple[str, datetime, str], list[Any]] = {}
     for run in runs:
-        common, counts = [getattr(run, name) for name in DIMENSIONS], _counts(run)
-        digest = hashlib.sha256(json.dumps(common).encode()).hexdigest()[:32]
+        common, counts, digest = [getattr(run, name) for name in DIMENSIONS], _counts(run), _digest_of(run)
         for grain in Grain.values:
             key = (grain, floor(run.created_at, grain), digest)
             row = rows.setdefault(key, [*key, *common, *([0] * len(COUNTS))])
@@ -54,6 +54,14 @@ def add(runs: Iterable[Run]) -> None:
                 row[place] += count
     # In one order everywhere, so that two that count the same things wait for each other and never in a circle.
     _upsert([rows[key] for key in sorted(rows)])
+
+
+def take_back(run: Run) -> None:
+    """Count a run no more that had ended and goes on. In the transaction that opens it again."""
+    digest = _digest_of(run)
+    less = {name: F(name) - count for name, count in zip(COUNTS, _counts(run), strict=True) if count}
+    for grain in sorted(Grain.values):
+        RunTally.objects.filter(grain=grain, start=floor(run.created_at, grain), digest=digest).update(**less)
 
 
 def rebuild() -> int:
@@ -69,6 +77,11 @@ def rebuild() -> int:
                 count, waiting = count + len(waiting), []
         add(waiting)
         return count + len(waiting)
+
+
+def _digest_of(run: Run) -> str:
+    common = [getattr(run, name) for name in DIMENSIONS]
+    return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:32]
 
 
 def _counts(run: Run) -> list[Any]:

@@ -1,5 +1,6 @@
 """What stands before Django: it would write a body of any size to the disk before a view could refuse it."""
 
+import asyncio
 import gc
 import json
 import logging
@@ -12,6 +13,7 @@ from governance.api.exceptions import body
 from governance.logs import new_request_id
 from governance.realtime import runtime
 from promptops import draining
+from workflows import keeper
 
 logger = logging.getLogger("promptops")
 
@@ -20,6 +22,10 @@ Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+
+#: Seconds that steps under way are waited for when the server stops.
+GRACE = 5.0
 
 
 class _TooLargeError(Exception):
@@ -84,10 +90,12 @@ class Lifespan:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await runtime.start()
+                keeper.start(takes_runs=settings.PROMPTOPS_WORKFLOW_WORKERS != "external")
                 draining.on_sigterm()
                 gc.freeze()  # what was loaded until here stays: the collector need not walk it again and again
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
+                await asyncio.to_thread(keeper.stop, GRACE)
                 await runtime.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

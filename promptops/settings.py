@@ -57,6 +57,17 @@ PROMPTOPS_AGENT_TIMEOUT = env.float("PROMPTOPS_AGENT_TIMEOUT", default=300.0)
 PROMPTOPS_AGENT_SESSION_DAYS = env.int("PROMPTOPS_AGENT_SESSION_DAYS", default=30)
 #: What is read of a provider's answer.
 PROMPTOPS_MAX_ANSWER_BYTES = env.int("PROMPTOPS_MAX_ANSWER_BYTES", default=8 * 1024 * 1024)
+#: Where background runs of workflows are worked on: `server`, in each server process, or `external`, in processes of
+#: `manage.py worker` alone.
+PROMPTOPS_WORKFLOW_WORKERS = env.str("PROMPTOPS_WORKFLOW_WORKERS", default="server")
+#: Background runs that one process works on at once.
+PROMPTOPS_WORKFLOW_CONCURRENCY = env.int("PROMPTOPS_WORKFLOW_CONCURRENCY", default=16)
+#: Seconds after which a request's run goes on in the background.
+PROMPTOPS_WORKFLOW_DEADLINE = env.float("PROMPTOPS_WORKFLOW_DEADLINE", default=30.0)
+#: Days after which a run is given up, whatever it waits for.
+PROMPTOPS_WORKFLOW_DAYS = env.float("PROMPTOPS_WORKFLOW_DAYS", default=30.0)
+#: Hours that a run's texts are kept when it is over, where the workspace keeps no texts of runs.
+PROMPTOPS_WORKFLOW_TEXT_HOURS = env.float("PROMPTOPS_WORKFLOW_TEXT_HOURS", default=24.0)
 
 # --- Django -----------------------------------------------------------------------------------------------------
 
@@ -229,7 +240,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True},
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"RoleEnum": "governance.models.Role"},
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "governance.models.Role",
+        "StatusEnum": "prompts.serializers.STATUSES",
+        "WorkflowRunStateEnum": "workflows.models.RunState",
+        "StepAttemptStateEnum": "workflows.models.AttemptState",
+    },
     "SCHEMA_PATH_PREFIX": "/api/",
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "workflows.schema.add_components"],
 }
@@ -258,5 +274,6 @@ LOGGING: dict[str, Any] = {
         "httpx2": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
+        "dbos": {"level": "WARNING"},
     },
 }

@@ -17,6 +17,7 @@ from governance.api.viewsets import ApiView
 from governance.errors import NotFoundError
 from promptops import __version__
 from promptops.draining import is_draining
+from workflows import keeper
 
 logger = logging.getLogger("promptops.ready")
 
@@ -36,6 +37,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     if is_draining():
         return JsonResponse({"status": "stopping", "checks": {}}, status=503, headers={"Retry-After": "1"})
     checks = {"database": _database(), "redis": _redis()}
+    if checks["database"] == "ok":
+        checks["workflows"] = _workflows()
     ready = checks["database"] == "ok"
     status = "degraded" if degraded(checks) else "ok"
     body = {"status": status if ready else "unavailable", "checks": checks}
@@ -69,6 +72,10 @@ def _redis() -> str:
         logger.warning("redis: %s", error)
         return "down: changes reach other processes with a delay of up to a second"
     return "ok"
+
+
+def _workflows() -> str:
+    return "queued runs wait, and no worker takes them" if keeper.without_a_worker() else "ok"
 
 
 async def _ping(layer: Any) -> None:

@@ -6,9 +6,13 @@ class WorkflowsConfig(AppConfig):
     verbose_name = "Workflows"
 
     def ready(self) -> None:
-        from governance import runs
+        from governance import runs as log
+        from governance.realtime import runtime
         from governance.services import workspaces
+        from workflows import events, runs
         from workflows.models import Workflow  # models need the app registry
 
         workspaces.CONTENTS["workflows"] = Workflow
-        runs.SUBJECTS["workflow"] = Workflow
+        log.SUBJECTS["workflow"] = Workflow
+        log.KEPT.append(runs.going)
+        runtime.companions.append(events.watch)

@@ -1,17 +1,35 @@
-"""Runs a workflow while somebody waits for it, and keeps the trace."""
+"""Runs a workflow for a request: here and now where that is quick, else in the background."""
 
+import threading
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from agents.providers import bridge
-from governance import runs
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from agents.providers import bridge, client
+from governance import process
+from governance import runs as log
 from governance.actors import Actor
-from governance.errors import ConflictError
-from workflows import definition, versions
+from governance.errors import DomainError
+from workflows import definition, hints, legs, runs, versions
+from workflows.checkpoints import RunJournal, row_of
 from workflows.interpreter import Result, Used, interpret
-from workflows.journal import MemoryJournal, Parked
-from workflows.models import Workflow
+from workflows.journal import Attempt, Parked
+from workflows.models import AttemptState, RunState, StepAttempt, Workflow, WorkflowRun
 from workflows.steps import RunContext
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A run that is over and went well (200), or goes on (202)."""
+
+    status: int
+    body: dict[str, Any]
 
 
 def run(
@@ -22,69 +40,206 @@ def run(
     strict: bool = False,
     unit: str | None = None,
     version: str | None = None,
-) -> dict[str, Any]:
+    background: bool = False,
+    idempotency_key: str = "",
+) -> Answer:
     """Run `workflow` once: `{"output", "steps", "run_id"}` with one entry a step, and `outputs` if it declares some.
 
-    `version` is `draft`, `live` or a label; by default the live version, else the draft. The first step's input is the
-    variable `input`, else empty. Raises the failed step's DomainError with the trace so far and the run's id in its
-    body.
+    Or `{"run_id", "status"}` of a run that goes on in the background: since it was to, since it takes long, or since it
+    waits.
+
+    `version` is `draft`, `live` or a label; by default the live version, else the draft. Raises the failed step's
+    DomainError with the trace so far and the run's id in its body.
+    """
+    wishes = {"variables": variables, "strict": strict, "unit": unit, "version": version, "background": background}
+    digest = runs.digest_of(wishes) if idempotency_key else ""
+    if idempotency_key:
+        repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
+        if repeated is not None:
+            return answer_of(repeated)
+    values: dict[str, Any] = {
+        **frozen(workflow, variables, version),
+        "strict": strict,
+        "unit": unit,
+        "idempotency_key": idempotency_key,
+        "body_digest": digest,
+    }
+    try:
+        if background:
+            started = runs.start(actor=actor, workflow=workflow, **values)
+            return going_on(started)
+        return _Here(actor, workflow, values).answer()
+    except IntegrityError:  # another request with the same key was quicker
+        repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
+        if repeated is None:
+            raise
+        return answer_of(repeated)
+
+
+def frozen(workflow: Workflow, variables: Mapping[str, Any], version: str | None = None) -> dict[str, Any]:
+    """What a run starts with and keeps to its end: the definition, its version's label, and the variables.
+
+    Raises InvalidInputError for variables that the definition does not take, and for a version that there is not.
     """
     label, stored = versions.choose(workflow, version)
-    loaded = definition.load(stored)
-    settled = definition.settle(loaded.inputs, variables)
-    opened = runs.start(
-        actor=actor,
-        source="workflow",
-        workspace_id=workflow.workspace_id,
-        ref_id=workflow.pk,
-        ref_key=workflow.key,
-        version=label,
-    )
-    context = RunContext(
-        actor=actor,
-        workspace_id=workflow.workspace_id,
-        run_id=opened.id,
-        workflow_id=workflow.pk,
-        workflow_key=workflow.key,
-        variables=settled,
-        strict=strict,
-        unit=unit,
-    )
+    settled = definition.settle(definition.load(stored).inputs, variables)
+    return {"definition": stored, "version": label, "variables": dict(settled)}
+
+
+def going_on(run: WorkflowRun) -> Answer:
+    return Answer(202, {"run_id": str(run.pk), "status": run.status})
+
+
+def answer_of(run: WorkflowRun) -> Answer:
+    """What a request for a run that there is already gets: what the first one would get now."""
+    if run.going:
+        return going_on(run)
+    steps = _trace_of(run)
+    if run.status == RunState.SUCCEEDED:
+        return Answer(200, _body(run, run.output, run.outputs, steps))
+    raise EndedError(run, steps)
+
+
+class EndedError(DomainError):
+    """A run that was asked for again has failed, or was cancelled."""
+
+    status = 502
+
+    def __init__(self, run: WorkflowRun, steps: list[dict[str, Any]]) -> None:
+        super().__init__(run.error, extra={"steps": steps, "run_id": str(run.pk)})
+        self.code = run.code or "step_failed"  # type: ignore[misc]  # each has its own
+
+
+def _body(run: WorkflowRun, output: Any, outputs: Any, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    body = {"output": output, "steps": steps, "run_id": str(run.pk)}
+    return body if outputs is None else {**body, "outputs": outputs}
+
+
+class _Here:
+    """A run on the request's own thread, until it takes too long."""
+
+    def __init__(self, actor: Actor, workflow: Workflow, values: Mapping[str, Any]) -> None:
+        self.actor = actor
+        self.began = time.monotonic()
+        client.warm_up()
+        loaded = definition.load(values["definition"])
+        with transaction.atomic():
+            opened = log.start(
+                actor=actor,
+                source="workflow",
+                workspace_id=workflow.workspace_id,
+                ref_id=workflow.pk,
+                ref_key=workflow.key,
+                version=values["version"],
+            )
+            self.row = runs.new(opened, actor=actor, workflow=workflow, **values)
+            self.row.status, self.row.claim, self.row.owner = RunState.RUNNING, 1, process.current
+            self.row.started_at = timezone.now()
+            self.kept = bool(values["idempotency_key"])
+            if self.kept:  # a repetition has to find it
+                self.row.save(force_insert=True)
+        self.journal = RunJournal()
+        if self.kept:
+            self.journal.load(self.row.pk, self.row.claim)
+        context = RunContext(
+            actor=actor,
+            workspace_id=workflow.workspace_id,
+            run_id=self.row.pk,
+            workflow_id=workflow.pk,
+            workflow_key=workflow.key,
+            variables=values["variables"],
+            strict=values["strict"],
+            unit=values["unit"],
+        )
+        self.working = bridge.Working(interpret, loaded, context, self.journal)
+
+    def answer(self) -> Answer:
+        if not connection.in_atomic_block:
+            connection.close()  # it is not needed while a model is waited for
+        try:
+            if not self.working.wait(settings.PROMPTOPS_WORKFLOW_DEADLINE):
+                return self._leave_to_a_thread()
+            result = self.working.result()
+        except Parked as parked:
+            return self._park(parked)
+        except BaseException as error:
+            self._close(RunState.FAILED, {"error": f"internal error: {type(error).__name__}", "code": "internal"})
+            raise
+        self._close(*legs.outcome_of(result), used=result.used)
+        if result.error is not None:
+            result.error.extra.update(steps=result.trace, run_id=str(self.row.pk))
+            raise result.error
+        return Answer(200, _body(self.row, result.output, result.outputs, result.trace))
+
+    @property
+    def worked_ms(self) -> int:
+        return round((time.monotonic() - self.began) * 1000)
+
+    def _leave_to_a_thread(self) -> Answer:
+        """The request is answered; its work goes on where it is, and is kept step by step from now on."""
+        if not self.kept:
+            self.working.do(self.journal.tie, self.row.pk, self.row.claim, self._write)
+        thread = threading.Thread(
+            target=_go_on, args=(self.row, self.working, self.began), name="workflow", daemon=True
+        )
+        thread.start()
+        return going_on(self.row)
+
+    def _park(self, parked: Parked) -> Answer:
+        with transaction.atomic():
+            if not self.kept:
+                self._write(self.journal.entries)
+        legs.park(self.row, self.worked_ms, parked)
+        self.row.refresh_from_db()
+        return going_on(self.row)
+
+    def _write(self, entries: list[Attempt]) -> None:
+        """The run and what was done so far, in one go."""
+        with transaction.atomic():
+            self.row.changed_at = timezone.now()
+            self.row.save(force_insert=True)
+            StepAttempt.objects.bulk_create([row_of(self.row.pk, entry, entry.number) for entry in entries])
+
+    def _close(self, status: RunState, outcome: Mapping[str, Any], used: Used | None = None) -> None:
+        if self.kept:
+            legs.end_as(self.row, status, outcome, worked_ms=self.worked_ms, used=used)
+            return
+        row, now = self.row, timezone.now()
+        row.status, row.owner, row.worked_ms, row.ended_at = status, None, self.worked_ms, now
+        row.forget_at = now + legs.keeping(row.workspace_id)
+        for name, value in outcome.items():
+            setattr(row, name, value)
+        known = legs.known_of(used) if used else {}
+        with transaction.atomic():
+            self._write(self.journal.entries)
+            legs.close_log(row.pk, outcome.get("error"), row.worked_ms, known)
+        hints.give(row.pk)
+
+
+def _go_on(row: WorkflowRun, working: "bridge.Working[Result]", began: float) -> None:
     try:
-        result = bridge.run(interpret, loaded, context, MemoryJournal())
-    except Parked as parked:
-        name = parked.trace[-1]["name"]
-        runs.fail(opened, f"{name}: it waits, and nobody waits for it")
-        raise ConflictError(
-            f"{name}: a run that waits for {_WAITS[parked.reason]} can't be answered at once",
-            extra={"steps": parked.trace, "run_id": str(opened.id)},
-        ) from None
-    except BaseException as error:
-        runs.fail(opened, f"internal error: {type(error).__name__}")
-        raise
-    return _answer(opened, result)
+        legs.finish(row, working, began=began)
+    finally:
+        connection.close()
 
 
-_WAITS = {"approval": "an approval", "wait": "more than some seconds"}
+def _trace_of(run: WorkflowRun) -> list[dict[str, Any]]:
+    """The trace of a run that is over as the interpreter tells it: one entry a step, by its last attempt."""
+    rows = StepAttempt.objects.filter(run_id=run.pk, superseded=False, path=F("step_id")).order_by("id")
+    last = {row.path: row for row in rows}
+    named = {step["id"] for step in (run.definition or {}).get("steps", []) if "id" in step}
+    return [_entry(row, named=row.step_id in named) for row in last.values()]
 
 
-def _answer(opened: runs.OpenRun, result: Result) -> dict[str, Any]:
-    if result.error is not None:
-        error = result.error
-        runs.fail(opened, f"{result.trace[-1]['name']}: {error.message}", **_known(result.used))
-        error.extra.update(steps=result.trace, run_id=str(opened.id))
-        raise error
-    runs.finish(opened, **_known(result.used))
-    outputs = {} if result.outputs is None else {"outputs": result.outputs}
-    return {"output": result.output, **outputs, "steps": result.trace, "run_id": str(opened.id)}
-
-
-def _known(used: Used) -> dict[str, Any]:
-    """What the models of the run used, for the run log: tokens and cost in all, and the last provider and model."""
-    return {
-        "provider": used.provider,
-        "model": used.model,
-        "prompt_tokens": used.prompt_tokens if used.calls else None,
-        "output_tokens": used.output_tokens if used.calls else None,
-        "cost_usd": used.cost_usd,
-    }
+def _entry(row: StepAttempt, *, named: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": row.name, "type": row.type}
+    if named:
+        entry["id"] = row.step_id
+    if row.number > 1:
+        entry["attempts"] = row.number
+    entry |= {"output": row.output, **(row.trace or {})}
+    if row.status == AttemptState.SKIPPED:
+        entry["skipped"] = True
+    if row.error is not None:
+        entry["error"] = row.error
+    return entry

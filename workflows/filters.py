@@ -1,8 +1,8 @@
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from governance.api.filtering import ApiFilterSet, containing
-from workflows.models import Workflow
+from governance.api.filtering import ApiFilterSet, IdFilter, WindowFilterSet, containing
+from workflows.models import RunState, Trigger, Workflow
 
 
 class WorkflowFilter(ApiFilterSet):
@@ -12,3 +12,16 @@ class WorkflowFilter(ApiFilterSet):
 
     def search(self, queryset: QuerySet[Workflow], name: str, value: str) -> QuerySet[Workflow]:
         return queryset.filter(containing(value, "key", "name", "description"))
+
+
+class WorkflowRunFilter(WindowFilterSet):
+    workflow = IdFilter(field_name="workflow_id", label="A workflow's id")
+    key = filters.CharFilter()
+    status = filters.ChoiceFilter(choices=RunState.choices)
+    trigger = filters.ChoiceFilter(choices=Trigger.choices)
+    actor = filters.CharFilter()
+
+
+class TriggerFilter(ApiFilterSet):
+    workflow = IdFilter(field_name="workflow_id", label="A workflow's id")
+    workspace = filters.CharFilter(field_name="workflow__workspace_id")

@@ -110,6 +110,7 @@ class WorkflowRunRequestSerializer(ApiSerializer):
     version = StringField(
         required=False, max_length=64, help_text="`draft`, `live`, or a label; the live one, else the draft."
     )
+    background = FlagField(required=False, default=False, help_text="Answer 202 at once, and run in the background.")
 
 
 class TraceEntrySerializer(serializers.Serializer[Any]):

@@ -21,6 +21,7 @@ from governance.services import workspaces
 from workflows import documents, execution, schema, services, versions
 from workflows.filters import WorkflowFilter
 from workflows.models import Workflow
+from workflows.run_serializers import StartedSerializer
 from workflows.serializers import (
     WorkflowImportSerializer,
     WorkflowPublishSerializer,
@@ -35,6 +36,12 @@ from workflows.serializers import (
 FORMATS = ("yaml", "json")
 _FORMAT = OpenApiParameter("format", str, enum=FORMATS, description="What `Accept` says, if not said; else YAML.")
 _VERSION = OpenApiParameter("version", str, description="`draft` (if not said), `live`, or the label of a version.")
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "maxLength": 200},
+    OpenApiParameter.HEADER,
+    description="The same key and body again give the same run, and start no second one; another body is 409.",
+)
 
 
 class WorkflowViewSet(ResourceViewSet[Workflow]):
@@ -57,8 +64,10 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
 
     @extend_schema(
         request=WorkflowRunRequestSerializer,
+        parameters=[IDEMPOTENCY_KEY],
         responses={
             200: WorkflowRunSerializer,
+            202: StartedSerializer,
             400: WorkflowRunErrorSerializer,
             409: WorkflowRunErrorSerializer,
             502: WorkflowRunErrorSerializer,
@@ -67,10 +76,15 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
     )
     @action(detail=True, methods=["post"])
     def run(self, request: Request, pk: str) -> Response:
-        """Run the workflow once; the answer has one entry a step."""
+        """Run the workflow once; the answer has one entry a step.
+
+        202 for a run that goes on in the background: one that was to, one that takes long, and one that has to wait.
+        """
         workflow = self.get_object()
         wishes = self.valid(WorkflowRunRequestSerializer)
-        return Response(execution.run(actor=self.actor, workflow=workflow, **wishes))
+        key = idempotency_key(request)
+        answer = execution.run(actor=self.actor, workflow=workflow, idempotency_key=key, **wishes)
+        return Response(answer.body, status=answer.status)
 
     # --- versions -----------------------------------------------------------------------------------------------
 
@@ -152,6 +166,13 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
         if workflow is None:
             raise NotFoundError
         return workflow
+
+
+def idempotency_key(request: Request) -> str:
+    key: str = request.META.get("HTTP_IDEMPOTENCY_KEY", "")
+    if len(key) > 200:
+        raise InvalidInputError("Idempotency-Key: expected at most 200 characters")
+    return key
 
 
 def _format(request: Request) -> str:

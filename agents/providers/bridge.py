@@ -63,7 +63,7 @@ class Working(Generic[T]):
         return self._future.done()
 
     def result(self) -> T:
-        """Wait, and say what came of it. Raises what the work raised; concurrent.futures' CancelledError, if stopped."""
+        """Wait, and say what came of it. Raises what the work raised, and CancelledError if it was stopped."""
         try:
             self.wait()
             result: T = self._future.result()

@@ -87,6 +87,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             environment_id=environment_id,
             drafts=asked.drafts,
             since=asked.since,
+            runs=asked.runs,
             write=wire.write,
             abort=wire.abort,
         )

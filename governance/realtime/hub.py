@@ -40,6 +40,7 @@ class Socket:
         environment_id: uuid.UUID | None,
         drafts: bool,
         since: int | None,
+        runs: bool = False,
         write: Callable[[str], bool] = lambda text: False,
         abort: Callable[[], None] = lambda: None,
     ) -> None:
@@ -48,6 +49,7 @@ class Socket:
         self.workspace_id = workspace_id
         self.environment_id = environment_id  # None: all of the workspace's
         self.drafts = drafts
+        self.runs = runs  # whether it wants to hear of runs; clients of old would not know the frames
         self.last_sent = time.monotonic()
         self.close_code: int | None = None
         self.closed_at = 0.0
@@ -73,6 +75,11 @@ class Socket:
             text = frame.draft_text if self.drafts else frame.text
             if text is not None and frame.revision > self.through:
                 self.push(text)
+
+    def tell(self, text: str) -> None:
+        """What belongs to no revision. Who waits for the backlog is told nothing before it: it may be told again."""
+        if self._held is None:
+            self.push(text)
 
     def go_live(self, revision: int, texts: list[str]) -> None:
         """The backlog is there: it comes first, then what is not in it, whether that arrived already or not."""
@@ -178,6 +185,22 @@ class Hub:
 
     def looked(self, at: float) -> None:
         pass
+
+    # --- runs ---
+
+    def watching_runs(self) -> set[str]:
+        """The workspaces whose runs somebody here wants to hear of."""
+        return {
+            workspace_id
+            for workspace_id, sockets in self._by_workspace.items()
+            if any(socket.runs for socket in sockets)
+        }
+
+    def tell_of_run(self, workspace_id: str, environment: str | None, text: str) -> None:
+        """A token that is bound to one environment hears of the runs that its like started, and of no others."""
+        for socket in self._by_workspace.get(workspace_id, ()):
+            if socket.runs and socket.actor.environment in (None, environment):
+                socket.tell(text)
 
     # --- credentials ---
 

@@ -65,6 +65,7 @@ class StreamRequest:
     since: int | None
     epoch: str | None
     drafts: bool
+    runs: bool
     origin: str | None
     host: str
     remote_addr: str
@@ -90,6 +91,7 @@ class StreamRequest:
             since=int(since) if since is not None else None,
             epoch=query.get("epoch"),
             drafts=query.get("drafts") == "1",
+            runs=query.get("runs") == "1",
             origin=headers.get("origin"),
             host=headers.get("host", ""),
             remote_addr=str(client[0])[:64],

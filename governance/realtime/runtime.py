@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -29,6 +29,9 @@ WAKE_GROUP = "promptops.wake"
 #: Who hears of changes before the sockets do. Apps put their own here when they start.
 listeners: list[Listener] = []
 
+#: What else runs with it, from its start to its end. Apps put their own here when they start.
+companions: list[Callable[["Runtime"], Coroutine[Any, Any, None]]] = []
+
 
 class Runtime:
     def __init__(self) -> None:
@@ -42,12 +45,14 @@ class Runtime:
 
     async def work(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function` on a thread where it may use the database, and give the connection back."""
-        return await self.loop.run_in_executor(self._threads, _with_database, function, args)
+        return await self.loop.run_in_executor(self._threads, with_database, function, args)
 
     def start(self) -> None:
         self.spawn(self.tail.run())
         self.spawn(self.hub.beat())
         self.spawn(self.registry.run())
+        for companion in companions:
+            self.spawn(companion(self))
         if settings.REDIS_URL:
             self.spawn(self._announce())
             self.spawn(self._listen())
@@ -151,7 +156,7 @@ def _verdicts(holders: dict[str, Actor]) -> dict[str, tuple[Actor | None, set[st
     return verdicts
 
 
-def _with_database(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+def with_database(function: Callable[..., T], args: tuple[Any, ...]) -> T:
     close_old_connections()
     try:
         return function(*args)

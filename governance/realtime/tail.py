@@ -61,7 +61,7 @@ class Tail:
         self._woken = asyncio.Event()
         self._reading = asyncio.Lock()
         # A thread and a connection of its own: requests that wait for the database can't hold up delivery.
-        self._thread = ThreadPoolExecutor(1, "tail", initializer=_leave_the_pool)
+        self._thread = ThreadPoolExecutor(1, "tail", initializer=leave_the_pool)
 
     def wake(self) -> None:
         """Look now. On the event loop only."""
@@ -151,7 +151,7 @@ class Tail:
             listener.lost(environment_id, position, gone=gone)
 
 
-def _leave_the_pool() -> None:
+def leave_the_pool() -> None:
     """Give this thread a connection that is not one of the pool's, where all may be taken; it stays open."""
     own = connection.copy()
     own.settings_dict["OPTIONS"].pop("pool", None)

@@ -87,6 +87,8 @@ def _rows(
 
 PASSWORD = "correct-horse-battery"
 _PROMPT, _AGENT, _WORKFLOW = (f"/api/{name}/{world.IDS[name]}" for name in ("prompts", "agents", "workflows"))
+_GOING, _OVER = (f"/api/workflows/runs/{world.IDS[name]}" for name in ("workflow_runs", "ended_runs"))
+_SCHEDULE = {"workflow_id": world.WORKFLOW, "name": "new", "cron": "30 2 * * *"}
 _WORKSPACE = f"/api/workspaces/{DEFAULT_WORKSPACE}"
 _ROLLOUT = {"enabled": False, "variant_a": "v2", "variant_b": "v1", "weight_a": 12.5}
 _USER = {"username": "new", "password": PASSWORD, "role": "editor"}
@@ -135,6 +137,15 @@ ENDPOINTS: list[Endpoint] = [
         body={"key": "imported", "steps": world.STEPS},
         status=201,
     ),
+    Endpoint(method="GET", path="/api/workflows/runs", least=VIEWER),
+    Endpoint(method="GET", path=_GOING, least=VIEWER),
+    Endpoint(method="GET", path=f"{_OVER}/events", least=VIEWER),
+    Endpoint(method="POST", path=f"{_GOING}/cancel", least=EDITOR),
+    Endpoint(method="POST", path=f"{_OVER}/resume", least=EDITOR, body={"from": "say"}),
+    Endpoint(method="POST", path=f"{_GOING}/approve", least=EDITOR, body={"comment": "fine"}),
+    Endpoint(method="POST", path=f"{_GOING}/reject", least=EDITOR, body={"comment": "no"}),
+    *_rows("schedules", least=EDITOR, new=_SCHEDULE, change={"cron": "0 4 * * *"}),
+    *_rows("webhooks", least=EDITOR, new={"workflow_id": world.WORKFLOW, "name": "new"}, change={"name": "other"}),
     Endpoint(method="GET", path="/api/audit", least=VIEWER, beyond=ENVIRONMENT),
     Endpoint(method="GET", path="/api/runs", least=VIEWER),
     Endpoint(method="GET", path=f"/api/runs/{world.RUN}", least=VIEWER),

@@ -10,7 +10,7 @@ from agents.models import AgentSession
 from agents.provider_services import create_provider
 from agents.services import create_agent
 from agents.sessions import owner_of
-from governance import runs
+from governance import runs, tallies
 from governance.actors import SYSTEM
 from governance.authentication import STATIC_ACTOR
 from governance.bearer import digest_of
@@ -22,16 +22,22 @@ from governance.models import (
     Membership,
     Role,
     Run,
+    RunStatus,
     ServerProcess,
     Token,
     TokenKind,
     User,
     Workspace,
 )
+from governance.runs import OpenRun
 from governance.services import workspaces
 from prompts import services as prompts
+from workflows.models import AttemptState, RunState, StepAttempt, Workflow
+from workflows.runs import new as new_run
+from workflows.schedules import create_schedule
 from workflows.services import create_workflow, update_workflow
 from workflows.services import publish as publish_workflow
+from workflows.webhooks import create_webhook
 
 
 def id_of(name: str) -> str:
@@ -43,6 +49,8 @@ PROMPT, AGENT, WORKFLOW, RUN = id_of("prompt"), id_of("agent"), id_of("workflow"
 USER, WORKSPACE, ENVIRONMENT, TOKEN = id_of("user"), id_of("workspace"), id_of("environment"), id_of("token")
 PROVIDER = id_of("provider")
 SESSION = "conversation-with-the-static-token"
+GOING_RUN, ENDED_RUN = id_of("going run"), id_of("ended run")
+SCHEDULE, WEBHOOK = id_of("schedule"), id_of("webhook")
 NOWHERE = id_of("what is not there")
 
 KEY = "greeting"
@@ -52,6 +60,10 @@ IDS = {
     "workflows": WORKFLOW,
     "providers": PROVIDER,
     "runs": RUN,
+    "workflow_runs": GOING_RUN,
+    "ended_runs": ENDED_RUN,
+    "schedules": SCHEDULE,
+    "webhooks": WEBHOOK,
     "users": USER,
     "workspaces": WORKSPACE,
     "environments": ENVIRONMENT,
@@ -104,6 +116,7 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
     )
     publish_workflow(actor=SYSTEM, workflow=workflow)
     update_workflow(actor=SYSTEM, workflow=workflow, steps=STEPS[:2])
+    _runs_of(workflow, ids)
     opened = runs.start(actor=SYSTEM, workspace_id=workspace_id, source="playground", provider="mock", model="mock-1")
     runs.finish(opened, provider="mock", model="mock-1", prompt_tokens=3, output_tokens=5)
     Run.objects.filter(pk=opened.id).update(id=ids["runs"])
@@ -122,6 +135,35 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
         process=process, workspace_id=workspace_id, client_type="sdk", actor="system", connected_at=timezone.now()
     )
     return ids
+
+
+def _runs_of(workflow: Workflow, ids: dict[str, str]) -> None:
+    """A run that waits for a decision and one that is over; a schedule and a webhook."""
+    now = timezone.now()
+    for name, status in (("workflow_runs", RunState.WAITING), ("ended_runs", RunState.FAILED)):
+        log = Run(pk=ids[name], workspace_id=workflow.workspace_id, source="workflow", actor="system")
+        log.status = RunStatus.RUNNING if status == RunState.WAITING else RunStatus.ERROR
+        log.save(force_insert=True)
+        tallies.add([log] if log.status == RunStatus.ERROR else [])
+        row = new_run(
+            OpenRun(uuid.UUID(ids[name])), actor=SYSTEM, workflow=workflow, definition=workflow.definition, variables={}
+        )
+        row.status = status
+        row.save(force_insert=True)
+        kind = "approval" if status == RunState.WAITING else "render"
+        step = StepAttempt(run=row, path="say", step_id="say", name="say", type=kind, number=1, started_at=now)
+        step.status = AttemptState.WAITING if status == RunState.WAITING else AttemptState.FAILED
+        step.changed_at = now
+        step.save(force_insert=True)
+    create_schedule(
+        actor=SYSTEM,
+        workflow=workflow,
+        id=uuid.UUID(ids["schedules"]),
+        name="nightly",
+        cron="0 3 * * *",
+        timezone="UTC",
+    )
+    create_webhook(actor=SYSTEM, workflow=workflow, id=uuid.UUID(ids["webhooks"]), name="orders")
 
 
 def make_all() -> dict[str, str]:

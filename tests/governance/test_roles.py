@@ -66,6 +66,8 @@ def expected(endpoint: Endpoint, name: str, role: Role | None, bound: str | None
         return 403, f"forbidden: this token is bound to one {bound}"
     if bound == "environment" and endpoint.route == "/api/environments/{id}":
         return 404, "not found"  # it sees its own environment alone
+    if bound == "environment" and endpoint.route.startswith("/api/workflows/runs/{id}"):
+        return 404, "not found"  # it sees the runs that its like started
     if endpoint.private and name != "the static token":
         return 404, "not found"
     return endpoint.status, ""

@@ -1,0 +1,179 @@
+"""DBOS Transact: the durable queue that hands out the legs of runs. Nothing else knows it.
+
+It is a queue and a dispatcher here, and no more: what a step made is in our own rows (docs/adr/0008). A leg is one
+workflow of it with no steps, whose id is the run's and the leg's number, so that a leg is there once however often it
+is offered. It is imported and launched when the first run comes: servers that run none pay nothing.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection
+
+if TYPE_CHECKING:
+    from dbos import DBOS
+
+logger = logging.getLogger("promptops.workflows")
+
+QUEUE, LEG, NAME = "runs", "leg", "promptops"
+#: Legs of every release are the same to the engine: what they mean is in our rows.
+APPLICATION_VERSION = "1"
+POLL = 0.2  # seconds between two looks of the queue
+KEPT = 3600.0  # seconds that the engine's rows of legs that ended are kept
+
+Leg = tuple[uuid.UUID, int]
+Work = Callable[[uuid.UUID, int], None]
+
+_lock = threading.Lock()
+_running: "type[DBOS] | None" = None
+
+
+def is_running() -> bool:
+    return _running is not None
+
+
+def launch(process_id: uuid.UUID, work: Work) -> None:
+    """Start it in this process, unless it was: from here on `work` is called for legs, each on a thread of its own.
+
+    `process_id` is the executor's id, and new with each process: with one that is used twice, legs run twice.
+    """
+    global _running
+    with _lock:
+        if _running is not None:
+            return
+        logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it brings one of its own
+        from dbos import DBOS, DBOSPortableJSONSerializer  # half a second
+
+        @DBOS.workflow(name=LEG, max_recovery_attempts=None)
+        def leg(run_id: str, number: int) -> None:
+            work(uuid.UUID(run_id), number)
+
+        DBOS(
+            config={
+                "name": NAME,
+                "system_database_url": _address(),
+                "sys_db_pool_size": 4,
+                "executor_id": str(process_id),
+                "application_version": APPLICATION_VERSION,
+                "serializer": DBOSPortableJSONSerializer(),  # never pickle: rows are not code
+                "use_listen_notify": False,
+                "enable_otlp": False,
+                "log_level": "WARNING",
+            }
+        )
+        logging.getLogger("dbos").propagate = True
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE,
+            worker_concurrency=settings.PROMPTOPS_WORKFLOW_CONCURRENCY,
+            polling_interval_sec=POLL,
+            on_conflict="always_update",
+        )
+        _running = DBOS
+        logger.info("the engine runs, as executor %s", process_id)
+
+
+def stop() -> None:
+    """Take no more legs. Those under way are not waited for."""
+    global _running
+    with _lock:
+        running, _running = _running, None
+        if running is not None:
+            running.destroy(destroy_registry=True)
+
+
+def offer(legs: Iterable[Leg]) -> None:
+    """Put legs into the queue. One that is there already stays as it is."""
+    engine = _engine()
+    for run_id, number in legs:
+        engine.enqueue_workflow_with_options(
+            {
+                "queue_name": QUEUE,
+                "workflow_name": LEG,
+                "workflow_id": _id(run_id, number),
+                "app_version": APPLICATION_VERSION,
+            },
+            str(run_id),
+            number,
+        )
+
+
+def knows(legs: Iterable[Leg]) -> set[Leg]:
+    """Those of these legs that are in the queue or under way, as far as the engine knows."""
+    ids = {_id(*leg): leg for leg in legs}
+    if not ids:
+        return set()
+    found = _engine().list_workflows(
+        workflow_ids=list(ids), status=["ENQUEUED", "PENDING", "DELAYED"], load_input=False, load_output=False
+    )
+    return {ids[row.workflow_id] for row in found}
+
+
+def executors(legs: Iterable[Leg]) -> dict[Leg, uuid.UUID]:
+    """Which process took these legs from the queue; those that nobody took are left out."""
+    ids = {_id(*leg): leg for leg in legs}
+    if not ids:
+        return {}
+    rows = _engine().list_workflows(workflow_ids=list(ids), status="PENDING", load_input=False, load_output=False)
+    return {ids[row.workflow_id]: uuid.UUID(row.executor_id) for row in rows if row.executor_id}
+
+
+def forget() -> int:
+    """Delete the engine's rows of legs that are long over; returns how many."""
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - KEPT))
+    ended = _engine().list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED"],
+        completed_before=before,
+        limit=1000,
+        load_input=False,
+        load_output=False,
+    )
+    if ended:
+        _engine().delete_workflows([row.workflow_id for row in ended])
+    return len(ended)
+
+
+def _engine() -> "type[DBOS]":
+    assert _running is not None, "the engine was not launched"  # noqa: S101
+    return _running
+
+
+def _id(run_id: uuid.UUID, number: int) -> str:
+    return f"{run_id}:{number}"
+
+
+def _address() -> str:
+    """The engine's own tables: beside ours on PostgreSQL, in the schema `dbos`; in a file of their own on SQLite."""
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{_file()}"
+    from sqlalchemy import URL  # comes with the engine
+
+    values: dict[str, Any] = settings.DATABASES["default"]
+    options = {
+        name: str(value) for name, value in values.get("OPTIONS", {}).items() if name not in ("pool", "connect_timeout")
+    }
+    url = URL.create(
+        "postgresql+psycopg",
+        username=values["USER"] or None,
+        password=values["PASSWORD"] or None,
+        host=values["HOST"] or None,
+        port=int(values["PORT"]) if values["PORT"] else None,
+        database=values["NAME"],
+        query=options,
+    )
+    return url.render_as_string(hide_password=False)
+
+
+def _file() -> Path:
+    path = Path(settings.DATA_DIR) / "engine.sqlite3"
+    with sqlite3.connect(path) as file:
+        file.execute("PRAGMA journal_mode=WAL")  # it stays so; the engine would not
+    file.close()
+    return path

@@ -1,0 +1,102 @@
+"""Runs that the clock starts."""
+
+import logging
+import zoneinfo
+from datetime import UTC, datetime
+from typing import Any
+
+from croniter import CroniterError, croniter
+from django.db import transaction
+from django.utils import timezone
+
+from governance import audit
+from governance.actors import Actor
+from governance.errors import DomainError, InvalidInputError
+from governance.models.base import changed
+from workflows import actors, triggers
+from workflows.models import Schedule, Trigger, Workflow, WorkflowRun
+
+logger = logging.getLogger("promptops.workflows")
+
+AT_ONCE = 50
+
+
+def next_tick(cron: str, zone: str, after: datetime) -> datetime:
+    """The first tick after that moment. Raises InvalidInputError for what is no cron expression, or no time zone."""
+    try:
+        place = zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInputError.of("timezone", "expected a name such as Europe/Berlin or UTC") from None
+    if len(cron.split()) != 5:
+        raise InvalidInputError.of("cron", "expected five fields: minute, hour, day of month, month, day of week")
+    try:
+        moment: datetime = croniter(cron, after.astimezone(place), max_years_between_matches=5).get_next(datetime)
+    except (CroniterError, ValueError, KeyError, OverflowError) as error:
+        raise InvalidInputError.of("cron", f"expected a cron expression that comes true: {error}") from None
+    return moment.astimezone(UTC)
+
+
+@transaction.atomic
+def create_schedule(*, actor: Actor, workflow: Workflow, **values: Any) -> Schedule:
+    schedule = Schedule(workflow=workflow, created_by=actor.name, bounds=actors.snapshot(actor), **values)
+    _set_next(schedule)
+    schedule.save(force_insert=True)
+    triggers.record(actor, schedule, "create", "Created", audit.created(**triggers.state_of(schedule)))
+    return schedule
+
+
+@transaction.atomic
+def update_schedule(*, actor: Actor, schedule: Schedule, if_match: str | None = None, **values: Any) -> Schedule:
+    """Change what is given. From here on its runs are of who changed it."""
+    schedule = triggers.lock(Schedule, schedule, if_match)
+    differences = changed(schedule, values)
+    if not differences:
+        return schedule
+    _set_next(schedule)
+    schedule.created_by, schedule.bounds = actor.name, actors.snapshot(actor)
+    schedule.save_fields(*differences, "next_at", "created_by", "bounds")
+    triggers.record(actor, schedule, "update", f"Changed {', '.join(differences)} of", differences)
+    return schedule
+
+
+@transaction.atomic
+def delete_schedule(*, actor: Actor, schedule: Schedule, if_match: str | None = None) -> None:
+    schedule = triggers.lock(Schedule, schedule, if_match)
+    triggers.record(actor, schedule, "delete", "Deleted", audit.deleted(**triggers.state_of(schedule)))
+    schedule.delete()
+
+
+def tick(now: datetime | None = None) -> list[WorkflowRun]:
+    """Start a run for each schedule whose time has come. Many processes may look: each tick is of one of them.
+
+    Ticks that nobody was there for make one run, at once.
+    """
+    now = now or timezone.now()
+    due = Schedule.objects.select_related("workflow").filter(enabled=True, next_at__lte=now).order_by("next_at")
+    started = []
+    for schedule in due[:AT_ONCE]:
+        try:
+            run = _tick(schedule, now)
+        except DomainError as error:
+            logger.warning("schedule %s could not start its run: %s", schedule.pk, error.message)
+        else:
+            if run is not None:
+                started.append(run)
+    return started
+
+
+@transaction.atomic
+def _tick(schedule: Schedule, now: datetime) -> WorkflowRun | None:
+    following = next_tick(schedule.cron, schedule.timezone, now)
+    # Who moves the clock on has the tick.
+    mine = Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at, enabled=True)
+    if not mine.update(next_at=following, last_at=now):
+        return None
+    run = triggers.start(schedule, Trigger.SCHEDULE, schedule.variables)
+    Schedule.objects.filter(pk=schedule.pk).update(last_run_id=run.pk)
+    return run
+
+
+def _set_next(schedule: Schedule) -> None:
+    following = next_tick(schedule.cron, schedule.timezone, timezone.now())
+    schedule.next_at = following if schedule.enabled else None

@@ -1,0 +1,101 @@
+"""Runs that signed calls from outside start."""
+
+import hashlib
+import hmac
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from governance import audit, secretbox
+from governance.actors import Actor
+from governance.errors import UnauthorizedError
+from governance.models.base import changed
+from workflows import actors, triggers
+from workflows.models import Delivery, Trigger, Webhook, Workflow, WorkflowRun
+
+#: Seconds that a call may be old, or ahead of our clock.
+TOLERANCE = 300
+
+
+@transaction.atomic
+def create_webhook(*, actor: Actor, workflow: Workflow, **values: Any) -> tuple[Webhook, str]:
+    """A new webhook and its secret, which is never shown again."""
+    secret = f"whsec_{secrets.token_urlsafe(32)}"
+    webhook = Webhook(
+        workflow=workflow,
+        created_by=actor.name,
+        bounds=actors.snapshot(actor),
+        encrypted_secret=secretbox.encrypt(secret),
+        **values,
+    )
+    webhook.save(force_insert=True)
+    triggers.record(actor, webhook, "create", "Created", audit.created(**triggers.state_of(webhook)))
+    return webhook, secret
+
+
+@transaction.atomic
+def update_webhook(*, actor: Actor, webhook: Webhook, if_match: str | None = None, **values: Any) -> Webhook:
+    """Change what is given. From here on its runs are of who changed it."""
+    webhook = triggers.lock(Webhook, webhook, if_match)
+    differences = changed(webhook, values)
+    if not differences:
+        return webhook
+    webhook.created_by, webhook.bounds = actor.name, actors.snapshot(actor)
+    webhook.save_fields(*differences, "created_by", "bounds")
+    triggers.record(actor, webhook, "update", f"Changed {', '.join(differences)} of", differences)
+    return webhook
+
+
+@transaction.atomic
+def delete_webhook(*, actor: Actor, webhook: Webhook, if_match: str | None = None) -> None:
+    webhook = triggers.lock(Webhook, webhook, if_match)
+    triggers.record(actor, webhook, "delete", "Deleted", audit.deleted(**triggers.state_of(webhook)))
+    webhook.delete()
+
+
+def signature_of(secret: str, timestamp: str, body: bytes) -> str:
+    """HMAC-SHA256 of `timestamp.body` as hexadecimal digits."""
+    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def receive(
+    *, webhook_id: uuid.UUID, timestamp: str, signature: str, body: bytes, read: Callable[[], Any]
+) -> WorkflowRun:
+    """Start the run that a signed call asks for; its `input` is the body, which `read` makes of it.
+
+    Raises UnauthorizedError: for who can't sign, a webhook that is unknown, one that is off and a wrong signature look
+    the same. A call that was taken already is refused.
+    """
+    webhook = Webhook.objects.select_related("workflow").filter(pk=webhook_id, enabled=True).first()
+    try:
+        secret = secretbox.decrypt(webhook.encrypted_secret) if webhook else secrets.token_urlsafe(32)
+    except secretbox.UnreadableError:
+        secret = secrets.token_urlsafe(32)
+    signature = signature.removeprefix("sha256=")
+    right = hmac.compare_digest(signature_of(secret, timestamp, body).encode(), signature.encode("utf-8", "replace"))
+    if webhook is None or not right:
+        raise UnauthorizedError("invalid signature")
+    if not timestamp.isdigit() or len(timestamp) > 12 or abs(time.time() - int(timestamp)) > TOLERANCE:
+        raise UnauthorizedError(f"the timestamp is over {TOLERANCE} seconds away from this server's clock")
+    return _take(webhook, signature, read())
+
+
+def _take(webhook: Webhook, signature: str, payload: Any) -> WorkflowRun:
+    try:
+        with transaction.atomic():
+            until = timezone.now() + timedelta(seconds=2 * TOLERANCE + 60)
+            Delivery.objects.create(webhook=webhook, signature=signature, forget_at=until)
+            variables = {**webhook.variables, "input": payload}
+            if isinstance(payload, Mapping):
+                variables = {**webhook.variables, **payload, "input": payload}
+            run = triggers.start(webhook, Trigger.WEBHOOK, variables)
+            Webhook.objects.filter(pk=webhook.pk).update(last_at=timezone.now(), last_run_id=run.pk)
+            return run
+    except IntegrityError:
+        raise UnauthorizedError("this call was taken already: sign each with the time that it is made at") from None
