@@ -15,7 +15,7 @@ from governance.admin.base import ReadOnlyAdmin, ServiceAdmin, actor_of, as_json
 from governance.admin.filters import WorkspaceFilter
 from governance.admin.forms import JsonField, LinesField, OperationForm, ServiceForm, code
 from governance.errors import DomainError
-from workflows import definition, services
+from workflows import definition, run_admin, services
 from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
 from workflows.serializers import (
     INPUTS,
@@ -27,6 +27,7 @@ from workflows.serializers import (
 from workflows.steps import STEP_TYPES
 
 VERSIONS_ON_THE_PAGE = 20
+__all__ = ["run_admin"]  # Django looks for this module alone
 
 
 class WorkflowForm(ServiceForm[Workflow]):

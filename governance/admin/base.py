@@ -36,7 +36,7 @@ M = TypeVar("M", bound=Model)
 REFUSALS = (DomainError, IntegrityError, DataError, ObjectDoesNotExist)
 
 #: Nobody may find out by a filter in the address what no page shows.
-UNSEEN = {"password", "digest", "encrypted_key"}
+UNSEEN = {"password", "digest", "encrypted_key", "encrypted_secret", "signature"}
 
 
 def actor_of(request: HttpRequest) -> Actor:

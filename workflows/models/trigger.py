@@ -61,6 +61,9 @@ class Webhook(Triggering):
 class Delivery(models.Model):
     """A call of a webhook that was taken: the same one is not taken twice while its signature would hold."""
 
+    workspace_path: ClassVar[str] = "webhook__workflow__workspace_id"
+    environment_path: ClassVar[str | None] = None
+
     webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
     signature = models.CharField(max_length=64)
     forget_at = models.DateTimeField(db_index=True)

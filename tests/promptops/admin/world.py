@@ -31,8 +31,12 @@ from governance.models import (
 from governance.services import tokens
 from prompts import services as prompts
 from prompts.models import PromptTag
+from workflows.models import Delivery, StepAttempt, WorkflowWorker
+from workflows.runs import start as start_run
+from workflows.schedules import create_schedule
 from workflows.services import create_workflow
 from workflows.services import publish as publish_workflow
+from workflows.webhooks import create_webhook
 
 #: In every text that somebody can put in freely.
 HOSTILE = "<script>alert('x')</script>"
@@ -78,12 +82,32 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         default_model=HOSTILE,
         api_key="sk-0123456789abcdef",
     )
-    step = {"name": HOSTILE, "type": "render", "template": HOSTILE}
+    rendering = {"name": HOSTILE, "type": "render", "template": HOSTILE}
     workflow = create_workflow(
-        actor=SYSTEM, workspace=workspace, key=f"chain{suffix}", name=HOSTILE, description=HOSTILE, steps=[step]
+        actor=SYSTEM, workspace=workspace, key=f"chain{suffix}", name=HOSTILE, description=HOSTILE, steps=[rendering]
     )
     workflow_version = publish_workflow(actor=SYSTEM, workflow=workflow, note=HOSTILE)
     workflow.refresh_from_db()
+    workflow_run = start_run(
+        actor=SYSTEM, workflow=workflow, definition=workflow.definition, version="v1", variables={"input": HOSTILE}
+    )
+    workflow_run.error = HOSTILE
+    workflow_run.save(update_fields=["error"])
+    step = StepAttempt.objects.create(
+        run=workflow_run,
+        path="say",
+        step_id="say",
+        name=HOSTILE,
+        type="render",
+        number=1,
+        output=HOSTILE,
+        error=HOSTILE,
+        started_at=timezone.now(),
+        changed_at=timezone.now(),
+    )
+    schedule = create_schedule(actor=SYSTEM, workflow=workflow, name=f"{HOSTILE}{suffix}", cron="0 3 * * *")
+    webhook, _ = create_webhook(actor=SYSTEM, workflow=workflow, name=f"{HOSTILE}{suffix}")
+    delivery = Delivery.objects.create(webhook=webhook, signature="0" * 64, forget_at=timezone.now())
     token, _ = tokens.create_token(actor=SYSTEM, workspace=workspace, name=HOSTILE, role=Role.VIEWER)
     run = runs.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=HOSTILE, model=HOSTILE)
     workspace.keep_content = True
@@ -117,6 +141,12 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         provider,
         workflow,
         workflow_version,
+        workflow_run,
+        step,
+        WorkflowWorker.objects.create(pk=workflow_run.pk),
+        schedule,
+        webhook,
+        delivery,
         token,
         logged,
         RunContent.objects.get(run=logged),
