@@ -51,9 +51,9 @@ class DollarsField(serializers.DecimalField):
         return serializers.Field.validate_empty_values(self, data)  # a text without a letter is no null
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, bool) or not isinstance(data, int | float) or not 0 <= data <= MAX_DOLLARS:
+        if isinstance(data, bool) or not isinstance(data, int | float | Decimal) or not 0 <= data <= MAX_DOLLARS:
             raise serializers.ValidationError(f"expected US dollars, a number from 0 to {MAX_DOLLARS}")
-        return Decimal(repr(data)).quantize(Decimal("0.000001"))
+        return Decimal(str(data)).quantize(Decimal("0.000001"))
 
     def to_representation(self, value: Any) -> float:  # type: ignore[override]
         return float(value)

@@ -169,7 +169,7 @@ class AuditEntrySerializer(ApiSerializer):
 
 class RunSerializer(ApiSerializer):
     id = serializers.UUIDField()
-    source = serializers.CharField(help_text="playground, agent, workflow, or model: a step's call")  # type: ignore[assignment]  # a field
+    source = serializers.CharField(help_text="playground, agent, workflow, model (a step's call) or tool")  # type: ignore[assignment]  # a field
     ref_id = serializers.UUIDField(allow_null=True)
     ref_key = serializers.CharField()
     prompt_id = serializers.UUIDField(allow_null=True)

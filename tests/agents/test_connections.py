@@ -41,8 +41,9 @@ def thoughtful(upstream: Upstream) -> Upstream:
         lambda client: client.post(
             f"/api/workflows/{made(client, 'workflows', steps=[{'type': 'model', 'provider': 'ollama'}] * 2)}/run", {}
         ),
+        lambda client: client.post(f"/api/agents/{with_a_tool(client)}/run", {}),
     ],
-    ids=["playground", "agent", "workflow"],
+    ids=["playground", "agent", "workflow", "agent with a tool"],
 )
 def test_a_call_holds_no_database_connection_while_the_provider_is_at_work(
     static: APIClient, upstream: Upstream, begin: Callable[[APIClient], Any]
@@ -59,6 +60,12 @@ def test_a_call_holds_no_database_connection_while_the_provider_is_at_work(
     assert begin(static).status_code == 200
     assert held in ([False], [False, False])
     assert set(Run.objects.values_list("status", flat=True)) == {"ok"}
+
+
+def with_a_tool(client: APIClient) -> str:
+    """An agent that has another one called, which asks the provider."""
+    made(client, "agents", key="below", prompt="x", provider="ollama")
+    return made(client, "agents", prompt="@call below", model="mock-script", tools=[{"type": "agent", "key": "below"}])
 
 
 def made(client: APIClient, kind: str, **fields: Any) -> str:
@@ -103,3 +110,26 @@ def test_twenty_runs_at_once_take_about_as_long_as_one_and_the_server_answers_ot
         stats = client.get("/api/runs/stats").json()
         assert (stats["ok"], stats["running"], stats["total"]) == (21, 0, 21)
     assert len(thoughtful.requests) == 21
+
+
+def test_agents_that_call_agents_need_no_more_connections_than_there_are_and_all_their_runs_are_closed(
+    server: Server, thoughtful: Upstream
+) -> None:
+    below = {"key": "below", "prompt": "x", "provider": "openai"}
+    boss = {"key": "boss", "prompt": "@call below @call below\n@answer Done.", "model": "mock-script"}
+    with server.client() as client:
+        assert client.post("/api/agents", json=below).status_code == 201
+        made = client.post("/api/agents", json={**boss, "tools": [{"type": "agent", "key": "below"}]}).json()["data"]
+
+        def run(number: int) -> Any:
+            body = {"session_id": f"chat-{number}", "stream": number % 2 == 0}
+            return client.post(f"/api/agents/{made['id']}/run", json=body).text
+
+        with ThreadPoolExecutor(16) as pool:
+            started = time.monotonic()
+            answers = list(pool.map(run, range(16)))
+            took = time.monotonic() - started
+        assert all("Done." in answer for answer in answers), answers
+        stats = client.get("/api/runs/stats").json()
+        assert (stats["ok"], stats["running"], stats["total"]) == (48, 0, 48)
+        assert took < 0.7 * 32 * THINKS, f"sixteen agents took {took:.1f} s"

@@ -87,3 +87,20 @@ def test_each_call_is_a_span_with_the_conventions_names(
     for text, word in zip(texts.values(), ("private", "Fine."), strict=True):
         assert (text is not None and word in text) is content
     assert "sk-secret" not in str(collector.spans)
+
+
+def test_each_turn_of_an_agent_and_of_those_below_it_is_a_span(
+    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream
+) -> None:
+    with HTTPServer(host="127.0.0.1", threaded=True) as place:
+        collector = Collector(place)
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        with installation(tmp_path_factory, **variables) as server, server.client() as client:
+            client.post("/api/agents", json={"key": "below", "prompt": "x"})
+            boss = {"key": "boss", "prompt": "@call below", "model": "mock-script"}
+            made = client.post("/api/agents", json={**boss, "tools": [{"type": "agent", "key": "below"}]}).json()
+            body = client.post(f"/api/agents/{made['data']['id']}/run", json={}).json()
+            spans = collector.wait_for(3)
+    assert [span["name"] for span in spans] == ["chat mock-script", "chat mock-1", "chat mock-script"]
+    used = [span["gen_ai.usage.output_tokens"] for span in spans if span["name"] == "chat mock-script"]
+    assert used == [turn["output_tokens"] for turn in body["turns"]]

@@ -1,5 +1,6 @@
 """Nothing in the back office goes round the services: what it saves leaves the traces that the API leaves."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,14 @@ from workflows.models import Workflow
 Browse = Callable[..., Browser]
 STEPS = [{"name": "shout", "type": "transform", "op": "upper"}]
 STEPS_TEXT = '[{"name": "shout", "type": "transform", "op": "upper"}]'
+
+SCHEMA = {"type": "object", "required": ["city"]}
+TOOL = {
+    "type": "http",
+    "name": "look",
+    "url": "https://words.example/x",
+    "headers": {"X-Key": "a-key-of-some-length"},
+}
 
 
 def pk(row: Any) -> str:
@@ -140,6 +149,15 @@ DEEDS: dict[str, Deed] = {
         ),
         lambda browser, world: browser.change_page(world[Agent]).send(
             prompt="", prompt_key="greeting", provider="ollama"
+        ),
+    ),
+    "give an agent tools and limits": (
+        lambda api, world: api.put(
+            f"/api/agents/{pk(world[Agent])}",
+            {"output": "json", "output_schema": SCHEMA, "tools": [TOOL], "max_tokens": None, "max_cost_usd": 1.5},
+        ),
+        lambda browser, world: browser.change_page(world[Agent]).send(
+            output="json", output_schema=json.dumps(SCHEMA), tools=json.dumps([TOOL]), max_tokens="", max_cost_usd="1.5"
         ),
     ),
     "delete an agent": (
