@@ -50,7 +50,7 @@ def _for_scripts(
                 return view(actor, request, *args, **kwargs)
             except Exception as error:
                 said = handle(error, {})
-                return JsonResponse(said.data, status=said.status_code, headers=dict(said.headers))
+                return JsonResponse(said.data, status=said.status_code)
 
         return answer
 

@@ -180,6 +180,9 @@ class TokenAdmin(ServiceAdmin[Token]):
         "expires_at",
     ]
 
+    class Media:
+        js = ["governance/copy.js"]
+
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         return False
 
@@ -199,6 +202,9 @@ class TokenAdmin(ServiceAdmin[Token]):
         tokens.revoke_token(actor=actor, token=row)
 
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
-        said = "The secret of {}, which is shown this once: {}"
+        said = (
+            'The secret of {}, which is shown this once: <code class="secret" id="new-secret">{}</code> '
+            '<button type="button" class="tool" data-copy="new-secret">Copy</button>'
+        )
         self.message_user(request, format_html(said, obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
         return super().response_add(request, obj, post_url_continue)

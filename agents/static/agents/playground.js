@@ -4,9 +4,9 @@ import { eventsOf } from "./events.js";
 import { Variables, namesIn } from "./variables.js";
 import { Variant } from "./variant.js";
 
-const settings = JSON.parse(document.getElementById("playground-settings").textContent);
-const part = (name) => document.getElementById(`playground-${name}`);
 const form = document.getElementById("playground");
+const settings = JSON.parse(form.dataset.settings);
+const part = (name) => document.getElementById(`playground-${name}`);
 const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
 const variables = new Variables(part("variables"), part("no-variables"));
 const variants = [];
