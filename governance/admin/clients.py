@@ -46,7 +46,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
 
     def changelist_view(self, request: HttpRequest, extra_context: Mapping[str, Any] | None = None) -> HttpResponse:
         address = f"{reverse('admin:governance_connection_live')}?{request.GET.urlencode()}"
-        return super().changelist_view(request, {"live_url": address, **(extra_context or {})})
+        return super().changelist_view(request, {"title": "Live clients", "live_url": address, **(extra_context or {})})
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """The same page of the same list, as JSON."""

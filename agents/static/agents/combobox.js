@@ -66,7 +66,8 @@ export function combobox(input, list, { find, choose }) {
 
   input.addEventListener("input", () => {
     clearTimeout(waiting);
-    close(); // what is in it was found for something else
+    asked += 1;
+    close(); // what is in it, or on its way, was found for something else
     waiting = setTimeout(look, 150);
   });
   input.addEventListener("focus", look);

@@ -47,6 +47,7 @@ function show({ count, clients }) {
   const told = place.querySelector("[data-live-count]");
   if (told.textContent !== String(count)) told.textContent = count; // a screen reader is told of changes alone
   place.querySelector("[data-live-empty]").hidden = count > 0;
+  place.querySelector("[data-live-table]").hidden = count === 0;
 }
 
 function state(text, colour) {
