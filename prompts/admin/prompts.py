@@ -28,6 +28,7 @@ from prompts.models import Prompt, PromptVersion, Rollout
 from prompts.rendering import TooLongError, render, variables_of
 
 VERSIONS_ON_THE_PAGE = 8
+PREVIEW_LIMIT = 1_000_000  # characters of values
 
 
 @admin.register(Prompt)
@@ -146,12 +147,15 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
-            body = loads(request.body)
-            content, variables = body["content"], body["variables"]
-            rendered = render(content, variables, limit=len(content) + 1_000_000)
-        except (APIException, TooLongError, KeyError, TypeError, AttributeError) as error:
-            said = str(error) if isinstance(error, APIException) else "expected a text and its variables"
-            return JsonResponse({"error": said}, status=400)
+            match loads(request.body):
+                case {"content": str(content), "variables": dict(variables)}:
+                    rendered = render(content, variables, limit=PREVIEW_LIMIT)
+                case _:
+                    return JsonResponse({"error": "expected a text and its variables"}, status=400)
+        except APIException as error:
+            return JsonResponse({"error": str(error)}, status=400)
+        except TooLongError:
+            return JsonResponse({"error": "with these values the text is too long to be shown"}, status=400)
         names = variables_of(content)
         return JsonResponse({"text": rendered.text, "missing": rendered.missing, "variables": names})
 

@@ -143,7 +143,7 @@ def test_who_was_shut_out_is_sent_to_the_login_from_the_next_page_on(make_user: 
     assert browser.list_page(Prompt).status == 302
 
 
-OPERATIONS = ("publish", "rollback", "rollout", "end-rollout")
+OPERATIONS = ("publish", "rollback", "copy", "rollout", "end-rollout", "finish-rollout")
 
 
 def test_what_people_typed_is_text_and_never_markup(world: World, browse: Browse) -> None:
@@ -153,7 +153,7 @@ def test_what_people_typed_is_text_and_never_markup(world: World, browse: Browse
         shown = [browser.list_page(model), browser.change_page(row)]
         asked = [browser.open(url(row, "delete"))]
         if model is Prompt:
-            asked += [browser.operation(row, operation) for operation in OPERATIONS]
+            asked += [browser.operation(row, operation) for operation in (*OPERATIONS, "versions")]
         assert not [page.path for page in [*shown, *asked] if "<script>" in page.text]
         typed = any("<script>" in str(value) for value in vars(row).values())
         assert typed is any("&lt;script&gt;" in page.text for page in shown), label(model)
@@ -167,7 +167,8 @@ def test_no_page_has_a_script_style_or_handler_of_its_own_which_the_policy_would
         row = world[model]
         pages = [browser.list_page(model), browser.change_page(row), browser.open(url(row, "delete"))]
         pages += [browser.add_page(model)] if may(Role.ADMIN, model, "add") else []
-        pages += [browser.operation(row, operation) for operation in OPERATIONS] if model is Prompt else []
+        operations = (*OPERATIONS, "versions") if model is Prompt else ()
+        pages += [browser.operation(row, operation) for operation in operations]
         for page in pages:
             inline = re.findall(r'<style|<script(?![^>]*src=)[^>]*>|<[^>]* (?:style|on[a-z]+)="[^>]*>', page.text)
             assert not inline, page.path
@@ -231,7 +232,7 @@ def test_a_row_of_another_workspace_is_not_there(world: World, hidden: World, br
             editor.delete(row),
         ]
         if model is Prompt:
-            answers += [editor.operation(row, name) for name in OPERATIONS]
+            answers += [editor.operation(row, name) for name in (*OPERATIONS, "versions")]
             answers += [editor.post(url(row, name), {"version": "v1"}) for name in OPERATIONS]
         for answer in answers:
             assert answer.status == 403 or answer.response.headers["Location"] == "/admin/", label(model)

@@ -330,6 +330,23 @@ def test_of_two_who_edit_at_once_the_second_is_told_and_loses_nothing(
     assert browser.change_page(row).send(**typed).status == 302
 
 
+def test_who_has_seen_what_the_other_one_saved_may_save_over_it_but_over_nothing_later(
+    world: World, browse: Browse
+) -> None:
+    browser, prompt = browse(Role.EDITOR), world[Prompt]
+    page = browser.change_page(prompt)
+    theirs = prompts.update_prompt(actor=SYSTEM, prompt=prompt, content="theirs", name="Theirs")
+    refused = page.send(content="mine")
+    assert [clash.label for clash in refused.response.context["clashes"]] == ["Content", "Name"]
+    later = prompts.update_prompt(actor=SYSTEM, prompt=prompt, content="later still")
+    again = refused.send(over=theirs.etag)
+    assert again.errors["__all__"][0].startswith("Somebody else changed this since you opened it")
+    assert Prompt.objects.get().content == "later still"
+    assert again.send(over=later.etag, name="Theirs").status == 302
+    saved = Prompt.objects.get()
+    assert (saved.content, saved.name) == ("mine", "Theirs")
+
+
 @pytest.mark.parametrize("operation", ["publish", "rollback"])
 def test_a_draft_that_changed_under_the_page_is_not_published_or_overwritten_unseen(
     world: World, browse: Browse, operation: str

@@ -99,6 +99,10 @@ DEEDS: dict[str, Deed] = {
         lambda api, world: api.post("/api/prompts/rollback", {"id": pk(world[Prompt]), "version": "v1"}),
         lambda browser, world: browser.operation(world[Prompt], "rollback").send(version="v1"),
     ),
+    "copy a prompt": (
+        lambda api, world: api.post(f"/api/prompts/{pk(world[Prompt])}/copy", {"env": "test", "key": "copied"}),
+        lambda browser, world: browser.operation(world[Prompt], "copy").send(env="test", key="copied"),
+    ),
     "change a rollout": (
         lambda api, world: api.put(
             f"/api/prompts/{pk(world[Prompt])}/rollout",
@@ -404,7 +408,7 @@ def test_a_viewer_can_publish_nothing(world: World, browse: Browse) -> None:
     assert "publish_selected" not in page.text
     with traces() as left:
         browser.act("publish_selected", prompt)
-        for name in ("publish", "rollback", "rollout", "end-rollout"):
+        for name in ("publish", "rollback", "copy", "rollout", "end-rollout", "finish-rollout"):
             assert browser.operation(prompt, name).status == 403
             assert browser.post(f"/admin/prompts/prompt/{prompt.pk}/{name}/", {"if_match": prompt.etag}).status == 403
     assert left == []
