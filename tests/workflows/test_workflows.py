@@ -14,28 +14,17 @@ from governance.actors import SYSTEM
 from governance.models import AuditEntry, Change, Workspace
 from prompts.rollouts import pick
 from tests.agents.upstream import Upstream
+from tests.workflows.conftest import MakeWorkflow
 from workflows import services
 from workflows.models import Workflow
 from workflows.steps import STEP_TYPES
 
 MakePrompt = Callable[..., dict[str, Any]]
-MakeWorkflow = Callable[..., dict[str, Any]]
 SHOUT = [
     {"name": "greet", "type": "render", "template": "Hello {{name}}"},
     {"name": "ask", "type": "model", "provider": "mock", "model": "m-1"},
     {"name": "shout", "type": "transform", "op": "upper"},
 ]
-
-
-@pytest.fixture
-def make_workflow(editor: APIClient) -> MakeWorkflow:
-    def make(*steps: dict[str, Any], key: str = "flow", **fields: Any) -> dict[str, Any]:
-        answer = editor.post("/api/workflows", {"key": key, "steps": list(steps), **fields})
-        assert answer.status_code == 201, answer.json()
-        workflow: dict[str, Any] = answer.json()["data"]
-        return workflow
-
-    return make
 
 
 def run(client: APIClient, workflow: dict[str, Any], **body: Any) -> Any:

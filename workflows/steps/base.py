@@ -147,7 +147,7 @@ class Context:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """One of the shapes that a type's fields can have: `only` narrows a field down to some words, `required` must be
-    there and `without` must not. A step has the first shape whose `only` fits."""
+    there and `without` must not. A step has to have one of them."""
 
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)
     required: Sequence[str] = ()
@@ -188,19 +188,17 @@ class StepSerializer(ApiSerializer):
     on_error = OnErrorField(required=False, help_text="What its failure means for the run; `fail` if not said.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        for shape in self.shapes:
-            if all(attrs.get(name) in words for name, words in shape.only.items()):
-                self._check_shape(attrs, shape)
-                break
+        shapes = [shape for shape in self.shapes if all(attrs.get(name) in words for name, words in shape.only.items())]
+        problems = [self._misfits(attrs, shape) for shape in shapes]
+        if problems and all(problems):
+            raise serializers.ValidationError(problems[0])
         return attrs
 
     @staticmethod
-    def _check_shape(attrs: Mapping[str, Any], shape: Shape) -> None:
-        what = ", ".join(f"{name} {attrs[name]}" for name in shape.only)
-        problems = {name: ["required"] for name in shape.required if name not in attrs}
-        problems |= {name: [f"{what} does not take this"] for name in shape.without if name in attrs}
-        if problems:
-            raise serializers.ValidationError(problems)
+    def _misfits(attrs: Mapping[str, Any], shape: Shape) -> dict[str, list[str]]:
+        what = " and ".join(f"{name} {attrs[name]}" for name in shape.only) or "what else is there"
+        misfits = {name: ["required"] for name in shape.required if name not in attrs}
+        return misfits | {name: [f"does not go with {what}"] for name in shape.without if name in attrs}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

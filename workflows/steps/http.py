@@ -38,9 +38,9 @@ from workflows.structure import Step
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_URL = 4000
-_URL = re.compile(r"(https?://[^/?#\\{}\s]+)([^\\\s#]*)", re.DOTALL)
+_URL = re.compile(r"(https?://[^/?#\\{}\s]+)((?:[/?][^\\\s#]*)?)")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_HEADER = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+_HEADER = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 class UrlField(TemplateField):
@@ -87,7 +87,7 @@ class HttpStep(StepSerializer):
 
 def split(url: str) -> tuple[str, str]:
     """Scheme, host and port, and the rest. Raises InvalidInputError for what is no such address."""
-    found = _URL.fullmatch(url)
+    found = _URL.fullmatch(VARIABLE.sub(r"{{\1}}", url))  # white space is allowed in braces alone
     if found is None:
         raise InvalidInputError.of(
             "url", "expected an address such as https://host/path/{{name}}, the host written out"
@@ -129,7 +129,8 @@ async def _send(
         async with caller:
             # What the package would say of itself is left out; a compressed answer could be of any size.
             caller.headers.clear()
-            sent = {"User-Agent": "PromptOps", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
+            said = {"User-Agent": "PromptOps", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
+            sent = {name.encode(): value.encode() for name, value in said.items()}
             async with caller.stream(method, f"{origin}{path or '/'}", headers=sent, content=content) as answer:
                 pieces, size = [], 0
                 async for piece in answer.aiter_bytes():

@@ -65,7 +65,7 @@ def _truncate(text: str, *, length: int, ellipsis: str = "") -> str:
 
 
 def _unique(items: list[Any]) -> list[Any]:
-    return list({json.dumps(item, sort_keys=True): item for item in reversed(items)}.values())[::-1]
+    return list({json.dumps(item, sort_keys=True): item for item in items}.values())
 
 
 OPERATIONS: dict[str, Operation] = {
