@@ -182,7 +182,7 @@ def _by_name(component: str, most: int) -> dict[str, Any]:
 
 
 def _name_of(step_type: StepType) -> str:
-    return f"{step_type.name.capitalize()}Step"
+    return f"WorkflowStep{step_type.name.capitalize()}"
 
 
 def _pattern(pattern: str) -> str:

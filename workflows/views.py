@@ -42,6 +42,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key and body again give the same run, and start no second one; another body is 409.",
 )
+_EXPORTED = {(200, name): OpenApiTypes.OBJECT for name in ("text/yaml", "application/json")} | {404: ErrorSerializer}
 
 
 class WorkflowViewSet(ResourceViewSet[Workflow]):
@@ -125,12 +126,15 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
 
     # --- documents ----------------------------------------------------------------------------------------------
 
-    @extend_schema(parameters=[_FORMAT, _VERSION], responses={(200, "text/yaml"): OpenApiTypes.STR}, filters=False)
+    @extend_schema(parameters=[_FORMAT, _VERSION], responses=_EXPORTED, filters=False)
     @action(detail=True, filterset_class=None)
     def export(self, request: Request, pk: str) -> HttpResponse:
         """The workflow as a document that can be kept elsewhere and imported again. Secrets are not in it."""
         workflow = self.get_object()
-        _, stored = versions.choose(workflow, request.query_params.get("version", "draft"))
+        try:
+            _, stored = versions.choose(workflow, request.query_params.get("version", "draft"))
+        except InvalidInputError:
+            raise NotFoundError("version not found") from None
         document = documents.document_of(workflow, stored)
         if _format(request) == "json":
             return Response(document)

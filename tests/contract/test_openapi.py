@@ -47,7 +47,27 @@ AT_WORK: dict[str, Any] = {
         "items": {"type": "object", "enum": [{"type": "agent", "key": "helper"}, world.HTTP_TOOL]},
     },
 }
+#: What steps refer to is looked up: one of each type that will do, and some that don't.
+DEFINED: dict[str, Any] = {
+    "steps": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 50,
+        "items": {"type": "object", "enum": [*world.STEPS, *world.ONE_OF_EACH]},
+    },
+    "inputs": {"type": "object", "enum": [{}, {"name": {"type": "string", "default": "Ada"}}]},
+    "outputs": {"type": "object", "enum": [{}, {"said": "{{input}}", "length": {"path": "length(input)"}}]},
+}
 KNOWN_OF: dict[str, dict[str, Any]] = {
+    "WorkflowRequest": DEFINED,
+    "PatchedWorkflowRequest": DEFINED,
+    "WorkflowImportRequest": DEFINED,
+    "WorkflowRunRequestRequest": {"version": {"type": "string", "enum": ["draft", "live", "v1"]}},
+    "WorkflowPublishRequest": {"id": {"type": "string", "enum": [world.WORKFLOW, world.NOWHERE]}},
+    "WorkflowRollbackRequest": {
+        "id": {"type": "string", "enum": [world.WORKFLOW, world.NOWHERE]},
+        "version": {"type": "string", "enum": ["v1", "v2", "v3"]},
+    },
     "AgentRequest": AT_WORK,
     "PatchedAgentRequest": AT_WORK,
     "PublishRequest": {"id": {"type": "string", "enum": [world.PROMPT, world.NOWHERE]}},
@@ -81,9 +101,6 @@ def narrowed(published: dict[str, Any]) -> dict[str, Any]:
         if name.endswith("Request"):
             known = {**KNOWN, **KNOWN_OF.get(name, {})}
             properties.update({field: known[field] for field in properties.keys() & known.keys()})
-            for step in properties.get("steps", {"items": {"oneOf": []}})["items"]["oneOf"]:
-                if "provider" in step["properties"]:
-                    step["properties"]["provider"] = known["provider"]
     for path, operations in schema["paths"].items():
         there = world.KEY if "{key}" in path else world.IDS.get(path.split("/")[2], "")
         for operation in operations.values():

@@ -83,6 +83,26 @@ STEPS: list[dict[str, Any]] = [
     {"type": "model", "provider": "mock"},
     {"type": "transform", "op": "upper"},
 ]
+#: One of each type of step, none of which refers to another; and what every step can have.
+ONE_OF_EACH: list[dict[str, Any]] = [
+    {"type": "prompt", "prompt_key": KEY, "env": "prod"},
+    {"type": "agent", "agent_key": "helper", "variables": {"name": "{{input}}"}},
+    {"type": "transform", "op": "replace", "find": "a", "replacement": ""},
+    {"type": "extract", "path": "input", "default": [None]},
+    {"type": "validate", "schema": {"type": "string"}},
+    {"type": "condition", "branches": [{"when": {"path": "input", "op": "exists"}, "goto": "end"}]},
+    {"type": "map", "steps": [{"type": "render", "template": "{{item}}"}], "concurrency": 2},
+    {"type": "http", "url": "https://api.example/{{name}}", "secret_headers": {"X-Key": "0123456789"}, "json": [None]},
+    {"type": "workflow", "workflow_key": "absent", "variables": {}},
+    {"type": "approval", "message": "{{input}}?", "timeout": 1.5},
+    {
+        "type": "wait",
+        "seconds": 0,
+        "when": {"not": {"or": [{"path": "input", "op": "in", "value": ["a"]}]}},
+        "retry": {"max": 1, "backoff": 0, "on": ["step_failed"]},
+        "on_error": "continue",
+    },
+]
 
 
 def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> dict[str, str]:

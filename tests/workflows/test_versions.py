@@ -150,6 +150,11 @@ steps:
 outputs:
   n:
     path: steps.call.status
+inputs:
+  text: {default: "0123456789"}
+  number: {default: "1e5"}
+  time: {default: 12:30}
+  word: {default: yes}
 """
 
 
@@ -159,6 +164,7 @@ def test_a_workflow_goes_out_as_yaml_or_json_and_comes_back_as_it_was(editor: AP
     workflow = made.json()["data"]
     assert workflow["steps"][0]["retry"] == {"max": 2, "on": ["http_failed"]}
     assert (workflow["steps"][1]["name"], workflow["name"]) == ("2026-01-31", "Ünïcode")
+    assert [declared["default"] for declared in workflow["inputs"].values()] == ["0123456789", "1e5", "12:30", "yes"]
     path = f"/api/workflows/{workflow['id']}/export"
     answer = editor.get(path)
     assert answer.headers["Content-Type"] == "text/yaml; charset=utf-8"
@@ -173,7 +179,7 @@ def test_a_workflow_goes_out_as_yaml_or_json_and_comes_back_as_it_was(editor: AP
         "POST", "/api/workflows/import", "key: flow\nsteps: [{type: wait, seconds: 1}]", "text/yaml"
     )
     assert (changed.status_code, changed.json()["data"]["outputs"]) == (200, {})
-    assert editor.get(path, {"version": "v9"}).status_code == 400
+    assert editor.get(path, {"version": "v9"}).status_code == 404
     assert editor.get(path, {"format": "xml"}).status_code == 400
 
 

@@ -144,8 +144,8 @@ async def _send(
     except ProviderError as error:
         raise HttpFailedError(f"{origin}: {error.message}") from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise HttpFailedError(f"{origin} could not be reached: {said}") from None
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise HttpFailedError(f"{origin} could not be reached: {why}") from None
 
 
 def _filled(rest: str, names: Mapping[str, Any]) -> str:
