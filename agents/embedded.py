@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from agents import execution, playground
-from agents.execution import Plan
+from agents.attempts import Plan
 from agents.loop import Tell
 from agents.models import Agent
 from agents.providers import bridge

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from agents import execution, toolbox
-from agents.execution import Plan, Subject
+from agents.attempts import Plan, Subject
 from agents.loop import Task
 from agents.models import Agent, Output
 from agents.providers import registry

@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import streaming
-from agents.execution import Plan, Stream
+from agents.attempts import Plan
+from agents.execution import Stream
 from agents.playground_requests import Refused, plans_of, visible_prompts
 from agents.providers import registry
 from agents.providers.base import MODEL_PARAMETERS

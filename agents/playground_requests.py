@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from agents import playground
-from agents.execution import Plan
+from agents.attempts import Plan
 from agents.serializers import MAX_VARIANTS, PlaygroundContentSerializer, PlaygroundPromptSerializer
 from governance.actors import Actor
 from governance.errors import DomainError, InvalidInputError, NotFoundError

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import execution, playground, provider_services, services, sessions, streaming
-from agents.execution import Plan, Stream, failure
+from agents.attempts import Plan
+from agents.execution import Stream, failure
 from agents.filters import AgentFilter
 from agents.models import Agent, AgentSession, ModelProvider
 from agents.providers import registry

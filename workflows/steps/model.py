@@ -3,7 +3,8 @@
 from rest_framework import serializers
 
 from agents import execution
-from agents.execution import Plan, Subject, render_strictly
+from agents.attempts import Plan, Subject
+from agents.execution import render_strictly
 from agents.providers import registry
 from governance.api.fields import ObjectField, StringField
 from governance.errors import InvalidInputError
