@@ -1,8 +1,7 @@
 """The playground in the back office: a page, and what its script asks for. All of it goes by the session."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -22,40 +21,17 @@ from agents.providers.base import MODEL_PARAMETERS
 from agents.serializers import MAX_VARIANTS
 from governance.actors import Actor
 from governance.admin.base import actor_of
-from governance.api.exceptions import handle
+from governance.admin.scripts import body_of, for_scripts, object_of
 from governance.api.filtering import containing
-from governance.api.parsing import StrictJSONParser
-from governance.errors import InvalidInputError, NotFoundError
+from governance.errors import NotFoundError
 from governance.models import Workspace
-from governance.permissions import may, require
+from governance.permissions import may
 from governance.querysets import visible_to
 from prompts import services
 from prompts.models import Prompt, PromptVersion
 from prompts.serializers import PromptSerializer
 
-P = ParamSpec("P")
 FOUND_AT_MOST, VERSIONS_AT_MOST = 20, 200
-
-
-def _for_scripts(
-    capability: str,
-) -> Callable[[Callable[Concatenate[Actor, HttpRequest, P], HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """A view that a script of the page asks: who is not logged in is sent away, any refusal is the API's JSON."""
-
-    def decorate(view: Callable[Concatenate[Actor, HttpRequest, P], HttpResponseBase]) -> Callable[..., Any]:
-        @wraps(view)
-        def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            try:
-                actor = actor_of(request)
-                require(actor, capability)
-                return view(actor, request, *args, **kwargs)
-            except Exception as error:
-                said = handle(error, {})
-                return JsonResponse(said.data, status=said.status_code)
-
-        return answer
-
-    return decorate
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -83,7 +59,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@_for_scripts("prompt.read")
+@for_scripts("prompt.read")
 def prompts(actor: Actor, request: HttpRequest) -> HttpResponse:
     """The stored prompts that fit what is typed, those last changed first."""
     found = visible_prompts(actor).defer("content", "config", "live__content", "live__config")
@@ -94,7 +70,7 @@ def prompts(actor: Actor, request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@_for_scripts("prompt.read")
+@for_scripts("prompt.read")
 def prompt(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
     """A stored prompt: its draft, and what versions it has, newest first."""
     row = get_object_or_404(visible_prompts(actor), pk=prompt_id)
@@ -104,28 +80,26 @@ def prompt(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
 
 
 @require_GET
-@_for_scripts("prompt.read")
+@for_scripts("prompt.read")
 def version(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
     """The text of the version that `label` names, with its model and config."""
     return JsonResponse(_text(_version(get_object_or_404(visible_prompts(actor), pk=prompt_id), request.GET)))
 
 
 @require_POST
-@_for_scripts("playground.run")
+@for_scripts("playground.run")
 def run(actor: Actor, request: HttpRequest) -> HttpResponseBase:
     """Run the variants side by side; the answer is a stream of events, as the API's."""
-    plans = plans_of(actor, _body_of(request))
+    plans = plans_of(actor, body_of(request))
     return streaming.respond(_Variants(actor, plans))
 
 
 @require_POST
-@_for_scripts("prompt.write")
+@for_scripts("prompt.write")
 def save(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
     """Make a text, with its model and config, the prompt's draft, unless somebody else changed it meanwhile."""
     row = get_object_or_404(visible_prompts(actor), pk=prompt_id)
-    body = _body_of(request)
-    if not isinstance(body, dict):
-        raise InvalidInputError("expected a JSON object")
+    body = object_of(request)
     given = {name: body[name] for name in ("content", "model", "config") if name in body}
     if "label" in body:
         given["content"] = _version(row, body).content
@@ -158,11 +132,6 @@ class _Variants:
             finally:
                 await events.aclose()  # type: ignore[attr-defined]  # an asynchronous generator
         yield "result", {}
-
-
-def _body_of(request: HttpRequest) -> Any:
-    stream: Any = request  # it can be read like a file
-    return StrictJSONParser().parse(stream)
 
 
 def _version(prompt: Prompt, wanted: Mapping[str, Any]) -> PromptVersion:

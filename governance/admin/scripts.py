@@ -1,0 +1,52 @@
+"""Views that the scripts of the back office's pages ask: by the session, scoped, and with the API's JSON for a no."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+
+from governance.actors import Actor
+from governance.admin.base import actor_of
+from governance.api.exceptions import handle
+from governance.api.parsing import StrictJSONParser
+from governance.errors import InvalidInputError
+from governance.permissions import require
+
+P = ParamSpec("P")
+
+
+def for_scripts(
+    capability: str,
+) -> Callable[[Callable[Concatenate[Actor, HttpRequest, P], HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """A view that a script of the page asks: who is not logged in is sent away, any refusal is the API's JSON."""
+
+    def decorate(view: Callable[Concatenate[Actor, HttpRequest, P], HttpResponseBase]) -> Callable[..., Any]:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            try:
+                actor = actor_of(request)
+                require(actor, capability)
+                return view(actor, request, *args, **kwargs)
+            except Exception as error:
+                said = handle(error, {})
+                return JsonResponse(said.data, status=said.status_code)
+
+        return answer
+
+    return decorate
+
+
+def body_of(request: HttpRequest) -> Any:
+    """The JSON that was sent, read as strictly as the API reads it."""
+    stream: Any = request  # it can be read like a file
+    return StrictJSONParser().parse(stream)
+
+
+def object_of(request: HttpRequest) -> dict[str, Any]:
+    """The JSON object that was sent. Raises InvalidInputError for what is none."""
+    body = body_of(request)
+    if not isinstance(body, dict):
+        raise InvalidInputError("expected a JSON object")
+    return body

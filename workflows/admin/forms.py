@@ -1,0 +1,121 @@
+"""The forms of a workflow's pages."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextareaWidget
+from django.core.exceptions import ValidationError
+from rest_framework.exceptions import APIException
+
+from governance.admin.base import actor_of
+from governance.admin.forms import JsonField, LinesField, OperationForm, ServiceForm, code
+from governance.errors import DomainError
+from governance.models import Workspace
+from governance.querysets import visible_to
+from workflows import definition, documents
+from workflows.models import Workflow
+from workflows.serializers import (
+    INPUTS,
+    OUTPUTS,
+    WorkflowImportSerializer,
+    WorkflowPublishSerializer,
+    WorkflowRollbackSerializer,
+    WorkflowSerializer,
+)
+from workflows.steps import STEP_TYPES
+
+
+class WorkflowForm(ServiceForm[Workflow]):
+    """The definition is three texts in JSON, of which builder.js makes a form where scripts run."""
+
+    serializer_class = WorkflowSerializer
+    related = ("workspace",)
+    description = LinesField(required=False, max_length=2000, widget=AdminTextareaWidget(attrs={"rows": 2}))
+    inputs = JsonField(required=False, empty={}, help_text=INPUTS)
+    steps = JsonField(
+        empty=[], widget=code(14), help_text=f"A JSON list of steps, each with its type: {', '.join(STEP_TYPES)}."
+    )
+    outputs = JsonField(required=False, empty={}, help_text=OUTPUTS)
+
+    def starting_values(self) -> dict[str, Any]:
+        return definition.shown(self.instance.definition)
+
+    def add_refusal(self, refusal: DomainError) -> None:
+        """A definition's problems, each at its field and with its place in it."""
+        nested = {name: problems for name, problems in (refusal.fields or {}).items() if isinstance(problems, dict)}
+        if not nested or not nested.keys() <= self.fields.keys():
+            super().add_refusal(refusal)
+            return
+        for name, problems in nested.items():
+            others = [
+                f"{name}[{place}]: {said}" for place in list(problems)[1:] for said in _sentences(problems[place])
+            ]
+            self.add_error(name, [refusal.message, *others])
+
+
+class PublishForm(OperationForm):
+    serializer_class = WorkflowPublishSerializer
+    dropped_when_empty = ("version",)
+    note = forms.CharField(
+        required=False, max_length=1000, widget=admin.widgets.AdminTextInputWidget, help_text="What is new in it."
+    )
+    version = forms.CharField(
+        required=False,
+        max_length=64,
+        help_text="The new version's label. Empty for the draft's own, or if that is taken, the next free one.",
+    )
+
+
+class RollbackForm(OperationForm):
+    serializer_class = WorkflowRollbackSerializer
+    version = forms.ChoiceField(help_text="It becomes live again, and the draft becomes equal to it.")
+
+    def __init__(self, data: Any, *, row: Workflow, initial: dict[str, Any]) -> None:
+        super().__init__(data, row=row, initial=initial)
+        choice: Any = self.fields["version"]
+        labels = row.versions.values_list("label", flat=True)
+        choice.choices = [("", "---------"), *((label, label) for label in labels)]
+
+
+class ImportForm(forms.Form):
+    """A document, as a file or as text, and the workspace that it goes into."""
+
+    workspace = forms.ModelChoiceField(Workspace.objects.none())
+    file = forms.FileField(required=False, label="File", help_text="YAML or JSON, as an export gives it.")
+    text = LinesField(required=False, label="Or its text", widget=code(14, language="template"))
+    values: dict[str, Any]
+
+    def __init__(self, *args: Any, request: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choice: Any = self.fields["workspace"]
+        choice.queryset = visible_to(actor_of(request), Workspace.objects.order_by("name"))
+        if choice.queryset.count() == 1:
+            self.initial["workspace"] = choice.queryset.get()
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if bool(given.get("file")) == bool(given.get("text", "").strip()):
+            raise ValidationError("Choose a file, or put its text in: one of the two.")
+        name = "file" if given.get("file") else "text"
+        try:
+            read = documents.from_yaml(given["file"].read() if name == "file" else given["text"])
+            checked = WorkflowImportSerializer(data=read)
+            checked.is_valid(raise_exception=True)
+        except APIException as error:
+            raise ValidationError({name: list(_sentences(error.detail))}) from None
+        self.values = {field: value for field, value in checked.validated_data.items() if field != "workspace_id"}
+        return given
+
+
+def _sentences(problems: Any) -> Iterator[str]:
+    """The sentences in a nest of problems, each with its place."""
+    if isinstance(problems, dict):
+        for name, inner in problems.items():
+            yield from (f"{name}: {said}" for said in _sentences(inner))
+    elif isinstance(problems, list):
+        for inner in problems:
+            yield from _sentences(inner)
+    else:
+        yield str(problems)

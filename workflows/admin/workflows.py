@@ -1,0 +1,160 @@
+"""The list of workflows, and the page on which one is built."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from governance.actors import Actor
+from governance.admin.base import actor_of, block
+from governance.admin.filters import WorkspaceFilter
+from governance.admin.scripts import for_scripts, object_of
+from governance.errors import InvalidInputError
+from governance.querysets import visible_to
+from governance.templatetags.desk import badge
+from workflows import definition, documents, services
+from workflows.admin import described
+from workflows.admin.filters import StatusFilter
+from workflows.admin.forms import WorkflowForm
+from workflows.admin.operations import WorkflowOperations
+from workflows.admin.versions import text_of
+from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
+
+VERSIONS_ON_THE_PAGE = 8
+
+
+@admin.register(Workflow)
+class WorkflowAdmin(WorkflowOperations):
+    form = WorkflowForm
+    list_display = ["key", "name", "workspace", "state", "live_version", "step_names", "updated_at"]
+    list_filter = [StatusFilter, WorkspaceFilter]
+    list_select_related = ["workspace", "live"]
+    list_defer = ["description", "inputs", "outputs", *(f"live__{name}" for name in DEFINITION_FIELDS)]
+    search_fields = ["key", "name", "description"]
+    ordering = ["-updated_at", "-id"]
+    add_fields = ["workspace", "key", "name", "description", "version", *DEFINITION_FIELDS]
+    change_fields = add_fields[1:]
+    readonly_fields = ["workspace"]
+    change_form_template = "workflows/admin/workflow.html"
+    change_list_template = "workflows/admin/workflows.html"
+    actions = ["delete_selected", "publish_selected"]
+
+    class Media:
+        css = {"all": ["governance/form.css", "workflows/workflows.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("check/", view(check), name="workflows_workflow_check"),
+            path("convert/", view(convert), name="workflows_workflow_convert"),
+            *super().get_urls(),
+        ]
+
+    def get_fields(self, request: HttpRequest, obj: Workflow | None = None) -> list[Any]:
+        """Who only looks is shown the definition as one text, without its secrets."""
+        fields = super().get_fields(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fields
+        return [*(name for name in fields if name not in DEFINITION_FIELDS), "text"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Workflow | None = None) -> list[Any]:
+        return [*super().get_readonly_fields(request, obj), "text"]
+
+    # --- columns and facts --------------------------------------------------------------------------------------
+
+    @admin.display(description="status")
+    def state(self, workflow: Workflow) -> SafeString:
+        return badge(workflow.status)
+
+    @admin.display(description="live", ordering="live__label")
+    def live_version(self, workflow: Workflow) -> str | None:
+        return workflow.live.label if workflow.live else None
+
+    @admin.display(description="steps")
+    def step_names(self, workflow: Workflow) -> SafeString:
+        names = [step["name"] for step in workflow.steps]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return format_html("{}{}", " → ".join(names[:5]), more)
+
+    @admin.display(description="definition")
+    def text(self, workflow: Workflow) -> SafeString:
+        return block(text_of(workflow))
+
+    def belongings(self, rows: Iterable[Workflow]) -> dict[str, int]:
+        return {"versions": WorkflowVersion.objects.filter(workflow__in=list(rows)).count()}
+
+    # --- the page -----------------------------------------------------------------------------------------------
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Workflow | None = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            context["versions"] = obj.versions.defer(*DEFINITION_FIELDS)[:VERSIONS_ON_THE_PAGE]
+        if obj is None or self.has_change_permission(request, obj):
+            context["builder"] = {
+                **described.for_form(actor_of(request), obj.workspace_id if obj else None),
+                "id": str(obj.pk) if obj else "",
+                "check": reverse("admin:workflows_workflow_check"),
+                "convert": reverse("admin:workflows_workflow_convert"),
+            }
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    # --- through the services -----------------------------------------------------------------------------------
+
+    def perform_create(self, actor: Actor, values: dict[str, Any]) -> Workflow:
+        return services.create_workflow(actor=actor, **values)
+
+    def perform_update(self, actor: Actor, row: Workflow, values: dict[str, Any], if_match: str | None) -> Workflow:
+        return services.update_workflow(actor=actor, workflow=row, if_match=if_match, **values)
+
+    def perform_destroy(self, actor: Actor, row: Workflow) -> None:
+        services.delete_workflow(actor=actor, workflow=row)
+
+    @admin.action(permissions=["change"], description="Publish selected %(verbose_name_plural)s")
+    def publish_selected(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> None:
+        actor = actor_of(request)
+        self.for_each(request, queryset, lambda row: services.publish(actor=actor, workflow=row), "Published")
+
+
+# --- what the form's script asks ------------------------------------------------------------------------------------
+
+
+@require_POST
+@for_scripts("workflow.write")
+def check(actor: Actor, request: HttpRequest) -> HttpResponseBase:
+    """`{id?, inputs, steps, outputs}`: what is wrong with it, as a save would say it, by its places."""
+    body = object_of(request)
+    given = {name: body[name] for name in DEFINITION_FIELDS if name in body}
+    stored = visible_to(actor, Workflow.objects.filter(pk=body["id"])).first() if body.get("id") else None
+    secrets = definition.secrets_in(stored.definition) if stored else {}
+    try:
+        definition.parse(given, secrets=secrets)
+    except InvalidInputError as error:
+        return JsonResponse({"problems": error.fields or {}, "message": error.message})
+    return JsonResponse({"problems": {}, "message": ""})
+
+
+@require_POST
+@for_scripts("workflow.write")
+def convert(actor: Actor, request: HttpRequest) -> HttpResponseBase:
+    """`{definition}` as YAML, or `{yaml}` as a definition."""
+    body = object_of(request)
+    if isinstance(body.get("definition"), dict):
+        shown = {name: body["definition"].get(name) for name in DEFINITION_FIELDS}
+        return JsonResponse({"yaml": documents.to_yaml({name: value for name, value in shown.items() if value})})
+    if not isinstance(body.get("yaml"), str):
+        raise InvalidInputError("expected either a definition or yaml")
+    return JsonResponse({"definition": documents.from_yaml(body["yaml"])})

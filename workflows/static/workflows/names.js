@@ -1,0 +1,130 @@
+// Inputs and outputs of a workflow: rows of a name and what stands behind it.
+import { isObject, make, sentences } from "../governance/form/dom.js";
+import { makeField, tellAll } from "../governance/form/fields.js";
+
+export class Names {
+  /** `value` is an object; `set` takes what it is now. `bodyOf(entry, put)` makes {element, tell} of what is behind. */
+  constructor(value, { noun, set, begin, bodyOf, context }) {
+    Object.assign(this, { noun, set, begin, bodyOf, context });
+    this.entries = Object.entries(value).map(([name, one]) => ({ name, one }));
+    this.list = make("ul", { class: "names" });
+    this.said = make("p", { class: "problem", role: "status", hidden: true });
+    this.add = make("button", { type: "button", class: "button", text: `Add an ${noun}`, onclick: () => this.#added() });
+    this.element = make("div", {}, this.list, this.said, this.add);
+    this.show();
+  }
+
+  show() {
+    this.rows = this.entries.map((entry, place) => this.#row(entry, place));
+    this.list.replaceChildren(...this.rows.map(({ element }) => element));
+    this.list.hidden = !this.entries.length;
+  }
+
+  tell(problems) {
+    const byName = isObject(problems) ? { ...problems } : {};
+    for (const { entry, body, name } of this.rows) {
+      const mine = byName[entry.name];
+      delete byName[entry.name];
+      const said = sentences(body.tell(mine));
+      name.toggleAttribute("aria-invalid", Boolean(mine));
+      if (mine) name.setAttribute("aria-invalid", "true");
+      body.problem.hidden = !said.length;
+      body.problem.textContent = said.join(" ");
+    }
+    this.#say(sentences(isObject(problems) ? byName : (problems ?? [])).join(" "));
+  }
+
+  #say(sentence) {
+    this.said.textContent = sentence;
+    this.said.hidden = !sentence;
+  }
+
+  #put() {
+    const names = this.entries.map(({ name }) => name);
+    const twice = names.find((name, place) => name && names.indexOf(name) !== place);
+    const bad = twice ? `${twice} is there twice: expected each name once.` : names.includes("") ? `An ${this.noun} has no name.` : "";
+    this.#say(bad);
+    this.context.broken[bad ? "add" : "delete"](this);
+    this.set(Object.fromEntries(this.entries.filter(({ name }) => name).map(({ name, one }) => [name, one])));
+  }
+
+  get control() {
+    return this.list.querySelector("input") ?? this.add;
+  }
+
+  #added() {
+    this.entries.push({ name: "", one: this.begin() });
+    this.show();
+    this.list.lastElementChild.querySelector("input").focus();
+  }
+
+  #row(entry, place) {
+    const word = `${this.noun} ${place + 1}`;
+    const name = make("input", {
+      type: "text",
+      class: "mono",
+      value: entry.name,
+      placeholder: "name",
+      "aria-label": `Name of ${word}`,
+      autocomplete: "off",
+      spellcheck: "false",
+      oninput: () => {
+        entry.name = name.value.trim();
+        this.#put();
+      },
+    });
+    const body = this.bodyOf(entry, () => this.#put());
+    body.problem = make("p", { class: "problem", hidden: true });
+    const gone = () => {
+      this.entries.splice(place, 1);
+      this.#put();
+      this.show();
+      this.add.focus();
+    };
+    const remove = make("button", { type: "button", class: "tool small", text: "Remove", "aria-label": `Remove ${word}`, onclick: gone });
+    const element = make("li", { class: "name-row" }, make("div", { class: "field" }, make("span", { class: "caption", text: "Name" }), name), body.element, remove, body.problem);
+    return { element, entry, name, body };
+  }
+}
+
+/** What stands behind an input: its fields, as the server describes them. */
+export function inputBody(descriptions, context) {
+  return (entry, put) => {
+    if (!isObject(entry.one)) entry.one = {};
+    const inner = { ...context, changed: put };
+    const fields = new Map(descriptions.map((one) => [one.name, makeField(one, entry.one, inner)]));
+    return {
+      element: make("div", { class: "fields of-input" }, ...fields.values()),
+      tell: (problems) => (isObject(problems) ? tellAll(fields, problems) : (tellAll(fields), problems ?? [])),
+    };
+  };
+}
+
+/** What stands behind an output: a template, or a path. */
+export function outputBody(context) {
+  return (entry, put) => {
+    const isPath = isObject(entry.one);
+    const kind = make(
+      "select",
+      { "aria-label": "How it is made", onchange: () => take() },
+      make("option", { value: "template", text: "Template" }),
+      make("option", { value: "path", text: "Path" }),
+    );
+    kind.value = isPath ? "path" : "template";
+    const text = make("input", {
+      type: "text",
+      class: "mono",
+      value: isPath ? (entry.one.path ?? "") : entry.one,
+      "aria-label": "Template or path",
+      autocomplete: "off",
+      oninput: () => take(),
+    });
+    const take = () => {
+      text.placeholder = kind.value === "path" ? "steps.answer.output" : "{{steps.answer.output}}";
+      entry.one = kind.value === "path" ? { ...(isObject(entry.one) ? entry.one : {}), path: text.value } : text.value;
+      put();
+    };
+    text.placeholder = isPath ? "steps.answer.output" : "{{steps.answer.output}}";
+    return { element: make("div", { class: "pair" }, kind, text), tell: (problems) => problems ?? [] };
+  };
+}
