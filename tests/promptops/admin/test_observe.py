@@ -1,6 +1,7 @@
 """Runs, charts, audit and live clients in the back office: what they show, to whom, and at what cost."""
 
 import json
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -278,6 +279,50 @@ def test_no_page_of_observation_tells_of_another_workspace(
     run: Any = hidden[Run]
     assert browser.post(f"/admin/governance/run/{run.pk}/feedback/", {"score": "1"}).status in {302, 403}
     assert RunFeedback.objects.filter(run=run).exclude(actor="system").count() == 0
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        HOSTILE,
+        "</textarea><b>x",
+        "</script><b>x",
+        "javascript:alert(1)",
+        '"onmouseover="alert(1)',
+        "{{ x }}{% y %}",
+        "=1+1",
+    ],
+)
+def test_what_somebody_typed_is_text_on_every_page_of_observation(
+    workspace: Workspace, browse: Browse, typed: str
+) -> None:
+    run = log(ref_key=typed, provider=typed[:50], model=typed, version=typed[:64], environment=typed[:50], error=typed)
+    runs.rate(run=run, actor=SYSTEM, score=1, comment=typed)
+    entry = AuditEntry.objects.create(
+        **dict.fromkeys(("action", "resource", "resource_id", "key", "actor", "summary", "request_id"), typed[:36]),
+        workspace_id="default",
+        changes={typed: {"old": typed, "new": f"{typed}\n{typed}"}, "b": {"old": None, "new": {typed: typed}}},
+    )
+    browser, runs_url, audit_url = browse(Role.VIEWER), url(Run, "changelist"), url(AuditEntry, "changelist")
+    shown = [
+        browser.open(runs_url),
+        browser.open(runs_url, key=typed, model=typed, version=typed[:64]),
+        browser.open(f"{runs_url}?{urlencode({typed: typed})}"),
+        browser.change_page(run),
+        browser.open(STATS, by="key"),
+        browser.open(STATS, by=typed),
+        browser.open(STATS, key=typed, since=typed),
+        browser.open(audit_url),
+        browser.open(audit_url, key=typed[:36], actor=typed),
+        browser.change_page(entry),
+        browser.open("/admin/playground/", prompt=typed, version=typed),
+    ]
+    assert [page.status for page in shown] == [200, 200, 302, *[200] * 8]
+    for page in shown:
+        assert not re.search(r'href="\s*javascript:|onmouseover="|</textarea><b>|</script><b>|<script>alert', page.text)
+    assert sum(escape(typed) in page.text for page in shown) >= 7
+    figures = browser.open(DATA, by="key").response
+    assert (figures.headers["Content-Type"], figures.json()["groups"]) == ("application/json", [typed])
 
 
 def test_who_is_not_logged_in_gets_no_page_no_figures_and_no_file(world: World) -> None:
