@@ -1,4 +1,4 @@
-"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs]`: all of them when none is named."""
+"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs] [workflows]`: all when none is named."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import load, processes, report, runs
+from bench import load, processes, report, runs, workflows
 from bench.processes import Installation, Process
 from bench.report import Figure
 from bench.sockets import Crowd
@@ -234,6 +234,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "sdk": sdk,
     "runs": runs.runs,
     "logs": runs.logs,
+    "workflows": workflows.workflows,
 }
 
 

@@ -33,12 +33,14 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, path: str) -> None:
-        """Start, and wait until GET `path` is answered."""
+        """Start, and wait until GET `path` is answered; for nothing when there is no path."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own server
                 self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + 60
+        if not path:
+            return
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
@@ -119,3 +121,9 @@ class Installation:
         port = free_port()
         command = [sys.executable, "manage.py", "serve", "--port", str(port)]
         return Process(command, port=port, environment=self.environment, log=self.folder / f"server-{port}.log")
+
+    def worker(self) -> Process:
+        """A `manage.py worker`, which serves no port."""
+        command = [sys.executable, "manage.py", "worker"]
+        log = self.folder / f"worker-{time.monotonic_ns()}.log"
+        return Process(command, port=0, environment=self.environment, log=log)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.support import LONG, data, times
+from tests.faults.support import LONG, data, listening, times
 from tests.faults.work import (
     ON_POSTGRES,
     Counter,
@@ -270,3 +270,23 @@ def test_a_worker_that_is_told_to_stop_finishes_its_step_and_leaves_the_run_to_a
         with team.server.client() as client:
             check(until(client, run, "succeeded"), "g", counter, 0.0)
         assert all(len(calls) == 1 for calls in counter.calls.values())
+
+
+def test_steps_are_told_on_the_event_stream_whichever_process_works_on_the_run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with crew(tmp_path_factory) as (team, counter), team.server.client() as client:
+        counter.delay = lambda run, step: 1.5
+        workflow = create(client, "chain", calling(counter, 2))
+        with listening(team.server, runs=1) as stream, listening(team.server) as old:
+            run = start(client, workflow, run="e")
+            told: dict[tuple[str, str], float] = {}
+            while ("", "succeeded") not in told:
+                frame = stream.next()
+                if frame["type"].startswith("workflow."):
+                    assert frame["run_id"] == run
+                    told.setdefault((frame.get("path", ""), frame["status"]), time.time())
+            assert {("s1", "running"), ("s1", "succeeded"), ("s2", "running")} <= told.keys()
+            assert told["s1", "succeeded"] - counter.calls["e", "s1"][0] < 1.5 + 4
+            seen = {old.next(6)["type"] for _ in range(2)}
+            assert seen == {"heartbeat"}
