@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -112,15 +113,15 @@ class Keeper:
             if WorkflowRun.objects.filter(status__in=GOING).exists():
                 engine.launch(me, legs.work)  # it is needed soon
         now = time.monotonic()
-        wake_due()
-        schedules.tick()
+        _try(wake_due)
+        _try(schedules.tick)
         if now - self._healed_at >= HEAL:
             self._healed_at = now
-            heal(me)
+            _try(heal, me)
         if now - self._tidied_at >= TIDY:
             self._tidied_at = now
-            tidy()
-        dispatch(me)
+            _try(tidy)
+        _try(dispatch, me)
 
     def _may_take(self) -> bool:
         """On SQLite one process alone runs the engine: who has the lock."""
@@ -129,6 +130,15 @@ class Keeper:
         if self._lock is None:
             self._lock = liveness.lock(Path(settings.DATA_DIR) / "engine.lock")
         return self._lock is not None
+
+
+def _try(chore: Callable[..., object], *args: Any) -> None:
+    """Do it; when that fails, the others are done all the same, and this one next time."""
+    try:
+        chore(*args)
+    except Exception as error:
+        logger.warning("%s failed, trying again: %s", chore.__name__, error)
+        connection.close()
 
 
 def watch() -> None:
@@ -209,7 +219,7 @@ def again(run: WorkflowRun, *, died: bool = False) -> None:
         leg=F("leg") + 1,
         dispatched=False,
         owner=None,
-        deaths=F("deaths") + died,
+        deaths=F("deaths") + int(died),
         changed_at=timezone.now(),
     )
 
