@@ -166,7 +166,12 @@ async def _results(
     async with asyncio.TaskGroup() as group:  # one that is cancelled takes the others with it
         working = [group.create_task(one(call)) for call in calls]
     wishes = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+            **({"extra_content": call.extra} if call.extra else {}),
+        }
         for call in calls
     ]
     return [

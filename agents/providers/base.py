@@ -83,11 +83,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A model's wish to have a tool called. `arguments` are JSON, if the model got it right."""
+    """A model's wish to have a tool called. `arguments` are JSON, if the model got it right.
+
+    `extra` is what the provider wants to hear again with the outcome: Gemini signs its thoughts there.
+    """
 
     id: str
     name: str
     arguments: str
+    extra: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

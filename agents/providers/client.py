@@ -103,22 +103,39 @@ class _Wishes:
 
     def __init__(self) -> None:
         self._found: dict[int, dict[str, str]] = {}
+        self._extra: dict[int, dict[str, Any]] = {}
 
     def add(self, told: Any) -> None:
         for number, one in enumerate(told if isinstance(told, list) else []):
-            index = getattr(one, "index", None)
-            found = self._found.setdefault(index if type(index) is int else number, {"id": "", "name": "", "args": ""})
+            place = self._place(getattr(one, "index", None), number, _text(one, "id"))
+            found = self._found.setdefault(place, {"id": "", "name": "", "args": ""})
+            extra = getattr(one, "extra_content", None)
+            if isinstance(extra, dict):
+                self._extra[place] = extra
             asked = getattr(one, "function", None)
             for name, value in (("id", one), ("name", asked)):
                 found[name] = found[name] or (_text(value, name) or "")
             piece = getattr(asked, "arguments", None)
             found["args"] += piece if isinstance(piece, str) else ""
 
+    def _place(self, index: Any, number: int, identity: str | None) -> int:
+        """Which call a piece is of. Some providers give every call the same index, and tell them apart by their ids."""
+        place = index if type(index) is int else number
+        if not identity or self._found.get(place, {}).get("id") in (None, "", identity):
+            return place
+        known = (place for place, found in self._found.items() if found["id"] == identity)
+        return next(known, max(self._found) + 1)
+
     def taken(self) -> list[ToolCall]:
         """The calls in their order. One without a name is none; one without an id gets one."""
         return [
-            ToolCall(id=one["id"] or f"call_{index}", name=one["name"], arguments=_clean(one["args"]))
-            for index, one in sorted(self._found.items())
+            ToolCall(
+                id=one["id"] or f"call_{place}",
+                name=one["name"],
+                arguments=_clean(one["args"]),
+                extra=self._extra.get(place),
+            )
+            for place, one in sorted(self._found.items())
             if one["name"]
         ]
 

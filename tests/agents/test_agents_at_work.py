@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from agents.models import Agent
 from governance.models import Run, Workspace
-from tests.agents.test_streaming import events_of
+from tests.agents.test_streaming import END, chunk, events_of, sse
 from tests.agents.upstream import Upstream
 
 MakeAgent = Callable[..., dict[str, Any]]
@@ -346,3 +346,40 @@ def test_an_agent_without_tools_or_schema_answers_as_before(viewer: APIClient, m
     body = run(viewer, make_agent(model="mock-1"), "Hi").json()
     assert body.keys() == {"rendered", "missing", "result", "run_id"}
     assert "parsed" not in body["result"]
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous")
+def test_calls_of_tools_come_in_pieces_too_and_what_a_provider_wants_to_hear_again_it_hears(
+    viewer: APIClient, make_agent: MakeAgent, upstream: Upstream
+) -> None:
+    make_agent("helper", prompt="Help with {{topic}}", model="mock-1")
+    boss = make_agent(provider="ollama", model="m", tools=[{"type": "agent", "key": "helper"}])
+
+    def pieces(*calls: dict[str, Any]) -> dict[str, Any]:
+        return chunk(choices=[{"index": 0, "delta": {"tool_calls": list(calls)}, "finish_reason": None}])
+
+    signed = {"google": {"thought_signature": "abc"}}
+    upstream.answers(
+        sse(
+            chunk("Let me see."),
+            pieces({"index": 0, "id": "c0", "function": {"name": "helper", "arguments": ""}, "extra_content": signed}),
+            pieces({"index": 1, "id": "c1", "function": {"name": "helper", "arguments": '{"topic"'}}),
+            pieces({"index": 0, "function": {"arguments": '{"topic": "a"}'}}, {"index": 1, "function": None}),
+            pieces({"index": 1, "function": {"arguments": ': "b"}'}}),
+            pieces({"index": 0, "id": "c2", "function": {"name": "helper", "arguments": '{"topic": "c"}'}}),
+            *END,
+        ),
+        sse(chunk("Done."), *END),
+    )
+    answer: Any = run(viewer, boss, "Go", stream=True)
+    events = events_of(b"".join(answer).decode())
+    told = sorted(data["output"] for name, data in events if name == "tool_result")
+    assert told == [f"mock completion for: Help with {topic}" for topic in "abc"]
+    asked = upstream.bodies[1]["messages"][1]
+    assert asked["content"] == "Let me see."
+    assert [(one["id"], one.get("extra_content")) for one in asked["tool_calls"]] == [
+        ("c0", signed),
+        ("c1", None),
+        ("c2", None),
+    ]
+    assert events[-1][1]["result"]["prompt_tokens"] == 22
