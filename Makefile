@@ -9,7 +9,7 @@ PORT    ?= $(or $(PROMPTOPS_PORT),8000)
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-sqlite test-postgres fuzz faults bench lint format lock assets clean
+.PHONY: help run test test-sqlite test-postgres fuzz faults bench lint format lock assets screenshots clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ lock:  ## make the locks anew from requirements*.in
 
 assets:  ## bundle the back office's third-party scripts anew (needs Node; see frontend/README.md)
 	@cd frontend && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
+screenshots: $(VENV)/.dev  ## make the pictures in docs/screenshots anew (needs a Chromium)
+	@$(PY) -m tests.browser.screenshots
 
 clean:  ## remove the virtual environment and caches (data in var/ stays)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

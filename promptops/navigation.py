@@ -57,7 +57,12 @@ GROUPS: dict[str, list[Entry]] = {
     ],
     "Playground": [Entry("Playground", "playground", "playground", "playground.run")],
     "Agents": [Entry("Agents", "agents.Agent", "agent")],
-    "Workflows": [Entry("Workflows", "workflows.Workflow", "workflow")],
+    "Workflows": [
+        Entry("Workflows", "workflows.Workflow", "workflow"),
+        Entry("Runs and approvals", "workflows.WorkflowRun", "approval"),
+        Entry("Schedules", "workflows.Schedule", more=True),
+        Entry("Webhooks", "workflows.Webhook", more=True),
+    ],
     "Observe": [
         Entry("Runs", "governance.Run", "run"),
         Entry("Statistics", "admin:governance_run_stats", "stats", "run.read"),

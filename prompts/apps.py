@@ -35,5 +35,6 @@ class PromptsConfig(AppConfig):
                 facts=home.latest_publishes,
                 capability="prompt.read",
                 place=40,
+                wide=True,
             ),
         ]

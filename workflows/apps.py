@@ -7,12 +7,21 @@ class WorkflowsConfig(AppConfig):
 
     def ready(self) -> None:
         from governance import runs as log
+        from governance.home import Panel, panels
         from governance.realtime import runtime
         from governance.services import workspaces
-        from workflows import events, runs
+        from workflows import events, home, runs
         from workflows.models import Workflow  # models need the app registry
 
         workspaces.CONTENTS["workflows"] = Workflow
         log.SUBJECTS["workflow"] = Workflow
         log.KEPT.append(runs.going)
         runtime.companions.append(events.watch)
+        waiting = Panel(
+            title="Workflows that wait for approval",
+            template="workflows/home/approvals.html",
+            facts=home.waiting_for_approval,
+            capability="workflow_run.read",
+            place=20,
+        )
+        panels.append(waiting)

@@ -38,6 +38,12 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def grouped(number: int) -> str:
+    """A large number that can be read."""
+    return f"{number:,}"
+
+
+@register.filter
 def badge(word: str) -> SafeString:
     """A state as a small label, in its colour."""
     return format_html('<span class="badge {}">{}</span>', STATES.get(word, ""), word)

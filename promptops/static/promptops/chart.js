@@ -27,13 +27,18 @@ export function draw(element, { times, series, unit = "", write = (value) => val
   const bars = uPlot.paths.bars({ size: [0.7, 24], radius: 0.15 });
   const axis = { stroke: color("--body-quiet-color"), font: "11px system-ui", ticks: { show: false } };
   const grid = { stroke: color("--hairline-color"), width: 1 };
+  const step = times.length > 1 ? times[1] - times[0] : 3600;
   const options = {
     width: element.clientWidth,
     height,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"), // as all times here
     cursor: { drag: { x: false, y: false } },
     legend: { live: true },
-    scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    scales: {
+      // Half a step more on either side, or the first and the last bar would be cut.
+      ...(series.some(({ kind }) => kind === "bars") && { x: { range: (_plot, from, to) => [from - step / 2, to + step / 2] } }),
+      y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] },
+    },
     axes: [
       { ...axis, grid: { show: false } },
       { ...axis, grid, size: 56, values: (_plot, values) => values.map(write) },

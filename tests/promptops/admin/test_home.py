@@ -10,12 +10,13 @@ from django.urls import reverse
 
 from governance import runs
 from governance.actors import SYSTEM
-from governance.models import Role
+from governance.models import Role, Run
 from prompts import services as prompts
 from prompts.models import Prompt
 from tests.contract.vectors import load
 from tests.promptops.admin.browser import Browser
 from tests.promptops.admin.conftest import World
+from workflows.models import AttemptState, RunState, StepAttempt, WorkflowRun
 
 Browse = Callable[..., Browser]
 HOME = "/admin/"
@@ -27,7 +28,8 @@ def test_home_tells_of_what_one_may_see_and_of_nothing_else(world: World, hidden
     page = browse(Role.VIEWER).open(HOME)
     assert "xyzzy" not in page.text
     assert page.text.count(">greeting</a>") == 3  # two publishes and a draft
-    assert "1</a></strong><span>run<" in page.text
+    today = next(facts for facts in page.response.context["panels"] if facts["panel"].title == "The last day")
+    assert today["figures"]["total"] == Run.objects.filter(workspace_id="default").count() < Run.objects.count()
     assert "xyzzy" in browse(Role.ADMIN).open(HOME).text
 
 
@@ -48,6 +50,24 @@ def test_home_asks_the_database_as_often_for_many_things_as_for_few(
         run = runs.start(actor=SYSTEM, workspace_id="default", source="playground", provider=f"p{number}", model="m")
         runs.finish(run, provider=f"p{number}", model="m", prompt_tokens=1, output_tokens=1)
     assert queries() == few <= 16
+
+
+def test_home_names_the_workflows_that_wait_for_somebody_and_no_others(
+    world: World, hidden: World, browse: Browse
+) -> None:
+    browser, link = browse(Role.VIEWER), ">chain</a>"
+    for rows in (world, hidden):
+        rows[WorkflowRun].status = RunState.WAITING
+        rows[WorkflowRun].save(update_fields=["status"])
+        rows[StepAttempt].status = AttemptState.WAITING
+        rows[StepAttempt].save(update_fields=["status"])
+    assert link not in browser.open(HOME).text, "it waits for a time and not for a person"
+    StepAttempt.objects.update(type="approval")
+    page = browser.open(HOME)
+    assert page.text.count(link) == 1
+    assert "xyzzy" not in page.text
+    StepAttempt.objects.update(decision={"approved": True})
+    assert link not in browser.open(HOME).text
 
 
 def test_home_says_what_is_degraded(browse: Browse, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
