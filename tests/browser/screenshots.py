@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 from promptops_client import PromptOps
 
 from tests.browser.conftest import CHROMIUM
@@ -14,8 +14,8 @@ from tests.browser.support import SWITCHES, Person
 from tests.servers import ROOT, TOKEN, Server, running
 
 FOLDER = ROOT / "docs" / "screenshots"
-SIZE = {"width": 1240, "height": 760}
-PHONE = {"width": 390, "height": 844}
+SIZE: ViewportSize = {"width": 1240, "height": 760}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 LARGEST = 150_000  # bytes
 
 
@@ -86,7 +86,7 @@ def main() -> None:
             context = browser.new_context(
                 base_url=server.url, viewport=viewport, color_scheme="dark" if scheme == "dark" else "light"
             )
-            context.add_cookies(cookies)
+            context.add_cookies(cookies)  # type: ignore[arg-type]  # as dictionaries
             page = context.new_page()
             for name, address in pages({prompt["key"]: prompt["id"] for prompt in listed}).items():
                 if chosen is None or name in chosen:

@@ -188,7 +188,9 @@ def of(key: str) -> Prompt:
 
 def log_runs(chance: random.Random) -> None:
     """Runs of the last week, more of them by day than by night."""
-    now, made, moments = timezone.now(), [], []
+    now = timezone.now()
+    made: list[Run] = []
+    moments: list[datetime] = []
     while len(made) < RUNS:
         moment: datetime = now - timedelta(hours=chance.random() ** 1.4 * 168)
         if chance.random() > (0.9 if 7 <= moment.hour <= 19 else 0.25):
