@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from governance.actors import SYSTEM
 from governance.errors import DomainError, InvalidInputError
 from governance.models import Workspace
+from tests.conftest import FUZZING
 from tests.contract import world
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.test_workflows import render, run
@@ -97,7 +98,7 @@ def test_a_step_that_could_not_work_is_refused_by_its_place_and_field(
 
 
 def test_maps_go_so_deep_and_a_definition_has_so_many_steps(editor: APIClient) -> None:
-    steps = [render("x")]
+    steps: list[dict[str, Any]] = [render("x")]
     for depth in range(4):
         answer = editor.post("/api/workflows", {"key": f"x{depth}", "steps": steps})
         assert answer.status_code == 201
@@ -154,90 +155,132 @@ def test_the_schema_and_the_server_refuse_the_same_and_take_the_same(step: dict[
 
 # --- whatever comes in ------------------------------------------------------------------------------------------
 
-NAMES = st.sampled_from(["a", "b", "steps.a.output", "steps.b.output", "input", "x", "item", "index", "inputs.x"])
-TEXTS = st.one_of(
-    st.lists(st.one_of(st.just("text "), NAMES.map(lambda name: f"{{{{{name}}}}}")), max_size=3).map("".join),
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
-)
-PATHS = st.one_of(
-    NAMES,
-    st.sampled_from(
-        ["input[0]", "length(input)", "keys(@)", "input[*].a", "[input, x]", "to_number('NaN')", "a[", "`1`"]
-    ),
-    st.text(st.sampled_from("ab.[]*@'|&(){}:,?=! "), max_size=12),
-)
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-5, 5), TEXTS),
+    st.one_of(st.none(), st.booleans(), st.integers(-5, 5), WORDS),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("abx"), inner, max_size=2)),
     max_leaves=6,
 )
-CONDITIONS = st.recursive(
-    st.one_of(
+OPS = ["upper", "trim", "json_parse", "json_format", "join", "lines", "unique", "length"]
+
+
+def templates(names: list[str]) -> st.SearchStrategy[str]:
+    pieces = st.one_of(st.just("text "), st.sampled_from(names).map(lambda name: f"{{{{{name}}}}}"))
+    return st.lists(pieces, max_size=3).map("".join)
+
+
+def paths(names: list[str]) -> st.SearchStrategy[str]:
+    wrapped = [
+        "{}",
+        "{}[0]",
+        "length({})",
+        "[{}, x]",
+        "{}[*].a",
+        "to_string({})",
+        "to_number('NaN')",
+        "keys(@)",
+        "`[1, 2]`",
+    ]
+    return st.builds(lambda wrap, name: wrap.format(name), st.sampled_from(wrapped), st.sampled_from(names))
+
+
+def conditions(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    def compared(path: str, op: str, value: Any) -> dict[str, Any]:
+        return {"path": path, "op": op, "value": value}
+
+    leaves = st.one_of(
         st.builds(
-            lambda path, op, value: {"path": path, "op": op, "value": value},
-            PATHS,
-            st.sampled_from(["eq", "ne", "lt", "gte", "in", "contains", "starts_with"]),
-            JSON,
+            compared, paths(names), st.sampled_from(["eq", "ne", "lt", "gte", "in", "contains", "starts_with"]), JSON
         ),
-        st.builds(lambda path: {"path": path, "op": "exists"}, PATHS),
-        JSON,
-    ),
-    lambda inner: st.one_of(
-        st.builds(lambda parts: {"and": parts}, st.lists(inner, max_size=2)),
-        st.builds(lambda part: {"not": part}, inner),
-    ),
-    max_leaves=3,
-)
-IDS = st.sampled_from(["a", "b", "c", "end", "step_1", "map"])
-COMMON = st.fixed_dictionaries(
-    {},
-    optional={
-        "id": IDS,
-        "name": st.sampled_from(["a", "b", "two words", ""]),
-        "input": PATHS,
-        "when": CONDITIONS,
-        "retry": st.fixed_dictionaries({"max": st.integers(0, 2), "backoff": st.just(0)}),
-        "timeout": st.sampled_from([0.5, 5, -1, "1"]),
-        "on_error": st.one_of(st.sampled_from(["fail", "continue", "x"]), st.builds(lambda to: {"goto": to}, IDS)),
-    },
-)
+        st.builds(lambda path, op: {"path": path, "op": op}, paths(names), st.sampled_from(["exists", "empty"])),
+    )
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.builds(lambda parts: {"or": parts}, st.lists(inner, min_size=1, max_size=2)),
+            st.builds(lambda part: {"not": part}, inner),
+        ),
+        max_leaves=3,
+    )
 
 
-def step_of(kind: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    own = st.fixed_dictionaries({"type": st.just(kind), **fields})
-    return st.builds(lambda one, common: {**common, **one}, own, st.one_of(st.just({}), COMMON))
+def own_fields(names: list[str], later: list[str], nesting: int) -> st.SearchStrategy[dict[str, Any]]:
+    """A step of some type, with all that it needs."""
+
+    def of(kind: str, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
+        own = {
+            name: field if isinstance(field, st.SearchStrategy) else st.just(field) for name, field in fields.items()
+        }
+        return st.fixed_dictionaries({"type": st.just(kind), **own})
+
+    text, path = templates(names), paths(names)
+    branch = st.fixed_dictionaries({"when": conditions(names), "goto": st.sampled_from(later)})
+    values = st.dictionaries(st.sampled_from("abx"), st.one_of(text, JSON), max_size=2)
+    kinds = [
+        of("render", template=text),
+        of("model", model=st.sampled_from(["m", "mock-fail", "mock-malformed"])),
+        of("model", prompt=text),
+        of("prompt", prompt_key=st.sampled_from(["greeting", "absent"])),
+        of("agent", agent_key=st.sampled_from(["helper", "absent"]), variables=values),
+        of("transform", op=st.sampled_from(OPS)),
+        of("transform", op="truncate", length=st.integers(1, 5)),
+        of("transform", op="split", separator="e"),
+        of("extract", path=path, default=JSON),
+        of("extract", path=path, required=True),
+        of("validate", schema=st.sampled_from([{}, {"type": "string"}, {"type": ["array", "object"], "maxItems": 2}])),
+        of("condition", branches=st.lists(branch, max_size=2), otherwise=st.sampled_from(later)),
+        of("http", url="https://nobody.invalid/{{a}}", json=values),
+        of("workflow", workflow_key=st.sampled_from(["pipeline", "absent"]), variables=values),
+        of("approval", message=text),
+        of("wait", seconds=st.sampled_from([0, 0.01, 100])),
+    ]
+    if nesting < 2:
+        kinds.append(
+            of("map", steps=lists_of_steps([*names, "item", "index"], nesting + 1), concurrency=st.integers(1, 4))
+        )
+    return st.one_of(kinds)
 
 
-LEAVES = st.one_of(
-    step_of("render", template=TEXTS),
-    step_of("model", model=st.sampled_from(["m", "mock-fail", "mock-malformed"]), config=JSON),
-    step_of("model", prompt=TEXTS),
-    step_of("prompt", prompt_key=st.sampled_from(["greeting", "absent"])),
-    step_of("agent", agent_key=st.sampled_from(["helper", "absent"]), variables=JSON),
-    step_of(
-        "transform", op=st.sampled_from(["upper", "json_parse", "json_format", "split", "join", "lines", "unique"])
-    ),
-    step_of("transform", op=st.just("truncate"), length=st.integers(0, 5)),
-    step_of("extract", path=PATHS, default=JSON, required=st.booleans()),
-    step_of("validate", schema=st.one_of(JSON, st.just({"type": "string"}))),
-    step_of("condition", branches=st.lists(st.fixed_dictionaries({"when": CONDITIONS, "goto": IDS}), max_size=2)),
-    step_of("http", url=st.sampled_from(["https://[::1]/", "https://nobody.invalid/{{a}}", "x"]), json=JSON),
-    step_of("workflow", workflow_key=st.sampled_from(["pipeline", "fuzz", "absent"]), variables=JSON),
-    step_of("wait", seconds=st.sampled_from([0, 0.01, 1e9, True])),
-    st.builds(lambda kind, field, value: {"type": kind, field: value}, TEXTS, TEXTS, JSON),
-)
-STEPS = st.recursive(
-    LEAVES,
-    lambda inner: step_of("map", steps=st.lists(inner, max_size=3), concurrency=st.integers(0, 17)),
-    max_leaves=4,
-)
-DEFINITIONS = st.fixed_dictionaries(
-    {"steps": st.one_of(st.lists(STEPS, min_size=1, max_size=5), JSON)},
-    optional={
-        "inputs": st.one_of(st.just({"x": {"type": "array", "default": [1, "two"]}}), JSON),
-        "outputs": st.dictionaries(IDS, st.one_of(TEXTS, st.builds(lambda path: {"path": path}, PATHS)), max_size=2),
-    },
-)
+@st.composite
+def lists_of_steps(draw: st.DrawFn, names: list[str], nesting: int = 0) -> list[dict[str, Any]]:
+    """Steps that refer to those before them, and go on at those after them."""
+    count = draw(st.integers(1, 4 - nesting))
+    ids = [f"s{nesting}{place}" for place in range(count)]
+    steps = []
+    for place, own in enumerate(ids):
+        seen = [*names, *(f"steps.{before}.output" for before in ids[:place])]
+        later = [*ids[place + 1 :], "end"]
+        common = {
+            "when": conditions(seen),
+            "input": paths(seen),
+            "retry": st.just({"max": 1, "backoff": 0}),
+            "timeout": st.sampled_from([1, 5]),
+            "on_error": st.one_of(st.just("continue"), st.sampled_from(later).map(lambda target: {"goto": target})),
+        }
+        step = draw(own_fields(seen, later, nesting))
+        chosen = draw(st.sets(st.sampled_from(sorted(common)), max_size=2))
+        steps.append({"id": own, **{name: draw(common[name]) for name in sorted(chosen)}, **step})
+    return steps
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> dict[str, Any]:
+    """A definition that should work; one in three with something in it that should not be there."""
+    steps: Any = draw(lists_of_steps(["input", "x", "inputs.x", "a"]))
+    raw: dict[str, Any] = {
+        "inputs": {"x": {"default": [1, "two"]}},
+        "steps": steps,
+        "outputs": {"last": {"path": draw(paths([f"steps.{steps[-1]['id']}.output", "input"]))}, "text": "<{{input}}>"},
+    }
+    if draw(st.integers(0, 2)) == 0:
+        where: Any = raw
+        while True:
+            place = draw(st.sampled_from(sorted(where) if isinstance(where, dict) else range(len(where))))
+            if not isinstance(where[place], dict | list) or not where[place] or draw(st.booleans()):
+                where[place] = draw(JSON)
+                break
+            where = where[place]
+    return raw
 
 
 @pytest.fixture
@@ -246,9 +289,11 @@ def fuzzed(workspace: Workspace) -> Workspace:
     return workspace
 
 
-@given(raw=DEFINITIONS, variables=st.dictionaries(st.sampled_from(["input", "x", "a"]), JSON, max_size=3))
+@given(raw=definitions(), variables=st.dictionaries(st.sampled_from(["input", "x", "a"]), JSON, max_size=3))
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=1000 if FUZZING else 100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_a_definition_is_refused_with_the_place_named_or_runs_to_an_end(
     fuzzed: Workspace, raw: dict[str, Any], variables: dict[str, Any]
