@@ -60,8 +60,12 @@ GROUPS: dict[str, list[Entry]] = {
     "Workflows": [
         Entry("Workflows", "workflows.Workflow", "workflow"),
         Entry("Runs and approvals", "workflows.WorkflowRun", "approval"),
-        Entry("Schedules", "workflows.Schedule", more=True),
-        Entry("Webhooks", "workflows.Webhook", more=True),
+        Entry("Schedules", "workflows.Schedule", "schedule"),
+        Entry("Webhooks", "workflows.Webhook", "webhook"),
+        Entry("Versions", "workflows.WorkflowVersion", more=True),
+        Entry("Attempts at steps", "workflows.StepAttempt", more=True),
+        Entry("Calls of webhooks", "workflows.Delivery", more=True),
+        Entry("Workers", "workflows.WorkflowWorker", more=True),
     ],
     "Observe": [
         Entry("Runs", "governance.Run", "run"),

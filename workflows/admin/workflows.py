@@ -17,21 +17,23 @@ from governance.admin.base import actor_of, block
 from governance.admin.filters import WorkspaceFilter
 from governance.admin.scripts import for_scripts, object_of
 from governance.errors import InvalidInputError
+from governance.permissions import may
 from governance.querysets import visible_to
 from governance.templatetags.desk import badge
 from workflows import definition, documents, services
 from workflows.admin import described
 from workflows.admin.filters import StatusFilter
 from workflows.admin.forms import WorkflowForm
-from workflows.admin.operations import WorkflowOperations
+from workflows.admin.running import WorkflowRunning
+from workflows.admin.runs import TEXTS, state_of
 from workflows.admin.versions import text_of
-from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
+from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowRun, WorkflowVersion
 
-VERSIONS_ON_THE_PAGE = 8
+VERSIONS_ON_THE_PAGE = RUNS_ON_THE_PAGE = 8
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(WorkflowOperations):
+class WorkflowAdmin(WorkflowRunning):
     form = WorkflowForm
     list_display = ["key", "name", "workspace", "state", "live_version", "step_names", "updated_at"]
     list_filter = [StatusFilter, WorkspaceFilter]
@@ -103,6 +105,10 @@ class WorkflowAdmin(WorkflowOperations):
     ) -> HttpResponse:
         if obj is not None:
             context["versions"] = obj.versions.defer(*DEFINITION_FIELDS)[:VERSIONS_ON_THE_PAGE]
+            actor = actor_of(request)
+            context["may_run"] = may(actor, "workflow.run")
+            found = visible_to(actor, WorkflowRun.objects.filter(workflow_id=obj.pk)).defer(*TEXTS)
+            context["runs"] = [{"run": run, "badge": state_of(run)} for run in found[:RUNS_ON_THE_PAGE]]
         if obj is None or self.has_change_permission(request, obj):
             context["builder"] = {
                 **described.for_form(actor_of(request), obj.workspace_id if obj else None),

@@ -1,0 +1,172 @@
+"""The page on which a workflow is run: a field for each variable that it takes."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
+
+from governance.admin.base import actor_of
+from governance.admin.forms import JsonField, LinesField, code
+from governance.errors import DomainError
+from governance.permissions import may
+from workflows import execution, versions
+from workflows.admin.operations import WorkflowOperations
+from workflows.definition import RESERVED
+from workflows.models import Workflow
+from workflows.values import names_in
+
+#: Fields for names that no input declares and that steps ask for: so many at most.
+UNDECLARED = 20
+
+
+class RunForm(forms.Form):
+    """The fields of the variables are called `variable-<name>`; `typed` puts what was typed in them together."""
+
+    version = forms.ChoiceField(required=False, help_text="What is live, if you don't choose.")
+    mode = forms.ChoiceField(
+        label="How",
+        choices=[("background", "In the background, followed step by step"), ("wait", "At once: wait for the answer")],
+    )
+    unit = forms.CharField(required=False, max_length=500, help_text="Who a rollout's variant sticks to.")
+    strict = forms.BooleanField(required=False, help_text="A variable without a value is an error.")
+    others = JsonField(required=False, empty={}, label="Other variables", widget=code(3))
+
+    def __init__(self, data: Any, *, workflow: Workflow, stored: Mapping[str, Any], initial: dict[str, Any]) -> None:
+        super().__init__(data, initial=initial)
+        choice: Any = self.fields["version"]
+        labels = workflow.versions.values_list("label", flat=True)[:100]
+        served = workflow.live.label if workflow.live else "the draft"
+        choice.choices = [("", f"What is served: {served}"), ("draft", "The draft"), *((one, one) for one in labels)]
+        self.inputs: Mapping[str, Any] = stored.get("inputs", {})
+        rest = list(self.fields)
+        for name, declared in self.inputs.items():
+            self.fields[_called(name)] = _field(name, declared)
+        for name in _undeclared(stored):
+            self.fields[_called(name)] = _field(name, {"type": "text"})
+        self.order_fields([name for name in self.fields if name not in rest] + rest)
+
+    def typed(self) -> dict[str, Any]:
+        """The variables that were given a value."""
+        values = {name.removeprefix("variable-"): value for name, value in self.cleaned_data.items() if "-" in name}
+        given = {name: value for name, value in values.items() if value not in (None, "")}
+        return {**self.cleaned_data["others"], **given}
+
+    def add_refusal(self, error: DomainError) -> None:
+        problems = (error.fields or {}).get("variables")
+        if isinstance(problems, dict):
+            for name, said in problems.items():
+                self.add_error(_called(name) if _called(name) in self.fields else None, said)
+        elif "version" in (error.fields or {}):
+            self.add_error("version", error.message)
+        else:
+            self.add_error(None, error.message)
+
+
+def _called(name: str) -> str:
+    return f"variable-{name}"
+
+
+def _field(name: str, declared: Mapping[str, Any]) -> forms.Field:
+    """A field for one variable. What is required is the server's to say, when it has seen them all."""
+    default = declared.get("default")
+    common: dict[str, Any] = {"required": False, "label": name, "help_text": declared.get("description", "")}
+    kind = declared["type"]
+    if default is not None:
+        said = default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
+        common["help_text"] = f"{common['help_text']} If empty: {said}".strip()
+    field: forms.Field
+    if kind in {"string", "text"}:
+        field = LinesField(widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}), **common)
+    elif kind == "boolean":
+        field = forms.TypedChoiceField(
+            choices=[("", "---------"), ("true", "true"), ("false", "false")],
+            coerce=lambda text: text == "true",
+            empty_value=None,
+            **common,
+        )
+    elif kind == "integer":
+        field = forms.IntegerField(**common)
+    elif kind == "number":
+        field = forms.FloatField(**common)
+    elif kind == "any":
+        field = AnyField(widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}), **common)
+    else:
+        field = JsonField(widget=code(3), **common)
+    if declared.get("required"):
+        field.label = f"{name} *"
+    return field
+
+
+class AnyField(LinesField):
+    """JSON where it reads as JSON, and text where it does not."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        try:
+            return json.loads(text) if text else None
+        except ValueError:
+            return text
+
+
+def _undeclared(stored: Mapping[str, Any]) -> list[str]:
+    """The variables that steps ask for beside the declared ones, and `input`, which the first step works on."""
+    roots = (name.partition(".")[0] for name in names_in(stored["steps"]))
+    asked = dict.fromkeys(["input", *roots])
+    return [name for name in asked if name not in RESERVED and name not in stored.get("inputs", {})][:UNDECLARED]
+
+
+class WorkflowRunning(WorkflowOperations):
+    """The part of the workflows' admin that runs one. Whoever may look may run."""
+
+    def get_urls(self) -> list[URLPattern]:
+        return [self.operation_url("run", self.run_view), *super().get_urls()]
+
+    def run_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        workflow, actor = self.seen(request, object_id), actor_of(request)
+        if not may(actor, "workflow.run"):
+            raise PermissionDenied
+        if workflow is None:
+            return self._missing(request, object_id)
+        wanted = (request.POST if request.method == "POST" else request.GET).get("version") or None
+        refused: DomainError | None = None
+        try:
+            _, stored = versions.choose(workflow, wanted)
+        except DomainError as error:
+            refused = error
+            _, stored = workflow.served
+        form = RunForm(
+            request.POST if request.method == "POST" else None,
+            workflow=workflow,
+            stored=stored,
+            initial={"version": wanted or ""},
+        )
+        if form.is_valid() and refused is None:
+            given = form.cleaned_data
+            try:
+                answer = execution.run(
+                    actor=actor,
+                    workflow=workflow,
+                    variables=form.typed(),
+                    strict=given["strict"],
+                    unit=given["unit"] or None,
+                    version=wanted,
+                    background=given["mode"] == "background",
+                )
+                return _to_run(answer.body["run_id"])
+            except DomainError as error:
+                if "run_id" in error.extra:  # it began, and failed: its page tells where
+                    self.message_user(request, error.message, messages.ERROR)
+                    return _to_run(error.extra["run_id"])
+                form.add_refusal(error)
+        elif refused is not None and form.is_bound:
+            form.add_error("version", refused.message)
+        return self.show(request, "workflows/admin/running.html", "Run", workflow, {"form": form})
+
+
+def _to_run(run_id: str) -> HttpResponse:
+    return HttpResponseRedirect(reverse("admin:workflows_workflowrun_change", args=[run_id]))
