@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import django
@@ -18,8 +17,8 @@ os.environ.setdefault("PROMPTOPS_LOG_LEVEL", "WARNING")
 django.setup()
 
 from django.db import connection  # noqa: E402  # after the app registry
+from django.db.models import OuterRef, Subquery  # noqa: E402
 from django.test import Client  # noqa: E402
-from django.utils import timezone  # noqa: E402
 
 from governance.models import Environment, Membership, Role, User  # noqa: E402
 from prompts.models import Prompt, PromptTag, PromptVersion, digest_of  # noqa: E402
@@ -36,7 +35,7 @@ def fill(count: int) -> None:
     Prompt.objects.update(live=None)
     Prompt.objects.all().delete()
     places = list(Environment.objects.filter(workspace_id="default").order_by("name"))
-    now, digest = timezone.now(), digest_of(CONTENT, "m", {})
+    digest = digest_of(CONTENT, "m", {})
     for start in range(0, count, BATCH):
         prompts = [
             Prompt(
@@ -47,6 +46,7 @@ def fill(count: int) -> None:
                 content=CONTENT,
                 model="m",
                 draft_digest="other" if number % 10 == 1 else digest,
+                state=("draft", "modified")[number % 10] if number % 10 < 2 else "published",
                 changed_by="bench",
             )
             for number in range(start, min(start + BATCH, count))
@@ -60,17 +60,14 @@ def fill(count: int) -> None:
             if number % 10
         ]
         PromptVersion.objects.bulk_create(versions)
-        for version in versions:
-            version.prompt.live = version
-        for number, prompt in enumerate(prompts, start):
-            prompt.updated_at = now - timedelta(seconds=number * 60)
-        Prompt.objects.bulk_update(prompts, ["live", "updated_at"], batch_size=200)
         PromptTag.objects.bulk_create(
             PromptTag(prompt=prompt, name=f"tag-{(number * step) % 200}")
             for number, prompt in enumerate(prompts, start)
             for step in (1, 7)
             if step == 1 or number * 6 % 200
         )
+    mine = PromptVersion.objects.filter(prompt=OuterRef("pk")).values("pk")
+    Prompt.objects.update(live=Subquery(mine))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE")
 

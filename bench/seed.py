@@ -41,6 +41,7 @@ def _copy(version: PromptVersion, count: int) -> None:
             version=version.label,
             draft_digest=version.digest,
             version_count=1,
+            state="published",
         )
         for number in range(1, count + 1)
     ]

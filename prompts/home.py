@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import F, Q
 from django.utils import timezone
 
 from governance.actors import Actor
@@ -11,7 +10,7 @@ from governance.querysets import visible_to
 from prompts.models import Prompt, PromptVersion
 
 SHOWN = 6
-#: A draft that nobody touched for longer than that is not waiting; it also bounds what is looked through.
+#: A draft that nobody touched for longer than that is not waiting.
 RECENT = timedelta(days=30)
 #: Texts are long, and not shown here.
 TEXTS = ("content", "config")
@@ -25,7 +24,6 @@ def latest_publishes(actor: Actor) -> dict[str, Any]:
 
 def waiting_drafts(actor: Actor) -> dict[str, Any]:
     """Drafts that were changed of late and are not what is live. One query."""
-    unpublished = Q(live=None) | ~Q(live__digest=F("draft_digest"))
-    drafts = Prompt.objects.filter(unpublished, updated_at__gt=timezone.now() - RECENT)
+    drafts = Prompt.objects.filter(state__in=["draft", "modified"], updated_at__gt=timezone.now() - RECENT)
     drafts = drafts.select_related("environment__workspace", "live").order_by("-updated_at", "-id")
     return {"drafts": visible_to(actor, drafts.defer(*TEXTS, *(f"live__{name}" for name in TEXTS)))[:SHOWN]}

@@ -58,6 +58,7 @@ class Prompt(Entity):
     draft_digest = models.CharField(max_length=64, editable=False)
     version_count = models.PositiveIntegerField(default=0, editable=False)
     live = models.ForeignKey("PromptVersion", models.RESTRICT, null=True, blank=True, related_name="+", editable=False)
+    state = models.CharField(max_length=9, default="draft", editable=False, help_text="`status`, to be found by.")
     changed_by = models.CharField(max_length=200, blank=True, editable=False, help_text="Who saved or published last.")
 
     class Meta:
@@ -67,6 +68,8 @@ class Prompt(Entity):
             models.Index(fields=["-created_at", "-id"], name="prompt_newest"),
             models.Index(fields=["environment", "-created_at", "-id"], name="prompt_environment_newest"),
             models.Index(fields=["-updated_at", "-id"], name="prompt_last_changed"),
+            models.Index(fields=["state", "-updated_at", "-id"], name="prompt_state_last_changed"),
+            models.Index(fields=["key"], name="prompt_by_key"),
         ]
 
     def __str__(self) -> str:
@@ -84,8 +87,10 @@ class Prompt(Entity):
     def tag_names(self) -> list[str]:
         return [tag.name for tag in self.tags.all()]
 
-    def digest_draft(self) -> None:
+    def settle(self) -> None:
+        """Draw the conclusions of what was set: to be called before a save of the draft or of what is live."""
         self.draft_digest = digest_of(self.content, self.model, self.config)
+        self.state = self.status
 
 
 class PromptTag(models.Model):

@@ -21,6 +21,7 @@ PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
 ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
 
 CONTENT_FIELDS = ("content", "model", "config")
+SETTLED = ("draft_digest", "state")
 COPIED_FIELDS = ("name", "category", *CONTENT_FIELDS, "version")
 
 
@@ -41,7 +42,7 @@ def create_prompt(
     environment = changes.lock_environment(environment.pk)
     _refuse_taken_key(environment, key)
     prompt = Prompt(environment=environment, key=key, changed_by=actor.name, **values)
-    prompt.digest_draft()
+    prompt.settle()
     prompt.save(force_insert=True)
     _set_tags(prompt, tags or [])
     created = audit.created(key=key, env=environment.name, **values, **({"tags": tags} if tags else {}))
@@ -81,9 +82,9 @@ def update_prompt(
     moved = place != (prompt.environment, prompt.key)
     if moved:
         _leave(prompt, *place)
-    prompt.digest_draft()
+    prompt.settle()
     prompt.changed_by = actor.name
-    prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", "draft_digest", "changed_by")
+    prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", *SETTLED, "changed_by")
     summary = f"Changed {', '.join(differences)} of prompt {prompt.key}{_copied(origin, differences)}"
     _record(actor, prompt, "update", summary, differences)
     _announce(prompt, UPDATED, before=None if moved else before)
@@ -139,7 +140,8 @@ def publish(
     if target is None:
         target = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
-    prompt.save_fields("live", "version", "version_count", "changed_by")
+    prompt.settle()
+    prompt.save_fields("live", "version", "version_count", *SETTLED, "changed_by")
     moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
     if note:
         moved["note"] = {"old": None, "new": note}
@@ -163,8 +165,8 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     if live is not None and live.pk == target.pk and not differences:
         return prompt
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
-    prompt.digest_draft()
-    prompt.save_fields("live", "version", "draft_digest", "changed_by", *CONTENT_FIELDS)
+    prompt.settle()
+    prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
     differences["live_version"] = {"old": live.label if live else None, "new": target.label}
     _record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
     _announce(prompt, ROLLED_BACK, before=before)
@@ -247,9 +249,9 @@ def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str |
     if prompt.versions.filter(digest=prompt.draft_digest).exists():
         gone |= changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
         prompt.version = target.label
-        prompt.digest_draft()
     prompt.live, prompt.changed_by = target, actor.name
-    prompt.save_fields("live", "version", "draft_digest", "changed_by", *CONTENT_FIELDS)
+    prompt.settle()
+    prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
     gone["live_version"] = {"old": live.label if live else None, "new": target.label}
     _record(actor, prompt, "delete", f"Finished the rollout of {prompt.key}: {target.label}", gone, resource="rollout")
     _announce(prompt, ROLLOUT_DELETED, before=before)

@@ -12,6 +12,7 @@ from django.contrib.admin.utils import model_ngettext, quote, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.core.paginator import Page, Paginator
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import Model, QuerySet
@@ -79,6 +80,18 @@ class LeanChangeList(ChangeList):
         return rows.defer(*self.model_admin.list_defer)  # type: ignore[attr-defined]  # ours have it
 
 
+class LeanPaginator(Paginator[Any]):
+    """A page's rows are found by their ids first: the database orders and skips ids, and not rows of many columns."""
+
+    def page(self, number: int | str) -> Page[Any]:
+        number = self.validate_number(number)
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # an admin's list is one
+        start = (number - 1) * self.per_page
+        lean = rows.select_related(None).prefetch_related(None).values_list("pk", flat=True)
+        found = list(lean[start : min(start + self.per_page, self.count)])
+        return Page(list(rows.filter(pk__in=found)), number, self)
+
+
 class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
     """Rows as somebody may see them, in lists, on pages and among the choices of a form.
 
@@ -88,6 +101,7 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
     scoped: ClassVar[bool] = True
     list_defer: ClassVar[Sequence[str]] = ()
     list_per_page = 50
+    paginator = LeanPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter would be a query each
 

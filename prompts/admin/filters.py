@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from governance.admin.base import actor_of
 from governance.querysets import visible_to
 from prompts.models import Prompt, PromptTag
 
+LOOKED_AT = 300
 OFFERED = 30
 
 
@@ -21,24 +22,19 @@ class StatusFilter(admin.SimpleListFilter):
         return [("draft", "Never published"), ("published", "Published"), ("modified", "Changed since")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> QuerySet[Prompt]:
-        if self.value() == "draft":
-            return queryset.filter(live=None)
-        if self.value() == "published":
-            return queryset.filter(live__digest=F("draft_digest"))
-        if self.value() == "modified":
-            return queryset.exclude(live=None).exclude(live__digest=F("draft_digest"))
-        return queryset
+        return queryset.filter(state=self.value()) if self.value() else queryset
 
 
 class WordFilter(admin.SimpleListFilter):
-    """By one word of many. One that is not offered can still be in the address, as a link has it."""
+    """By one word of many: those of the prompts that were changed last are offered, others can be in the address."""
 
-    def words(self, request: HttpRequest) -> QuerySet[Any, Any]:
-        """Those that there are, in order, each once."""
+    def words(self, latest: QuerySet[Prompt]) -> QuerySet[Any, Any]:
+        """Those of the `latest` prompts, each once."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        offered = list(self.words(request)[:OFFERED])
+        latest = visible_to(actor_of(request), Prompt.objects.order_by("-updated_at", "-id"))[:LOOKED_AT]
+        offered = sorted(self.words(latest)[:OFFERED])
         chosen = self.used_parameters.get(self.parameter_name or "")
         if chosen and chosen not in offered:
             offered.insert(0, chosen)
@@ -49,9 +45,9 @@ class CategoryFilter(WordFilter):
     title = "category"
     parameter_name = "category"
 
-    def words(self, request: HttpRequest) -> QuerySet[Any, Any]:
-        seen = visible_to(actor_of(request), Prompt.objects.exclude(category=""))
-        return seen.order_by("category").values_list("category", flat=True).distinct()
+    def words(self, latest: QuerySet[Prompt]) -> QuerySet[Any, Any]:
+        named = Prompt.objects.filter(pk__in=latest.values("pk")).exclude(category="")
+        return named.order_by().values_list("category", flat=True).distinct()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> QuerySet[Prompt]:
         return queryset.filter(category=self.value()) if self.value() else queryset
@@ -61,9 +57,9 @@ class TagFilter(WordFilter):
     title = "tag"
     parameter_name = "tag"
 
-    def words(self, request: HttpRequest) -> QuerySet[Any, Any]:
-        seen = visible_to(actor_of(request), PromptTag.objects.all())
-        return seen.order_by("name").values_list("name", flat=True).distinct()
+    def words(self, latest: QuerySet[Prompt]) -> QuerySet[Any, Any]:
+        tags = PromptTag.objects.filter(prompt__in=latest.values("pk"))
+        return tags.order_by().values_list("name", flat=True).distinct()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> QuerySet[Prompt]:
         if not self.value():

@@ -17,7 +17,6 @@ class PromptVersionAdmin(ReadOnlyAdmin[PromptVersion]):
     list_select_related = ["prompt__environment__workspace"]
     list_defer = ["content", "config", "prompt__content", "prompt__config"]
     search_fields = ["prompt__key", "label", "note", "created_by"]
-    date_hierarchy = "created_at"
     ordering = ["-created_at", "-id"]
     shown = ["prompt", "label", "number", "text", "model", "parameters", "note", "created_by", "created_at", "live"]
 

@@ -85,6 +85,26 @@ def test_who_changed_a_prompt_last_is_kept_with_it(
     assert by() == made_by
 
 
+def test_the_state_that_lists_are_filtered_by_is_the_status_at_each_turn(
+    editor: APIClient, make_prompt: MakePrompt
+) -> None:
+    prompt = make_prompt()
+    path = f"/api/prompts/{prompt['id']}"
+    turns: list[tuple[str, Callable[[], Any]]] = [
+        ("draft", lambda: editor.put(path, {"content": "one"})),
+        ("published", lambda: editor.post("/api/prompts/publish", {"id": prompt["id"]})),
+        ("modified", lambda: editor.put(path, {"content": "two"})),
+        ("published", lambda: editor.put(path, {"content": "one"})),
+        ("modified", lambda: editor.put(path, {"content": "two"})),
+        ("published", lambda: editor.post("/api/prompts/publish", {"id": prompt["id"]})),
+        ("published", lambda: editor.post("/api/prompts/rollback", {"id": prompt["id"], "version": "v1"})),
+    ]
+    for expected, turn in turns:
+        assert turn().status_code == 200
+        row = Prompt.objects.select_related("live").get(pk=prompt["id"])
+        assert row.state == row.status == editor.get(path).json()["data"]["status"] == expected
+
+
 # --- the end of a rollout -----------------------------------------------------------------------------------------
 
 
@@ -114,7 +134,7 @@ def test_a_rollout_that_is_finished_leaves_its_winner_live_for_everybody(
     assert (document["version"], document["content"]) == (label, content)
     assert "variant" not in document
     prompt = Prompt.objects.get(pk=rolled.pk)
-    assert (prompt.content, prompt.version, prompt.status) == (content, label, "published")
+    assert (prompt.content, prompt.version, prompt.status, prompt.state) == (content, label, "published", "published")
     entry = last(AuditEntry)
     assert (entry.action, entry.resource) == ("delete", "rollout")
     assert entry.changes["live_version"] == {"old": "v2", "new": label}
