@@ -102,7 +102,7 @@ def test_an_editor_saves_a_variant_as_draft_and_is_told_when_somebody_else_was_q
     page = sit_down("editor")
     page.goto(f"/admin/playground/?prompt={prompt['id']}")
     text = page.get_by_role("textbox", name="Text", exact=True)
-    expect(text).to_have_value("One {{a}}")
+    expect(text).to_have_text("One {{a}}")
     text.fill("Two {{a}}")
     variant(page, 0).get_by_label("Temperature").fill("0.5")
     page.get_by_role("button", name="Save variant A as draft").click()
@@ -115,7 +115,7 @@ def test_an_editor_saves_a_variant_as_draft_and_is_told_when_somebody_else_was_q
     with watch.expecting("412"):
         page.get_by_role("button", name="Save variant A as draft").click()
         expect(page.get_by_role("status")).to_contain_text("somebody changed this since you read it")
-    expect(text).to_have_value("Three {{a}}")
+    expect(text).to_have_text("Three {{a}}")
 
 
 def test_the_playground_is_whole_on_a_phone_and_in_the_dark(sit_down: SitDown) -> None:

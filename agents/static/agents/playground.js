@@ -48,6 +48,11 @@ async function textOf(word) {
   return texts.get(label).content;
 }
 
+function write(text) {
+  part("content").value = text;
+  part("content").dispatchEvent(new Event("input", { bubbles: true })); // the editor over it follows
+}
+
 async function showVariables() {
   const used = await Promise.all([...new Set(variants.map(({ version }) => version))].map(textOf));
   variables.show(namesIn(...used));
@@ -60,7 +65,7 @@ async function open(id, label = "") {
   texts.clear();
   if (label && label !== "draft") await textOf(label);
   const text = label && label !== "draft" ? texts.get(label === "live" ? prompt.live : label) : prompt.draft;
-  part("content").value = text.content;
+  write(text.content);
   part("search").value = prompt.key;
   part("place").textContent = `${prompt.key} in ${prompt.workspace} / ${prompt.environment}, ${prompt.status}`;
   for (const variant of variants) {
@@ -197,9 +202,16 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   run();
 });
-form.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
-});
+form.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    event.stopPropagation(); // an editor would make a line of it
+    run();
+  },
+  true,
+);
 add();
 if (settings.prompt) open(settings.prompt, settings.version).catch((error) => say(error.message, "bad"));
 form.dataset.ready = "true";
