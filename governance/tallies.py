@@ -44,9 +44,12 @@ def bucket_of(latency_ms: int) -> int:
 
 def add(runs: Iterable[Run]) -> None:
     """Count runs that have ended. In the transaction that ended them, so that each is counted once."""
+    ended = list(runs)
+    elsewhere = _counted_with_steps(ended)
     rows: dict[tuple[str, datetime, str], list[Any]] = {}
-    for run in runs:
-        common, counts, digest = [getattr(run, name) for name in DIMENSIONS], _counts(run), _digest_of(run)
+    for run in ended:
+        common, digest = [getattr(run, name) for name in DIMENSIONS], _digest_of(run)
+        counts = _counts(run, used=run.pk not in elsewhere)
         for grain in Grain.values:
             key = (grain, floor(run.created_at, grain), digest)
             row = rows.setdefault(key, [*key, *common, *([0] * len(COUNTS))])
@@ -59,7 +62,8 @@ def add(runs: Iterable[Run]) -> None:
 def take_back(run: Run) -> None:
     """Count a run no more that had ended and goes on. In the transaction that opens it again."""
     digest = _digest_of(run)
-    less = {name: F(name) - count for name, count in zip(COUNTS, _counts(run), strict=True) if count}
+    counts = _counts(run, used=not _counted_with_steps([run]))
+    less = {name: F(name) - count for name, count in zip(COUNTS, counts, strict=True) if count}
     for grain in sorted(Grain.values):
         RunTally.objects.filter(grain=grain, start=floor(run.created_at, grain), digest=digest).update(**less)
 
@@ -84,7 +88,15 @@ def _digest_of(run: Run) -> str:
     return hashlib.sha256(json.dumps(common).encode()).hexdigest()[:32]
 
 
-def _counts(run: Run) -> list[Any]:
+def _counted_with_steps(runs: Sequence[Run]) -> set[Any]:
+    """The workflows among `runs` whose steps have runs of their own: what they used is counted with these."""
+    workflows = [run.pk for run in runs if run.source == "workflow"]
+    if not workflows:
+        return set()
+    return set(Run.objects.filter(parent_id__in=workflows).order_by().values_list("parent_id", flat=True).distinct())
+
+
+def _counts(run: Run, *, used: bool) -> list[Any]:
     latencies = [0] * BUCKETS
     if run.latency_ms is not None:
         latencies[bucket_of(run.latency_ms)] = 1
@@ -92,11 +104,11 @@ def _counts(run: Run) -> list[Any]:
         int(run.status == RunStatus.OK),
         int(run.status == RunStatus.ERROR),
         int(run.status == RunStatus.INTERRUPTED),
-        run.prompt_tokens or 0,
-        run.output_tokens or 0,
-        run.cached_tokens or 0,
-        int(run.cost_usd is not None),
-        run.cost_usd or 0,
+        (used and run.prompt_tokens) or 0,
+        (used and run.output_tokens) or 0,
+        (used and run.cached_tokens) or 0,
+        int(used and run.cost_usd is not None),
+        (used and run.cost_usd) or 0,
         int(run.latency_ms is not None),
         run.latency_ms or 0,
         *latencies,

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -325,3 +326,15 @@ def attempt(work: Callable[[], Any]) -> tuple[Any, DomainError | None]:
         return work(), None
     except DomainError as error:
         return None, error
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "workflows.md"
+
+
+def test_the_example_of_the_documentation_can_be_imported_and_run(editor: APIClient) -> None:
+    example = DOCS.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    made = editor.generic("POST", "/api/workflows/import", example, "text/yaml")
+    assert made.status_code == 201, made.json()
+    body = run(editor, made.json()["data"], variables={"ticket": "It is broken"}).json()
+    assert body["outputs"] == {"kind": None, "text": "We are looking at: It is broken"}
+    assert all(f"| `{name}` |" in DOCS.read_text(encoding="utf-8") for name in STEP_TYPES)

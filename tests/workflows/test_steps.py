@@ -374,3 +374,13 @@ def test_an_approval_and_a_long_wait_put_the_run_aside_and_a_short_one_does_not(
     for step in ({"type": "approval", "message": "Send {{input}}?"}, {"type": "wait", "seconds": 3600}):
         answer = run(viewer, make_workflow(render("x"), {"name": "hold", **step}, key=str(step["type"])))
         assert (answer.status_code, "run_id" in answer.json()) == (202, True)
+
+
+def test_statistics_count_what_a_workflow_used_once(viewer: APIClient, make_workflow: MakeWorkflow) -> None:
+    workflow = make_workflow(render("Hello Ada"), {"type": "model"}, {"type": "model"})
+    body = run(viewer, workflow).json()
+    used = {name: sum(step.get(name, 0) for step in body["steps"]) for name in ("prompt_tokens", "output_tokens")}
+    row = viewer.get(f"/api/runs/{body['run_id']}").json()["data"]
+    statistics = viewer.get("/api/runs/stats").json()
+    assert used == {name: row[name] for name in used} == {name: statistics[name] for name in used}
+    assert statistics["total"] == 3
