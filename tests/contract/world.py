@@ -83,6 +83,12 @@ STEPS: list[dict[str, Any]] = [
     {"type": "model", "provider": "mock"},
     {"type": "transform", "op": "upper"},
 ]
+#: The same with the names and defaults that they are stored with.
+STORED_STEPS: list[dict[str, Any]] = [
+    {"name": "render-1", **STEPS[0]},
+    {"name": "model-2", "model": "", "config": {}, **STEPS[1]},
+    {"name": "transform-3", **STEPS[2]},
+]
 #: One of each type of step, none of which refers to another; and what every step can have.
 ONE_OF_EACH: list[dict[str, Any]] = [
     {"type": "prompt", "prompt_key": KEY, "env": "prod"},

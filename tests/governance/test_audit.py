@@ -30,6 +30,9 @@ TRACES: dict[str, tuple[str, str, str, Any, Any]] = {
     "PUT /api/workflows/{id}": ("update", "workflow", "description", "", "other"),
     "PATCH /api/workflows/{id}": ("update", "workflow", "description", "", "other"),
     "DELETE /api/workflows/{id}": ("delete", "workflow", "key", "pipeline", None),
+    "POST /api/workflows/publish": ("publish", "workflow", "live_version", "v1", "v2"),
+    "POST /api/workflows/rollback": ("rollback", "workflow", "steps", world.STORED_STEPS[:2], world.STORED_STEPS),
+    "POST /api/workflows/import": ("create", "workflow", "key", None, "imported"),
     "POST /api/workflows/runs/{id}/cancel": ("cancel", "workflow_run", "status", "waiting", "cancelled"),
     "POST /api/workflows/runs/{id}/resume": ("resume", "workflow_run", "status", "failed", "queued"),
     "POST /api/workflows/runs/{id}/approve": ("approve", "workflow_run", "comment", None, "fine"),
@@ -89,7 +92,8 @@ def test_a_change_leaves_one_entry_with_its_actor_and_the_old_and_the_new(endpoi
     assert all(change.keys() == {"old", "new"} for change in entry.changes.values())
     assert PASSWORD not in str(entry.changes)
     about = answer.json()["data"]["id"] if "data" in answer.json() else endpoint.id
-    assert entry.resource_id == (world.PROMPT if resource == "rollout" else about)
+    about = {"rollout": world.PROMPT, "publish": world.WORKFLOW}.get(action if action == "publish" else resource, about)
+    assert entry.resource_id == about
     listed = admin.get("/api/audit", {"resource_id": entry.resource_id}).json()["data"][0]
     assert listed.keys() == {
         "id",
