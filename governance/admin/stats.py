@@ -78,7 +78,8 @@ def data(request: HttpRequest) -> HttpResponse:
     """The lines of each chart: `values` has one list a group, as long as `starts` (seconds since 1970)."""
     form, found = _find(request)
     if not form.is_valid():
-        return JsonResponse({"error": "a filter can't be read", "fields": form.errors}, status=400)
+        problems = {name: [str(problem) for problem in listed] for name, listed in form.errors.items()}
+        return JsonResponse({"error": "a filter can't be read", "fields": problems}, status=400)
     return JsonResponse(
         {
             "interval": found["interval"],

@@ -13,7 +13,7 @@ function drawAll({ starts, groups, charts }) {
   for (const { name, unit, values } of charts) {
     const element = place.querySelector(`[data-figure="${name}"]`);
     const kind = groups.length === 1 && unit !== "ms" ? "bars" : "line";
-    const series = groups.map((label, number) => ({ label: label || "all", values: values[number], kind, color: (number % 6) + 1 }));
+    const series = groups.map((label, number) => ({ label: label || "all", values: values[number], kind, color: number + 1 }));
     element.replaceChildren();
     draw(element, { times: starts, series, write: WRITE[unit] ?? ((value) => count.format(value)) });
   }

@@ -238,6 +238,13 @@ def test_of_many_values_the_most_frequent_are_drawn_and_the_rest_is_one_group(
     assert groups == ["(none)", *(f"key-{number}" for number in range(1, 6)), "all others"]
 
 
+def test_figures_by_a_filter_that_cannot_be_read_are_refused_with_the_field(
+    workspace: Workspace, browse: Browse
+) -> None:
+    answer = browse().open(DATA, since="soon", by="weather").response
+    assert (answer.status_code, answer.json()["fields"].keys()) == (400, {"since", "by"})
+
+
 # --- other people's workspaces ------------------------------------------------------------------------------------
 
 
