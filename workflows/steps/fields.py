@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.conf import settings
 from rest_framework import serializers
 
 from governance.api.fields import ContentField, ObjectField, PatternField, StringField
@@ -325,15 +324,6 @@ def check_header_names(headers: Mapping[str, Any]) -> None:
             problems[name] = ["the server sends this one by itself"]
     if problems:
         raise serializers.ValidationError(problems)
-
-
-def bytes_of(text: str) -> int:
-    return len(text.encode("utf-8"))
-
-
-def content_limit() -> int:
-    limit: int = settings.PROMPTOPS_MAX_CONTENT_BYTES
-    return limit
 
 
 def walk(steps: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
