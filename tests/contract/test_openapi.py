@@ -59,6 +59,16 @@ DEFINED: dict[str, Any] = {
     "outputs": {"type": "object", "enum": [{}, {"said": "{{input}}", "length": {"path": "length(input)"}}]},
 }
 KNOWN_OF: dict[str, dict[str, Any]] = {
+    "ResumeRequest": {"from": {"type": "string", "enum": ["say"]}},
+    "DecisionRequest": {"step": {"type": "string", "enum": ["say"]}},
+    **{
+        name: {
+            "workflow_id": {"type": "string", "enum": [world.WORKFLOW]},
+            "cron": {"type": "string", "enum": ["30 2 * * *", "*/5 * * * 1-5"]},
+            "timezone": {"type": "string", "enum": ["UTC", "Europe/Berlin"]},
+        }
+        for name in ("ScheduleRequest", "PatchedScheduleRequest", "WebhookRequest", "PatchedWebhookRequest")
+    },
     "WorkflowRequest": DEFINED,
     "PatchedWorkflowRequest": DEFINED,
     "WorkflowImportRequest": DEFINED,
@@ -88,6 +98,13 @@ KNOWN_OF: dict[str, dict[str, Any]] = {
 OPEN = {"TraceEntry"}
 
 
+def _rows_of(path: str) -> str:
+    """What the id in a path is of, by its name in the world."""
+    if path.startswith("/api/workflows/runs/"):
+        return "ended_runs" if path.endswith(("/resume", "/events")) else "workflow_runs"
+    return path.split("/")[2]
+
+
 def narrowed(published: dict[str, Any]) -> dict[str, Any]:
     """The schema with what only this installation knows, so that the tries get past the first look.
 
@@ -102,7 +119,7 @@ def narrowed(published: dict[str, Any]) -> dict[str, Any]:
             known = {**KNOWN, **KNOWN_OF.get(name, {})}
             properties.update({field: known[field] for field in properties.keys() & known.keys()})
     for path, operations in schema["paths"].items():
-        there = world.KEY if "{key}" in path else world.IDS.get(path.split("/")[2], "")
+        there = world.KEY if "{key}" in path else world.IDS.get(_rows_of(path), "")
         for operation in operations.values():
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "path":

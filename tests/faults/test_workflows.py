@@ -135,13 +135,14 @@ def test_what_a_killed_worker_of_another_machine_held_is_taken_over_within_30_s(
             workflow = create(client, "chain", calling(counter, STEPS))
         for round_ in range(times(1, 5)):
             counter.forget()
-            counter.delay = lambda run, step: 3.0 if len(counter.calls[run, step]) == 1 and step == "s2" else 0.0
+            counter.delay = lambda run, step: 60.0 if len(counter.calls[run, step]) == 1 and step == "s2" else 0.0
             with workers(server, 1, apart=True) as [victim], server.client() as client:
                 names = {f"over-{round_}-{number}": "" for number in range(5)}
                 for name in names:
                     names[name] = start(client, workflow, run=name)
                 wait_for(lambda names=names: all(counter.calls[name, "s2"] for name in names))
-                with workers(server, 1, apart=True):
+                with workers(server, 1, apart=True) as [survivor]:
+                    wait_for(lambda log=survivor.log: "at work" in log.read_text())
                     time.sleep(3)  # it is there, and has nothing to do
                     victim.kill()
                     killed_at = time.time()
