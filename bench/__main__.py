@@ -1,4 +1,4 @@
-"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs] [workflows]`: all when none is named."""
+"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs] [prompts] [workflows]`: all, if none is named."""
 
 import asyncio
 import json
@@ -234,6 +234,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "sdk": sdk,
     "runs": runs.runs,
     "logs": runs.logs,
+    "prompts": runs.prompts,
     "workflows": workflows.workflows,
 }
 

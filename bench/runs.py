@@ -16,6 +16,7 @@ from bench.report import Figure
 
 AT_ONCE = 100
 ROWS = (10_000, 1_000_000)
+PROMPTS = (1_000, 100_000)
 
 
 def runs(folder: Path) -> list[Figure]:
@@ -72,15 +73,25 @@ def _p99(probe: "subprocess.Popen[str]") -> float:
 
 def logs(folder: Path) -> list[Figure]:
     """Lists and statistics at a million rows, beside ten thousand, on both databases."""
+    return _few_and_many(folder, "logs", ROWS)
+
+
+def prompts(folder: Path) -> list[Figure]:
+    """Pages of the back office at a hundred thousand prompts, beside a thousand, on both databases."""
+    return _few_and_many(folder, "prompts", PROMPTS)
+
+
+def _few_and_many(folder: Path, what: str, counts: tuple[int, int]) -> list[Figure]:
+    """What `bench.<what>` measures of few rows and of many, on both databases."""
     from tests.postgres import launch  # a real server from a wheel; only tests and this need it
 
     figures = []
-    for database in ("", launch(folder / "logs-pg").get_uri()):
-        installation = Installation(folder / ("logs" if database else "logs-sqlite"), database_url=database)
+    for database in ("", launch(folder / f"{what}-pg").get_uri()):
+        installation = Installation(folder / (what if database else f"{what}-sqlite"), database_url=database)
         installation.folder.mkdir(exist_ok=True)
         installation.manage("migrate", "--verbosity", "0")
         done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "bench.logs", *map(str, ROWS)],
+            [sys.executable, "-m", f"bench.{what}", *map(str, counts)],
             cwd=processes.ROOT,
             env={**os.environ, **installation.environment},
             capture_output=True,
@@ -89,6 +100,6 @@ def logs(folder: Path) -> list[Figure]:
         )
         few, many = (json.loads(line) for line in done.stdout.splitlines())
         for name, baseline in zip(many["ms"], few["ms"].values(), strict=True):
-            what = f"{name}; {many['rows']:,} rows, {many['database']}"
-            figures.append(Figure(what, many["ms"][name], "ms", baseline, f"baseline: {few['rows']:,} rows"))
+            told = f"{name}; {many['rows']:,} rows, {many['database']}"
+            figures.append(Figure(told, many["ms"][name], "ms", baseline, f"baseline: {few['rows']:,} rows"))
     return figures
