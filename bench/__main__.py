@@ -1,4 +1,4 @@
-"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs] [prompts] [workflows]`: all, if none is named."""
+"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs] [prompts] [workflows]`: all without a name."""
 
 import asyncio
 import json

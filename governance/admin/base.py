@@ -36,6 +36,9 @@ M = TypeVar("M", bound=Model)
 #: What a page reports to the person at it. The last three are rules that the database held where a service was raced.
 REFUSALS = (DomainError, IntegrityError, DataError, ObjectDoesNotExist)
 
+#: So many rows that a search found are named one by one.
+FEW = 500
+
 #: Nobody may find out by a filter in the address what no page shows.
 UNSEEN = {"password", "digest", "encrypted_key", "encrypted_secret", "signature"}
 
@@ -122,8 +125,12 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
         """As the API searches: every word is in one of the fields, the case of each letter aside."""
         fields = self.get_search_fields(request)
         for word in search_term.split() if fields else ():
-            found = self.model._default_manager.filter(containing(word, *fields))
-            queryset = queryset.filter(pk__in=found.values("pk"))  # not joined: no row comes twice
+            found = self.model._default_manager.filter(containing(word, *fields)).order_by()
+            few = list(
+                found.values_list("pk", flat=True)[: FEW + 1]
+            )  # or all texts are searched for the count, and again
+            # Not joined: no row comes twice.
+            queryset = queryset.filter(pk__in=few if len(few) <= FEW else found.values("pk"))
         return queryset, False
 
     def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any]:
