@@ -176,7 +176,8 @@ class ToolKind:
     `fields` checks a description when its agent is saved. `find` makes the tool, with database work and on a thread
     where that may be done; it is told the actor and the agent's workspace and environment, and raises ConflictError
     when what the tool calls is not there. `keep` turns a description that was sent into what is stored, told what was
-    stored for the tool of that name; `show` turns that into what people see: secrets stay between the two.
+    stored for the tool of that name; `show` turns that into what people see: secrets stay between the two. `summary`
+    says for people what it calls.
     """
 
     name: str
@@ -184,6 +185,7 @@ class ToolKind:
     find: Callable[[Description, Actor, str, str], Tool]
     keep: Callable[[Description, Description | None], dict[str, Any]] = _given
     show: Callable[[Description], dict[str, Any]] = _as_it_is
+    summary: str = ""
 
 
 KINDS: dict[str, ToolKind] = {}

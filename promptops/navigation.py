@@ -62,7 +62,7 @@ GROUPS: dict[str, list[Entry]] = {
         Entry("Runs and approvals", "workflows.WorkflowRun", "approval"),
         Entry("Schedules", "workflows.Schedule", "schedule"),
         Entry("Webhooks", "workflows.Webhook", "webhook"),
-        Entry("Versions", "workflows.WorkflowVersion", more=True),
+        Entry("Workflow versions", "workflows.WorkflowVersion", more=True),
         Entry("Attempts at steps", "workflows.StepAttempt", more=True),
         Entry("Calls of webhooks", "workflows.Delivery", more=True),
         Entry("Workers", "workflows.WorkflowWorker", more=True),

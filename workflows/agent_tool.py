@@ -120,4 +120,4 @@ def _fail(opened: OpenRun, error: DomainError, used: Used) -> None:
     runs.fail(opened, error.message, **_known(used))
 
 
-KIND = ToolKind(name="workflow", fields=WorkflowTool, find=find)
+KIND = ToolKind(name="workflow", fields=WorkflowTool, find=find, summary="A workflow: its inputs are the arguments.")

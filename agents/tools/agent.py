@@ -48,4 +48,6 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
     )
 
 
-KIND = ToolKind(name="agent", fields=AgentTool, find=find)
+KIND = ToolKind(
+    name="agent", fields=AgentTool, find=find, summary="Another agent: its prompt's variables are the arguments."
+)

@@ -248,4 +248,6 @@ def _without(text: str, secrets: Mapping[str, str]) -> str:
     return text
 
 
-KIND = ToolKind(name="http", fields=HttpTool, find=find, keep=keep, show=show)
+KIND = ToolKind(
+    name="http", fields=HttpTool, find=find, keep=keep, show=show, summary="An address that answers to HTTP requests."
+)

@@ -1,10 +1,5 @@
 // One of the runs side by side: what it is made with, and what came of it.
-const money = new Intl.NumberFormat("en", { style: "currency", currency: "USD", maximumSignificantDigits: 3 });
-const count = new Intl.NumberFormat("en");
-
-function time(milliseconds) {
-  return milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(2)} s`;
-}
+import { figuresOf } from "./figures.js";
 
 export class Variant {
   constructor(template, settings, { remove, save, changed }) {
@@ -134,13 +129,7 @@ export class Variant {
     this.#part(".variant-missing").hidden = !missing.length;
     this.#part(".variant-missing").textContent = `No value for ${missing.join(", ")}: it was sent as it is written.`;
     if (result) {
-      const about = result.tokens_estimated ? "~" : "";
-      const figures = {
-        tokens: `${about}${count.format(result.prompt_tokens)} / ${count.format(result.output_tokens)}`,
-        cost: result.cost_usd === null ? "unknown" : money.format(result.cost_usd),
-        latency: time(result.latency_ms),
-      };
-      for (const [name, text] of Object.entries(figures)) this.#part(`[data-figure="${name}"]`).textContent = text;
+      for (const [name, text] of Object.entries(figuresOf(result))) this.#part(`[data-figure="${name}"]`).textContent = text;
       this.#part(".variant-figures").hidden = false;
     }
     if (rendered !== undefined) {

@@ -1,0 +1,57 @@
+"""Model providers in the back office."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+
+from agents import provider_services
+from agents.models import ModelProvider
+from agents.serializers import ModelProviderSerializer
+from governance.actors import Actor
+from governance.admin.base import ServiceAdmin
+from governance.admin.forms import ServiceForm
+
+
+class ModelProviderForm(ServiceForm[ModelProvider]):
+    """The key goes in and is never shown: an empty field keeps it, the box takes it away."""
+
+    serializer_class = ModelProviderSerializer
+    related = ("forget_key",)
+    dropped_when_empty = ("api_key",)
+    api_key = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Key",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Stored encrypted and never shown again. Left empty, the stored one stays.",
+    )
+    forget_key = forms.BooleanField(required=False, label="Forget the stored key")
+
+
+@admin.register(ModelProvider)
+class ModelProviderAdmin(ServiceAdmin[ModelProvider]):
+    """Providers with a key or an address of their own, and those that are ours by name only."""
+
+    scoped = False
+    form = ModelProviderForm
+    list_display = ["name", "label", "base_url", "default_model", "key_hint", "updated_at"]
+    search_fields = ["name", "label", "base_url"]
+    ordering = ["name"]
+    add_fields = ["name", "label", "base_url", "default_model", "api_key"]
+    change_fields = [*add_fields, "forget_key"]
+    readonly_fields = ["key_hint", "created_at", "updated_at"]
+
+    def perform_create(self, actor: Actor, values: dict[str, Any]) -> ModelProvider:
+        values.pop("forget_key", None)
+        return provider_services.create_provider(actor=actor, **values)
+
+    def perform_update(
+        self, actor: Actor, row: ModelProvider, values: dict[str, Any], if_match: str | None
+    ) -> ModelProvider:
+        if values.pop("forget_key", False):
+            values["api_key"] = ""
+        return provider_services.update_provider(actor=actor, provider=row, if_match=if_match, **values)
+
+    def perform_destroy(self, actor: Actor, row: ModelProvider) -> None:
+        provider_services.delete_provider(actor=actor, provider=row)

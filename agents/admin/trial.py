@@ -1,0 +1,52 @@
+"""What the script of an agent's page asks: whether what is typed would be taken, and runs to try it."""
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_POST
+
+from agents import playground, schemas, streaming
+from agents.execution import Stream
+from agents.models import Agent
+from agents.serializers import AgentRunRequestSerializer, AgentSerializer
+from governance.actors import Actor
+from governance.admin.scripts import for_scripts, object_of
+from governance.errors import InvalidInputError, NotFoundError
+from governance.querysets import visible_to
+
+CHECKED = ("config", "output_schema", "tools")
+
+
+@require_POST
+@for_scripts("agent.write")
+def check(actor: Actor, request: HttpRequest) -> HttpResponseBase:
+    """`{config, output_schema, tools}`: what is wrong with it, as a save would say it, by its places."""
+    body = object_of(request)
+    checked = AgentSerializer(data={name: body[name] for name in CHECKED if name in body}, partial=True)
+    problems: dict[str, Any] = {} if checked.is_valid() else dict(checked.errors)
+    schema = body.get("output_schema")
+    if isinstance(schema, dict) and schema:
+        try:
+            schemas.check(schema, field="output_schema")
+        except InvalidInputError as error:
+            problems |= error.fields or {}
+    return JsonResponse({"problems": problems})
+
+
+@require_POST
+@for_scripts("agent.run")
+def run(actor: Actor, request: HttpRequest, agent_id: uuid.UUID) -> HttpResponseBase:
+    """Run the agent as it is saved; the answer is a stream of events, as the API's."""
+    agents = visible_to(actor, Agent.objects.select_related("environment")).filter(pk=agent_id)
+    agent = agents.first()
+    if agent is None:
+        raise NotFoundError
+    wishes = AgentRunRequestSerializer(data=object_of(request))
+    wishes.is_valid(raise_exception=True)
+    given = wishes.validated_data
+    if given["session"]:
+        given.setdefault("session_id", str(uuid.uuid4()))
+    plan = playground.plan_of_agent(agent, given, actor=actor)
+    return streaming.respond(Stream(actor=actor, plans=[plan], single=True))
