@@ -222,9 +222,9 @@ def test_each_role_sees_exactly_what_it_may(server: Server, sit_down: SitDown, w
     hidden = make_prompt(server, "Not for everybody", workspace_id=elsewhere)
     govern = {"Users", "Tokens", "Model providers"}
     for role, tools, people in (
-        ("viewer", ["Versions", "History"], set()),
-        ("editor", ["Publish", "Rollout", "Roll back", "Copy", "Versions", "History"], set()),
-        ("admin", ["Publish", "Rollout", "Roll back", "Copy", "Versions", "History"], govern),
+        ("viewer", ["Versions", "Playground", "History"], set()),
+        ("editor", ["Publish", "Rollout", "Roll back", "Copy", "Versions", "Playground", "History"], set()),
+        ("admin", ["Publish", "Rollout", "Roll back", "Copy", "Versions", "Playground", "History"], govern),
     ):
         page = sit_down(role)
         page.goto(address(prompt))
