@@ -104,8 +104,8 @@ class TriggerSerializer(ApiSerializer):
     name = StringField(max_length=200)
     enabled = FlagField(required=False, default=True)
     variables = ObjectField(required=False, default=dict)
-    last_at = serializers.DateTimeField(read_only=True)
-    last_run_id = serializers.UUIDField(read_only=True)
+    last_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    last_run_id = serializers.UUIDField(read_only=True, allow_null=True)
     created_by = serializers.CharField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
@@ -114,7 +114,7 @@ class TriggerSerializer(ApiSerializer):
 class ScheduleSerializer(TriggerSerializer):
     cron = StringField(max_length=100, help_text="Minute, hour, day of month, month, day of week.")
     timezone = StringField(required=False, max_length=64, default="UTC", help_text="Such as Europe/Berlin.")
-    next_at = serializers.DateTimeField(read_only=True)
+    next_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
 
 class WebhookSerializer(TriggerSerializer):
