@@ -18,6 +18,7 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[dict[str, list[str]]] = []
+        self.posted: list[bool] = []
         self.select = self.textarea = self.text = ""
         self.first: str | None = None
         self.several = False
@@ -27,6 +28,7 @@ class _Forms(HTMLParser):
         name = given.get("name", "")
         if tag == "form":
             self.forms.append({})
+            self.posted.append(given.get("method") == "post")
         elif tag == "select":
             self.select, self.first, self.several = name, None, "multiple" in given
         elif tag == "option" and self.select:
@@ -70,10 +72,10 @@ class Page:
 
     @property
     def form(self) -> dict[str, list[str]]:
-        """What the page's main form, the last one, would send."""
+        """What the page's main form, the last one that is posted, would send; others are for scripts or filters."""
         reader = _Forms()
         reader.feed(self.text)
-        return reader.forms[-1]
+        return [form for form, posted in zip(reader.forms, reader.posted, strict=True) if posted][-1]
 
     @property
     def errors(self) -> dict[str, list[str]]:
