@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from agents.providers import client
 from governance.realtime.registry import Registry
 from governance.realtime.runtime import with_database
 from workflows import events, keeper
@@ -35,7 +36,8 @@ async def work(grace: float) -> None:
         return await asyncio.to_thread(with_database, function, args)
 
     registry = Registry(in_thread)
-    tasks = [asyncio.create_task(registry.run()), asyncio.create_task(events.announce())]
+    tasks: list[asyncio.Task[None]] = [asyncio.create_task(registry.run()), asyncio.create_task(events.announce())]
+    tasks.append(asyncio.create_task(asyncio.to_thread(client.warm_up)))  # the first run should not wait for it
     keeper.start(takes_runs=True)
     logger.info("at work")
     await stopped.wait()
