@@ -1,6 +1,7 @@
 """What the script of an agent's page asks: whether what is typed would be taken, and runs to try it."""
 
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
@@ -8,12 +9,12 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_POST
 
 from agents import playground, schemas, streaming
-from agents.execution import Stream
+from agents.execution import Stream, failure
 from agents.models import Agent
 from agents.serializers import AgentRunRequestSerializer, AgentSerializer
 from governance.actors import Actor
 from governance.admin.scripts import for_scripts, object_of
-from governance.errors import InvalidInputError, NotFoundError
+from governance.errors import DomainError, InvalidInputError, NotFoundError
 from governance.querysets import visible_to
 
 CHECKED = ("config", "output_schema", "tools")
@@ -48,5 +49,18 @@ def run(actor: Actor, request: HttpRequest, agent_id: uuid.UUID) -> HttpResponse
     given = wishes.validated_data
     if given["session"]:
         given.setdefault("session_id", str(uuid.uuid4()))
-    plan = playground.plan_of_agent(agent, given, actor=actor)
-    return streaming.respond(Stream(actor=actor, plans=[plan], single=True))
+    try:
+        plan = playground.plan_of_agent(agent, given, actor=actor)
+        return streaming.respond(Stream(actor=actor, plans=[plan], single=True))
+    except DomainError as error:
+        return streaming.respond(_Failed(error))
+
+
+class _Failed:
+    """A run that came to nothing at once, told as one that fails later is: the page has one way to show it."""
+
+    def __init__(self, error: DomainError) -> None:
+        self._error = error
+
+    async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        yield "error", failure(self._error)

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
+from rest_framework.exceptions import ParseError
 
 from governance.actors import Actor
 from governance.admin.base import actor_of, block
@@ -156,11 +157,14 @@ def check(actor: Actor, request: HttpRequest) -> HttpResponseBase:
 @require_POST
 @for_scripts("workflow.write")
 def convert(actor: Actor, request: HttpRequest) -> HttpResponseBase:
-    """`{definition}` as YAML, or `{yaml}` as a definition."""
+    """`{definition}` as YAML, or `{yaml}` as a definition, or the `problem` with it: half a word is no error."""
     body = object_of(request)
     if isinstance(body.get("definition"), dict):
         shown = {name: body["definition"].get(name) for name in DEFINITION_FIELDS}
         return JsonResponse({"yaml": documents.to_yaml({name: value for name, value in shown.items() if value})})
     if not isinstance(body.get("yaml"), str):
         raise InvalidInputError("expected either a definition or yaml")
-    return JsonResponse({"definition": documents.from_yaml(body["yaml"])})
+    try:
+        return JsonResponse({"definition": documents.from_yaml(body["yaml"])})
+    except ParseError as error:
+        return JsonResponse({"problem": str(error.detail).replace("the body", "this")})

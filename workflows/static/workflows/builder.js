@@ -216,6 +216,7 @@ async function readYaml() {
   try {
     const answer = await (await ask(settings.convert, { body: { yaml: text } })).json();
     if (text !== yamlText.value) return;
+    if (answer.problem) throw new Error(answer.problem);
     if (!isObject(answer.definition)) throw new Error("expected an object with inputs, steps and outputs");
     say("");
     put(yamlText, "yaml", answer.definition);
