@@ -116,7 +116,7 @@ def test_a_definition_goes_from_the_form_to_json_and_yaml_and_back_and_loses_not
 ) -> None:
     branch = {"when": {"and": [{"path": "input", "op": "contains", "value": "3"}]}, "goto": "last"}
     inner = {"type": "transform", "op": "upper", "name": "up"}
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"name": "parts", "type": "transform", "op": "split", "separator": " ", "retry": {"max": 2}},
         {"name": "each", "type": "map", "steps": [inner], "on_error": {"goto": "last"}, "timeout": 5},
         {"name": "choose", "type": "condition", "branches": [branch]},
