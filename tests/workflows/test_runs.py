@@ -1,5 +1,6 @@
 """Runs in the background, as the API has them. Legs are done here by hand, as a worker's thread would."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -326,3 +327,21 @@ def test_what_a_step_made_reads_back_just_as_it_was(viewer: APIClient, make_work
     found = StepAttempt.objects.get(path="p").output
     assert found == value
     assert list(found) == ["b", "a", "text"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_takes_longer_than_its_request_may_goes_on_in_the_background_with_what_it_did(
+    viewer: APIClient, make_workflow: Make, settings: Any
+) -> None:
+    settings.PROMPTOPS_WORKFLOW_DEADLINE = 0.5
+    pause = {"id": "pause", "type": "wait", "seconds": 1.5}
+    answer = start(viewer, make_workflow(model(), pause, SHOUT), background=False, variables={"input": "x"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "running")
+    run = answer.json()["run_id"]
+    assert [step["status"] for step in get(viewer, run)["steps"]] == ["succeeded", "waiting"]
+    deadline = time.monotonic() + 20
+    while (done := get(viewer, run))["status"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert done["status"] == "succeeded"
+    assert [step["status"] for step in done["steps"]] == ["succeeded"] * 3
+    assert done["output"] == done["steps"][0]["output"].upper()
