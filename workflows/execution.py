@@ -1,8 +1,10 @@
 """Runs a workflow for a request: here and now where that is quick, else in the background."""
 
+import concurrent.futures
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ from governance.actors import Actor
 from governance.errors import DomainError
 from workflows import definition, hints, legs, runs, versions
 from workflows.checkpoints import RunJournal, row_of
+from workflows.held import Held, held
 from workflows.interpreter import Result, Used, interpret
 from workflows.journal import Attempt, Parked
 from workflows.models import AttemptState, RunState, StepAttempt, Workflow, WorkflowRun
@@ -157,9 +160,14 @@ class _Here:
         if not connection.in_atomic_block:
             connection.close()  # it is not needed while a model is waited for
         try:
-            if not self.working.wait(settings.PROMPTOPS_WORKFLOW_DEADLINE):
-                return self._leave_to_a_thread()
-            result = self.working.result()
+            # Who looks for runs that nobody works on has to know of this one, if it has a row already.
+            with held.holding(Held(self.row.pk, self.row.claim, self.working)) if self.kept else nullcontext():
+                if not self.working.wait(settings.PROMPTOPS_WORKFLOW_DEADLINE):
+                    return self._leave_to_a_thread()
+                result = self.working.result()
+        except concurrent.futures.CancelledError:
+            self.row.refresh_from_db()
+            return answer_of(self.row)  # somebody cancelled it
         except Parked as parked:
             return self._park(parked)
         except BaseException as error:
