@@ -35,6 +35,9 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
         "audit": "/admin/governance/auditentry/",
         "playground": "/admin/playground/",
         "tokens": "/admin/governance/token/",
+        "workflow": f"/admin/workflows/workflow/{ids['workflow']}/change/",
+        "workflow-run": f"/admin/workflows/workflowrun/{ids['run']}/change/",
+        "agent": f"/admin/agents/agent/{ids['agent']}/change/",
     }
 
 
@@ -47,6 +50,10 @@ def shoot(page: Page, name: str, address: str) -> None:
         page.get_by_label("company.name").fill("Acme")
         page.get_by_label("language", exact=True).fill("English")
         page.wait_for_timeout(600)
+    if name.startswith("workflow") and "run" not in name:
+        page.locator(".card-toggle").first.click()
+        page.locator("#builder").scroll_into_view_if_needed()
+        page.evaluate("document.getElementById('builder').scrollIntoView()")
     target, size = FOLDER / f"{name}.png", page.viewport_size or {"width": 0, "height": 0}
     for share in (1.0, 0.9, 0.8, 0.7, 0.6):  # of the height: long lists are shown as far as the picture stays small
         page.screenshot(path=target, clip={"x": 0, "y": 0, **size, "height": size["height"] * share})
@@ -74,7 +81,14 @@ def main() -> None:
         with server.client() as client:
             listed = client.get("/api/prompts", params={"env": "prod"}).json()["data"]
             workflow = client.get("/api/workflows").json()["data"][0]["id"]
-            client.post(f"/api/workflows/{workflow}/run", json={"variables": {"name": "Ada", "amount": "€ 40"}})
+            body = {"variables": {"name": "Ada", "amount": "€ 40"}}
+            run = client.post(f"/api/workflows/{workflow}/run", json=body).json()["run_id"]
+            agent = client.get("/api/agents").json()["data"][0]["id"]
+            ids = {prompt["key"]: prompt["id"] for prompt in listed} | {
+                "workflow": workflow,
+                "run": run,
+                "agent": agent,
+            }
         clients = follow(server, Path(place))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         cookies = Person("mira").log_in(server)
@@ -88,7 +102,7 @@ def main() -> None:
             )
             context.add_cookies(cookies)  # type: ignore[arg-type]  # as dictionaries
             page = context.new_page()
-            for name, address in pages({prompt["key"]: prompt["id"] for prompt in listed}).items():
+            for name, address in pages(ids).items():
                 if chosen is None or name in chosen:
                     shoot(page, f"{name}-{scheme}" if scheme != "light" else name, address)
             context.close()

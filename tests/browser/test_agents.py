@@ -46,7 +46,7 @@ def test_an_agent_with_a_tool_is_made_and_tried_and_the_tools_calls_are_seen(ser
     viewer.locator("#trial-variables textarea").fill("Rome")
     viewer.locator("#trial-session").check()
     viewer.locator("#trial-run").click()
-    expect(viewer.locator("#trial-figures")).to_be_visible()
+    expect(viewer.locator("#trial-figures")).to_be_visible(timeout=20_000)
     expect(viewer.locator(".trial-call")).to_contain_text("mock completion for: Weather in Rome")
     expect(viewer.locator("#trial-turns pre").last).to_have_text(f"It rains {HOSTILE} in Rome")
     expect(viewer.get_by_role("button", name="New conversation")).to_be_visible()
@@ -77,4 +77,4 @@ def test_an_agents_schema_is_made_of_rows_and_its_prompt_is_of_the_registry_or_i
     assert saved["output_schema"] == schema
     page.locator("#trial-variables textarea").fill("rain")
     page.locator("#trial-run").click()
-    expect(page.locator("#trial-turns")).to_contain_text('"answer"')
+    expect(page.locator("#trial-turns")).to_contain_text('"answer"', timeout=20_000)

@@ -156,8 +156,11 @@ replace("tools", [], () => {
 
 // --- the checks of the server ----------------------------------------------------------------------------------------
 
+let asked = 0;
 async function check(all = false) {
+  const number = ++asked;
   const { problems } = await (await ask(settings.check, { body: state })).json();
+  if (number !== asked) return problems; // what is shown is of a later state
   for (const [name, part] of Object.entries(parts)) part.tell(problems[name] ?? (name === "tools" ? {} : []), { all });
   return problems;
 }
