@@ -54,7 +54,7 @@ def test_on_a_phone_the_navigation_opens_and_closes_by_keyboard(sit_down: SitDow
     assert button.get_attribute("aria-expanded") == "false"
     button.press("Enter")
     link.click()
-    page.get_by_role("heading", name="Prompts").wait_for()
+    page.get_by_role("heading", name="Prompts", level=1).wait_for()
 
 
 def test_the_editor_and_the_chart_of_the_vendors_keep_to_the_policy(page: Page) -> None:
