@@ -96,9 +96,9 @@ async def _frames(run_id: uuid.UUID) -> AsyncIterator[bytes]:
                 yield _event("step", step)
             if run["changed_at"] != told or steps:
                 told, silent = run["changed_at"], 0.0
-                if run["ended_at"] is None:
+                if not run["over"]:
                     yield _event("run", run["row"])
-            if run["ended_at"] is not None:
+            if run["over"]:
                 yield _event("end", run["row"])
                 return
             if silent >= SILENCE:
@@ -120,8 +120,7 @@ def _look(run_id: uuid.UUID, seen: dict[int, datetime]) -> tuple[dict[str, Any] 
     row = dict(WorkflowRunRowSerializer(run).data)
     if over:
         row = {**row, "output": run.output}
-    at = {"changed_at": run.changed_at, "ended_at": run.ended_at if over else None, "row": row}
-    return at, list(AttemptSerializer(steps, many=True).data)
+    return {"changed_at": run.changed_at, "over": over, "row": row}, list(AttemptSerializer(steps, many=True).data)
 
 
 def _event(name: str, data: Any) -> bytes:

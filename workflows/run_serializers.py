@@ -128,3 +128,10 @@ class NewWebhookSerializer(WebhookSerializer):
     """With the secret, which is shown this once."""
 
     secret = serializers.CharField(read_only=True)
+
+
+class RunEventSerializer(serializers.Serializer[Any]):
+    """One event of a run's stream."""
+
+    event = serializers.ChoiceField(choices=["run", "step", "end"])
+    data = serializers.CharField(help_text="The run or the attempt at a step, as JSON.")  # type: ignore[assignment]

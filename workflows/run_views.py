@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from workflows.models import WorkflowRun
 from workflows.run_serializers import (
     DecisionSerializer,
     ResumeSerializer,
+    RunEventSerializer,
     WorkflowRunDetailSerializer,
     WorkflowRunRowSerializer,
 )
@@ -71,7 +71,9 @@ class WorkflowRunViewSet(ReadViewSet[WorkflowRun]):
         """Say no to the approval that the run waits for."""
         return self._decide(approved=False)
 
-    @extend_schema(responses={(200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "Events, until it ends.")})
+    @extend_schema(
+        responses={(200, "text/event-stream"): OpenApiResponse(RunEventSerializer, "Until it ends.")}
+    )
     @action(detail=True, filterset_class=None, pagination_class=None)
     def events(self, request: Request, pk: str) -> HttpResponseBase:
         """The run as server-sent events: `run` and `step` as they change, and `end` with the run that is over."""

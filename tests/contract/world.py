@@ -175,6 +175,7 @@ def _runs_of(workflow: Workflow, ids: dict[str, str]) -> None:
             OpenRun(uuid.UUID(ids[name])), actor=SYSTEM, workflow=workflow, definition=workflow.definition, variables={}
         )
         row.status = status
+        row.ended_at = now if status == RunState.FAILED else None
         row.save(force_insert=True)
         kind = "approval" if status == RunState.WAITING else "render"
         step = StepAttempt(run=row, path="say", step_id="say", name="say", type=kind, number=1, started_at=now)
