@@ -101,7 +101,7 @@ ENDPOINTS: list[Endpoint] = [
     Endpoint(method="GET", path=f"{_PROMPT}/versions", least=VIEWER),
     Endpoint(method="POST", path="/api/prompts/publish", least=EDITOR, body={"id": world.PROMPT, "note": "new"}),
     Endpoint(method="POST", path="/api/prompts/rollback", least=EDITOR, body={"id": world.PROMPT, "version": "v1"}),
-    Endpoint(method="POST", path=f"{_PROMPT}/copy", least=EDITOR, body={"env": "test"}, status=201),
+    Endpoint(method="POST", path=f"{_PROMPT}/copy", least=EDITOR, body={"env": "prod", "key": "copied"}, status=201),
     Endpoint(method="GET", path=f"{_PROMPT}/rollout", least=VIEWER),
     Endpoint(method="PUT", path=f"{_PROMPT}/rollout", least=EDITOR, body=_ROLLOUT),
     Endpoint(method="DELETE", path=f"{_PROMPT}/rollout", least=EDITOR),

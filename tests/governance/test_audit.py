@@ -19,6 +19,7 @@ TRACES: dict[str, tuple[str, str, str, Any, Any]] = {
     "PUT /api/prompts/{id}": ("update", "prompt", "content", "Good day {{name}}", "other"),
     "PATCH /api/prompts/{id}": ("update", "prompt", "content", "Good day {{name}}", "other"),
     "DELETE /api/prompts/{id}": ("delete", "prompt", "content", "Good day {{name}}", None),
+    "POST /api/prompts/{id}/copy": ("create", "prompt", "key", None, "copied"),
     "POST /api/prompts/rollback": ("rollback", "prompt", "live_version", "v2", "v1"),
     "PUT /api/prompts/{id}/rollout": ("update", "rollout", "weight_a", 50.0, 12.5),
     "DELETE /api/prompts/{id}/rollout": ("delete", "rollout", "variant_a", "v1", None),

@@ -36,6 +36,8 @@ def bodies(number: int) -> dict[str, dict[str, Any]]:
         "tokens": {"name": key, "role": "viewer", "env": "prod"},
         "environments": {"name": key},
         "workspaces": {"name": key},
+        "schedules": {"name": key, "workflow_id": world.WORKFLOW, "cron": "0 3 * * *"},
+        "webhooks": {"name": key, "workflow_id": world.WORKFLOW},
     }
 
 
@@ -48,6 +50,10 @@ def grow(client: APIClient, endpoint: Endpoint, number: int) -> None:
         made = client.post(f"/api/{name}", bodies(number)[name]).json()["data"]
         if name == "prompts":
             client.post("/api/prompts/publish", {"id": made["id"]})
+    elif endpoint.route == "/api/workflows/{id}/versions":
+        steps = [{"name": key, "type": "transform", "op": "upper"}]
+        client.patch(f"/api/workflows/{world.WORKFLOW}", {"steps": steps})
+        client.post("/api/workflows/publish", {"id": world.WORKFLOW})
     elif name == "versions":
         client.patch(f"/api/prompts/{world.PROMPT}", {"content": key})
         client.post("/api/prompts/publish", {"id": world.PROMPT})
