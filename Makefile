@@ -7,6 +7,8 @@ PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 HOST    ?= $(or $(PROMPTOPS_HOST),127.0.0.1)
 PORT    ?= $(or $(PROMPTOPS_PORT),8000)
 WORKERS ?= 1
+# Tests wait for servers and browsers more than they work.
+TESTERS ?= $(shell $(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))")
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-sqlite test-postgres fuzz faults bench lint format lock assets screenshots clean
@@ -33,13 +35,13 @@ run: $(VENV)/.runtime  ## prepare everything once, then serve on http://127.0.0.
 test: lint test-sqlite test-postgres  ## lint, then the whole suite on SQLite and on PostgreSQL
 
 test-sqlite: $(VENV)/.dev  ## the suite on SQLite
-	@$(PY) -m pytest -n auto
+	@$(PY) -m pytest -n $(TESTERS)
 
 test-postgres: $(VENV)/.dev  ## the suite on PostgreSQL (a real server from a wheel)
-	@PROMPTOPS_TEST_DATABASE=postgres $(PY) -m pytest -n auto
+	@PROMPTOPS_TEST_DATABASE=postgres $(PY) -m pytest -n $(TESTERS)
 
 fuzz: $(VENV)/.dev  ## what hypothesis and schemathesis find with new seeds and more tries
-	@PROMPTOPS_TEST_FUZZ=1 $(PY) -m pytest -n auto tests/contract/test_openapi.py tests/agents tests/prompts tests/governance tests/sdk -k "not faults"
+	@PROMPTOPS_TEST_FUZZ=1 $(PY) -m pytest -n $(TESTERS) tests/contract/test_openapi.py tests/agents tests/prompts tests/governance tests/sdk -k "not faults"
 
 faults: $(VENV)/.dev  ## the long form of the fault tests, on both databases: kills, outages, crowds
 	@PROMPTOPS_FAULTS=long $(PY) -m pytest tests/faults -s

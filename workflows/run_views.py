@@ -71,9 +71,7 @@ class WorkflowRunViewSet(ReadViewSet[WorkflowRun]):
         """Say no to the approval that the run waits for."""
         return self._decide(approved=False)
 
-    @extend_schema(
-        responses={(200, "text/event-stream"): OpenApiResponse(RunEventSerializer, "Until it ends.")}
-    )
+    @extend_schema(responses={(200, "text/event-stream"): OpenApiResponse(RunEventSerializer, "Until it ends.")})
     @action(detail=True, filterset_class=None, pagination_class=None)
     def events(self, request: Request, pk: str) -> HttpResponseBase:
         """The run as server-sent events: `run` and `step` as they change, and `end` with the run that is over."""

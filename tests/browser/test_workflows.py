@@ -200,9 +200,10 @@ def test_on_a_phone_the_pages_of_a_workflow_are_no_wider_than_it(server: Server,
 def test_a_document_is_imported_and_exported_and_what_is_wrong_with_it_is_said(page: Page) -> None:
     name = key("flow")
     page.goto("/admin/workflows/workflow/import/")
+    page.locator("#id_workspace").select_option("default")
     page.get_by_label("Or its text").last.fill("key: [")
     page.get_by_role("button", name="Import").click()
-    expect(page.locator(".errorlist")).to_contain_text("not valid YAML")
+    expect(page.locator("#id_text_error")).to_contain_text("not valid YAML")
     axe(page)
     text = f"key: {name}\nsteps:\n- name: take\n  type: render\n  template: x\n"
     page.locator(".cm-content").fill(text)

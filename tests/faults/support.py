@@ -20,7 +20,7 @@ from psycopg.sql import SQL, Identifier
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.servers import TOKEN, Server
+from tests.servers import TOKEN, Server, migrated
 
 LONG = os.environ.get("PROMPTOPS_FAULTS") == "long"
 Frame = dict[str, Any]
@@ -32,13 +32,9 @@ def times(short: int, long: int) -> int:
 
 
 @functools.cache
-def _migrated(folder: Path) -> str:
-    """A database with all tables in it, to be copied: the file, or on PostgreSQL the name."""
+def _migrated_on_postgres(folder: Path) -> str:
+    """The name of a database with all tables in it, to be copied."""
     server = Server(folder)
-    address = os.environ.get("DATABASE_URL")
-    if address is None:
-        server.manage("migrate", "--verbosity", "0")
-        return str(folder / "promptops.sqlite3")
     name = f"faults_{uuid.uuid4().hex[:12]}"
     _on_postgres("CREATE DATABASE {}", name)
     server.environment["DATABASE_URL"] = _address(name)
@@ -58,13 +54,14 @@ def _address(name: str) -> str:
 @contextlib.contextmanager
 def installation(factory: pytest.TempPathFactory, **variables: str) -> Iterator[Server]:
     """A server that is up, on a database of its own, of the kind that the suite runs on."""
-    folder, migrated = factory.mktemp("server"), _migrated(factory.getbasetemp() / "migrated")
+    folder = factory.mktemp("server")
     if "DATABASE_URL" not in os.environ:
-        shutil.copy(migrated, folder)
+        shutil.copy(migrated(), folder)
         server = Server(folder, port=None, **variables)
     else:
         name = f"faults_{uuid.uuid4().hex[:12]}"
-        _on_postgres("CREATE DATABASE {} TEMPLATE {}", name, migrated)
+        template = _migrated_on_postgres(factory.getbasetemp() / "migrated")
+        _on_postgres("CREATE DATABASE {} TEMPLATE {}", name, template)
         server = Server(folder, port=None, **{"DATABASE_URL": _address(name), **variables})
     server.start()
     try:
