@@ -16,12 +16,12 @@ from tests.agents.upstream import Upstream
 from tests.faults.support import installation
 from tests.servers import Server
 
-THINKS = 0.5
+THINKS = 2.0  # seconds: much longer than it takes to begin twenty runs, also where much else goes on
 
 
 @pytest.fixture
 def thoughtful(upstream: Upstream) -> Upstream:
-    """A provider that answers after half a second."""
+    """A provider that takes its time."""
     usual = upstream.handler
 
     def think(request: Request) -> Response:
