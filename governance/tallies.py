@@ -127,7 +127,8 @@ def _upsert(rows: Sequence[Sequence[Any]]) -> None:
         for first in range(0, len(rows), at_once):
             batch = rows[first : first + at_once]
             values = [
-                field.get_db_prep_save(value, connection)
+                # Most are plain numbers, which need no making ready: it took a tenth of what a run costs.
+                value if isinstance(value, int | str) else field.get_db_prep_save(value, connection)
                 for row in batch
                 for field, value in zip(fields, row, strict=True)
             ]

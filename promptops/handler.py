@@ -9,6 +9,7 @@ connection stays open, and crosses twice. Measured, it takes a quarter of the CP
 import asyncio
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
@@ -20,6 +21,7 @@ from django.core.handlers.base import BaseHandler
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import set_script_prefix
 
+from governance import turns
 from governance.api.exceptions import json_error
 
 # Static files come as synchronous streams, which are read on a thread as they should be.
@@ -31,7 +33,7 @@ class Handler(ASGIHandler):
         BaseHandler.__init__(self)
         self.load_middleware(is_async=False)
         pool = ThreadPoolExecutor(settings.PROMPTOPS_THREADS, "request")
-        self._on_thread = sync_to_async(self._respond, thread_sensitive=False, executor=pool)
+        self._on_thread = sync_to_async(partial(turns.work, self._respond), thread_sensitive=False, executor=pool)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:

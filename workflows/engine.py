@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
+from governance import turns
+
 if TYPE_CHECKING:
     from dbos import DBOS
 
@@ -53,7 +55,7 @@ def launch(process_id: uuid.UUID, work: Work) -> None:
 
         @DBOS.workflow(name=LEG, max_recovery_attempts=None)
         def leg(run_id: str, number: int) -> None:
-            work(uuid.UUID(run_id), number)
+            turns.work(work, uuid.UUID(run_id), number)
 
         DBOS(
             config={

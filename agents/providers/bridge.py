@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
+from governance import turns
 from governance.db import on_thread
 
 T = TypeVar("T")
@@ -141,7 +142,8 @@ class _Caller(Executor):
         end = None if timeout is None else monotonic() + timeout
         while not until.done():
             try:
-                errand = self._given.get(timeout=None if end is None else max(0.0, end - monotonic()))
+                with turns.waiting():
+                    errand = self._given.get(timeout=None if end is None else max(0.0, end - monotonic()))
             except Empty:
                 return
             if errand is not None:
@@ -196,7 +198,8 @@ class Flow(Generic[T]):
     def take(self) -> T:
         """The next item, waited for on this thread. Raises what the iterator raised, EndedError at its end."""
         while True:
-            made = asyncio.run_coroutine_threadsafe(self._made.get(), loop()).result()
+            with turns.waiting():
+                made = asyncio.run_coroutine_threadsafe(self._made.get(), loop()).result()
             if not isinstance(made, _Errand):
                 return self._open(made)
             made.run()

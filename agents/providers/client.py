@@ -6,6 +6,7 @@ waits for ten minutes. Nothing that a provider says is believed to be what it sh
 
 import asyncio
 import functools
+import gc
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,12 +35,14 @@ def load() -> Any:
     return openai
 
 
+@functools.cache
 def warm_up() -> None:
     """Do what is slow before the event loop is in it."""
     load()
     from agents.providers import transport  # brings httpx2, as openai does
 
     transport.tls()
+    gc.freeze()  # what was loaded stays: to walk it again and again held up the whole process, 30 ms at a time
 
 
 async def complete(call: ModelCall) -> Completion:

@@ -12,6 +12,8 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
+from governance import turns
+
 PATIENCE = 20.0  # seconds in line; many short transactions may be before this one
 
 
@@ -55,7 +57,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _start_transaction_under_autocommit(self) -> None:
         line = _lines[str(self.settings_dict["NAME"])]
-        if not line.enter(PATIENCE):
+        with turns.waiting(first=True):  # others wait for who is let in
+            entered = line.enter(PATIENCE)
+        if not entered:
             raise OperationalError("database is locked")
         self._line = line
         try:
