@@ -21,6 +21,7 @@ from django.db.models import OuterRef, Subquery  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from governance.models import Environment, Membership, Role, User  # noqa: E402
+from prompts import searching  # noqa: E402
 from prompts.models import Prompt, PromptTag, PromptVersion, digest_of  # noqa: E402
 
 CONTENT = "You answer for {{company}}. Be brief and kind. Answer {{name}} in {{language}}.\n" * 12
@@ -66,6 +67,7 @@ def fill(count: int) -> None:
             for step in (1, 7)
             if step == 1 or number * 6 % 200
         )
+        searching.remember(*prompts)
     mine = PromptVersion.objects.filter(prompt=OuterRef("pk")).values("pk")
     Prompt.objects.update(live=Subquery(mine))
     with connection.cursor() as cursor:
@@ -87,6 +89,10 @@ def pages(count: int) -> dict[str, str]:
         "list of prompts with a tag": f"{prompts}?tag=tag-7",
         "list of prompts by key": f"{prompts}?o=1",
         "list of prompts, search in all of the text": f"{prompts}?q=prompt-{count // 2}",
+        "list of prompts, search for what all have": f"{prompts}?q=answer",
+        "list of prompts, search for two letters": f"{prompts}?q=zz",
+        "list of prompts, search for two words": f"{prompts}?q=prompt-{count // 2} tag-7",
+        "list of versions, search": f"/admin/prompts/promptversion/?q=prompt-{count // 2}",
         "list of versions": "/admin/prompts/promptversion/",
         "page of a prompt": f"{prompts}{shown}/change/",
     }

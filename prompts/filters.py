@@ -1,7 +1,8 @@
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from governance.api.filtering import ApiFilterSet, StableOrdering, containing
+from governance.api.filtering import ApiFilterSet, StableOrdering
+from prompts import searching
 from prompts.models import Prompt
 
 
@@ -15,4 +16,4 @@ class PromptFilter(ApiFilterSet):
     ordering = StableOrdering(fields=["key", "name", "created_at", "updated_at"])
 
     def search(self, queryset: QuerySet[Prompt], name: str, value: str) -> QuerySet[Prompt]:
-        return queryset.filter(containing(value, "key", "name", "content"))
+        return searching.narrowed(queryset, value)

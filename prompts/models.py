@@ -111,6 +111,15 @@ class PromptTag(models.Model):
         return self.name
 
 
+class PromptText(models.Model):
+    """What a prompt is found by, its case folded; `prompts.searching` keeps it and looks in it."""
+
+    id = models.BigAutoField(primary_key=True)
+    prompt = models.OneToOneField(Prompt, models.CASCADE, related_name="+")
+    text = models.TextField()
+    tags = models.TextField(blank=True)
+
+
 class PromptVersion(models.Model):
     """What was published, as it was. Never changed and never removed but with its prompt."""
 

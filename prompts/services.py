@@ -13,7 +13,7 @@ from governance.concurrency import check_if_match
 from governance.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.models import Environment
 from governance.models.base import changed
-from prompts import documents
+from prompts import documents, searching
 from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
 
 CREATED, UPDATED, DELETED = "prompt.created", "prompt.updated", "prompt.deleted"
@@ -45,6 +45,7 @@ def create_prompt(
     prompt.settle()
     prompt.save(force_insert=True)
     _set_tags(prompt, tags or [])
+    searching.remember(prompt)
     created = audit.created(key=key, env=environment.name, **values, **({"tags": tags} if tags else {}))
     _record(actor, prompt, "create", f"Created prompt {key}{_copied(origin, created)}", created)
     _announce(prompt, CREATED, before=None)
@@ -85,6 +86,7 @@ def update_prompt(
     prompt.settle()
     prompt.changed_by = actor.name
     prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", *SETTLED, "changed_by")
+    _remember(prompt, differences)
     summary = f"Changed {', '.join(differences)} of prompt {prompt.key}{_copied(origin, differences)}"
     _record(actor, prompt, "update", summary, differences)
     _announce(prompt, UPDATED, before=None if moved else before)
@@ -167,6 +169,7 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.settle()
     prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
+    _remember(prompt, differences)
     differences["live_version"] = {"old": live.label if live else None, "new": target.label}
     _record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
     _announce(prompt, ROLLED_BACK, before=before)
@@ -252,6 +255,7 @@ def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str |
     prompt.live, prompt.changed_by = target, actor.name
     prompt.settle()
     prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
+    _remember(prompt, gone)
     gone["live_version"] = {"old": live.label if live else None, "new": target.label}
     _record(actor, prompt, "delete", f"Finished the rollout of {prompt.key}: {target.label}", gone, resource="rollout")
     _announce(prompt, ROLLOUT_DELETED, before=before)
@@ -353,6 +357,11 @@ def _snapshot(prompt: Prompt, label: str, note: str, actor: Actor) -> PromptVers
 def _set_tags(prompt: Prompt, names: list[str]) -> None:
     prompt.tags.all().delete()
     PromptTag.objects.bulk_create(PromptTag(prompt=prompt, name=name) for name in names)
+
+
+def _remember(prompt: Prompt, differences: Mapping[str, Any]) -> None:
+    if not differences.keys().isdisjoint(searching.FIELDS):
+        searching.remember(prompt)
 
 
 def _variant(prompt: Prompt, field: str, label: str) -> PromptVersion:

@@ -1,6 +1,7 @@
 """Loaded before Django's settings (`-p tests.environment`): what the tests' server is told, and which database it has.
 
-`PROMPTOPS_TEST_DATABASE=postgres` runs the suite on a real PostgreSQL from a wheel, started here once for all workers.
+`PROMPTOPS_TEST_DATABASE=postgres` runs the suite on a real PostgreSQL from a wheel, started here once for all workers;
+a `postgresql://` address there, of a role that may create databases, on that server.
 """
 
 import atexit
@@ -22,10 +23,13 @@ def _prepare() -> None:
     os.environ["PROMPTOPS_DATA_DIR"] = folder
     os.environ["SECRET_KEY"] = secrets.token_urlsafe(40)
     os.environ[STATIC_TOKEN_VARIABLE] = secrets.token_urlsafe(32)
-    if os.environ.get("PROMPTOPS_TEST_DATABASE") == "postgres":
+    database = os.environ.get("PROMPTOPS_TEST_DATABASE", "")
+    if database == "postgres":
         from tests.postgres import start
 
-        os.environ["DATABASE_URL"] = start(folder)
+        database = start(folder)
+    if database:
+        os.environ["DATABASE_URL"] = database
 
 
 _prepare()

@@ -123,15 +123,15 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
         """As the API searches: every word is in one of the fields, the case of each letter aside."""
-        fields = self.get_search_fields(request)
-        for word in search_term.split() if fields else ():
-            found = self.model._default_manager.filter(containing(word, *fields)).order_by()
-            few = list(
-                found.values_list("pk", flat=True)[: FEW + 1]
-            )  # or all texts are searched for the count, and again
-            # Not joined: no row comes twice.
-            queryset = queryset.filter(pk__in=few if len(few) <= FEW else found.values("pk"))
+        for word in search_term.split() if self.get_search_fields(request) else ():
+            queryset = self.narrowed(queryset, word, self.get_search_fields(request))
         return queryset, False
+
+    def narrowed(self, rows: QuerySet[M], word: str, fields: Sequence[str]) -> QuerySet[M]:
+        """Those that have `word` in one of the fields. Not joined: no row comes twice."""
+        found = self.model._default_manager.filter(containing(word, *fields)).order_by().values_list("pk", flat=True)
+        few = list(found[: FEW + 1])  # or all texts are searched for the count, and again for the page
+        return rows.filter(pk__in=few if len(few) <= FEW else found)
 
     def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any]:
         """A choice among related rows is a choice among those that their own list shows."""

@@ -1,6 +1,6 @@
 """The list of prompts, and a prompt's page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django import forms
@@ -20,7 +20,7 @@ from governance.admin.base import ServiceAdmin, actor_of, block
 from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
 from governance.api.parsing import loads
 from governance.templatetags.desk import ago, badge
-from prompts import services
+from prompts import searching, services
 from prompts.admin.filters import CategoryFilter, StatusFilter, TagFilter
 from prompts.admin.forms import PromptForm
 from prompts.admin.operations import PromptOperations
@@ -52,6 +52,9 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prompt]:
         return super().get_queryset(request).prefetch_related("tags")
+
+    def narrowed(self, rows: QuerySet[Prompt], word: str, fields: Sequence[str]) -> QuerySet[Prompt]:
+        return searching.narrowed(rows, word, tags=True)
 
     def get_urls(self) -> list[URLPattern]:
         preview = self.admin_site.admin_view(require_POST(self.preview_view))
