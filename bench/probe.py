@@ -1,16 +1,16 @@
-"""`python -m bench.probe <port> <token> <seconds>`: how long a fetch takes, one every 5 ms; prints the milliseconds."""
+"""`python -m bench.probe <port> <path> <token> <seconds>`: how long a fetch takes, one every 5 ms; in milliseconds."""
 
 import http.client
 import sys
 import time
 
 
-def main(port: str, token: str, seconds: str) -> None:
+def main(port: str, path: str, token: str, seconds: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", int(port))
     until = time.monotonic() + float(seconds)
     while time.monotonic() < until:
         began = time.perf_counter()
-        connection.request("GET", "/api/sdk/prompts/prompt-0?env=prod", headers={"Authorization": f"Bearer {token}"})
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from bench import processes
@@ -20,9 +21,13 @@ PROMPTS = (1_000, 100_000)
 
 
 def runs(folder: Path) -> list[Figure]:
-    """How long they take in all, and what the SDK fetch takes meanwhile, beside what it takes in peace."""
-    provider = processes.bare(folder)
+    """How long they take in all, and what the SDK fetch takes meanwhile, beside what it takes in peace.
+
+    How much of that is the machine's doing, a hello tells that another process says meanwhile.
+    """
+    provider, hello = processes.bare(folder), processes.bare(folder)
     provider.start("/")
+    hello.start("/")
     installation = Installation(folder / "runs")
     installation.environment["PROMPTOPS_OLLAMA_BASE_URL"] = f"http://127.0.0.1:{provider.port}/v1"
     installation.prepare(1)
@@ -32,9 +37,11 @@ def runs(folder: Path) -> list[Figure]:
     made = _post(server, installation.token, "/api/agents", agent)["data"]["id"]
     path = f"/api/agents/{made}/run"
     _post(server, installation.token, path, {})  # loads what is loaded once
-    _fetches(server, installation.token, 1.0).communicate()
-    idle = _p99(_fetches(server, installation.token, 4.0))
-    busy = _fetches(server, installation.token, 4.0)
+    fetches = partial(_probe, server, "/api/sdk/prompts/prompt-0?env=prod", installation.token)
+    hellos = partial(_probe, hello, "/", installation.token)
+    fetches(1.0).communicate()
+    idle, idle_hello = _p99(fetches(4.0)), _p99(hellos(4.0))
+    busy, busy_hello = fetches(4.0), hellos(4.0)
     time.sleep(1.0)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         began = time.perf_counter()
@@ -44,9 +51,10 @@ def runs(folder: Path) -> list[Figure]:
     figures = [
         Figure(f"{AT_ONCE} agent runs at once, provider takes 1 s", took, "s"),
         Figure("SDK fetch meanwhile, p99", _p99(busy), "ms", idle, "baseline: the same in peace"),
+        Figure("a hello of another process meanwhile, p99", _p99(busy_hello), "ms", idle_hello, "likewise"),
     ]
-    server.stop()
-    provider.stop()
+    for process in (server, provider, hello):
+        process.stop()
     return figures
 
 
@@ -61,8 +69,8 @@ def _post(server: Process, token: str, path: str, body: dict[str, str]) -> dict[
         return content
 
 
-def _fetches(server: Process, token: str, seconds: float) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "bench.probe", str(server.port), token, str(seconds)]
+def _probe(server: Process, path: str, token: str, seconds: float) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "bench.probe", str(server.port), path, token, str(seconds)]
     return subprocess.Popen(command, cwd=processes.ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603
 
 

@@ -5,6 +5,7 @@ would stand in the way of every socket.
 """
 
 import asyncio
+import selectors
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, Future
@@ -24,13 +25,21 @@ _loop: asyncio.AbstractEventLoop | None = None
 _caller: ContextVar[Executor] = ContextVar("caller")
 
 
+class _Selector(selectors.DefaultSelector):
+    """The loop takes turns with the threads of requests: it leaves its own while it waits for what happens next."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        with turns.waiting(first=True):
+            return super().select(timeout)
+
+
 def loop() -> asyncio.AbstractEventLoop:
     """This process's loop for model calls; started when it is first needed, so that a fork has its own."""
     global _loop
     with _lock:
         if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="model-calls", daemon=True).start()
+            _loop = asyncio.SelectorEventLoop(_Selector())
+            threading.Thread(target=turns.work, args=[_loop.run_forever], name="model-calls", daemon=True).start()
         return _loop
 
 
