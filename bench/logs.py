@@ -62,7 +62,8 @@ def fill(rows: int) -> None:
         cursor.execute(
             numbers + "INSERT INTO governance_auditentry (id, action, resource, resource_id, key, summary, actor, "
             "workspace_id, changes, request_id, created_at) "
-            f"SELECT {identity}, 'update', 'prompt', 'x', 'key-' || (i % 5), 'Changed', 'bench', 'default', {empty}, "
+            f"SELECT {identity}, 'update', 'prompt', 'x', 'key-' || (i % 5), 'Changed', "
+            f"CASE WHEN i % {rows // 13} = 5 THEN 'rare' ELSE 'bench' END, 'default', {empty}, "
             f"'', {at} FROM n"
         )
     log_counts.count()
@@ -102,6 +103,8 @@ def pages(rows: int) -> dict[str, str]:
         "page of audit entries, first": audit,
         f"page of audit entries, number {deep:,}": f"{audit}?p={deep}",
         "page of audit entries of a key": f"{audit}?key=key-1",
+        "page of audit entries of a rare actor": f"{audit}?actor=rare",
+        "page of audit entries of nobody": f"{audit}?actor=nobody&action=update",
         "page of statistics by model, 30 days": f"{runs}stats/?window=month&by=model",
         "figures of statistics by model, 30 days": f"{runs}stats/data/?window=month&by=model",
     }

@@ -34,6 +34,11 @@ class AuditEntry(models.Model):
             models.Index(fields=["-created_at", "-id"], name="audit_newest"),
             models.Index(fields=["workspace_id", "-created_at", "-id"], name="audit_workspace_newest"),
             models.Index(fields=["resource_id", "-created_at"], name="audit_resource_newest"),
+            # What one looks for may be rare, and the log is long.
+            *(
+                models.Index(fields=[name, "-created_at", "-id"], name=f"audit_{name}_newest_first")
+                for name in ("actor", "action", "resource", "key")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,3 +1,5 @@
+import logging
+
 import django.db.models.deletion
 from django.db import DatabaseError, migrations, models, transaction
 
@@ -34,8 +36,10 @@ def index(apps, schema_editor):
             with transaction.atomic(connection.alias):
                 for statement in PG_TRGM:
                     cursor.execute(statement)
-        except DatabaseError:
-            pass
+        except DatabaseError as error:
+            logging.getLogger("promptops").warning(
+                "the search in prompts has no index, and reads all of them: %s (docs/configuration.md)", error
+            )
 
 
 def unindex(apps, schema_editor):
