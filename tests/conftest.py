@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -21,7 +22,19 @@ hypothesis.settings.register_profile("promptops", derandomize=not FUZZING)
 hypothesis.settings.load_profile("promptops")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+#: Rooms that know the server over HTTP alone. Which database is behind it they try with the tests that are marked.
+OVER_HTTP = tuple(Path(__file__).parent / room for room in ("browser", "sdk", "foreign"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        left_out = [
+            item
+            for item in items
+            if any(map(item.path.is_relative_to, OVER_HTTP)) and item.get_closest_marker("both_databases") is None
+        ]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         if "tests/faults/" in item.nodeid:
             item.add_marker(pytest.mark.faults)

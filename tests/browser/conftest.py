@@ -5,9 +5,9 @@ the test looks at. Tests speak to the server over HTTP alone: playwright keeps a
 where Django would refuse to touch a database.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,19 +18,14 @@ from tests.faults.support import installation
 from tests.servers import Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ON_POSTGRES = os.environ.get("PROMPTOPS_TEST_DATABASE") == "postgres"
+HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a Chromium they are skipped; on PostgreSQL those that are marked run, since a page is a page on both."""
-    here = [item for item in items if item.path.is_relative_to(os.path.dirname(__file__))]  # noqa: PTH120  # a prefix
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if CHROMIUM is None:
-        for item in here:
-            item.add_marker(pytest.mark.skip(reason="browser tests need a Chromium: apt-get install chromium"))
-    elif ON_POSTGRES:
-        left_out = [item for item in here if item.get_closest_marker("both_databases") is None]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        for item in items:
+            if item.path.is_relative_to(HERE):
+                item.add_marker(pytest.mark.skip(reason="browser tests need a Chromium: apt-get install chromium"))
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,15 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import connection
 from promptops_client import PromptOps
 
 from tests.faults.support import create, data, listening
 from tests.postgres import launch
 from tests.servers import TOKEN, Server, running
+
+#: It has a PostgreSQL of its own, to stop: once is enough.
+pytestmark = pytest.mark.skipif(connection.vendor == "sqlite", reason="it runs with the suite on PostgreSQL")
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def test_without_a_named_environment_the_servers_default_is_meant(
     assert client.status().env == "prod"
 
 
+@pytest.mark.both_databases
 def test_a_published_change_arrives_without_asking(server: Server, operator: Operator, make: Make, key: str) -> None:
     prompt = operator.create(key, "one")
     client = make(server.url)
@@ -69,6 +70,7 @@ def revision_of(operator: Operator) -> int:
     return int(operator.http.get("/api/sdk/prompts", params={"env": "prod"}).json()["revision"])
 
 
+@pytest.mark.both_databases
 def test_units_get_the_variants_that_the_server_gives_them_also_when_the_weight_moves(
     server: Server, operator: Operator, make: Make, key: str
 ) -> None:

@@ -29,6 +29,7 @@ def seconds_for(calls: int, function: Any) -> float:
     return time.perf_counter() - started
 
 
+@pytest.mark.both_databases
 def test_a_killed_server_changes_nothing_and_what_it_published_before_is_caught_up_without_a_gap(
     server: Server, operator: Operator, make: Make, key: str
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_killed_server_changes_nothing_and_what_it_published_before_is_caught_
         assert [change.prompt.content for change in heard if change.prompt] == ["1", "2", "3", "4", "5", "6"]
 
 
+@pytest.mark.both_databases
 def test_a_stream_that_resumes_tells_every_change_of_the_outage_in_order(
     server: Server, operator: Operator, make: Make, key: str
 ) -> None:
