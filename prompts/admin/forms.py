@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 
 from governance.admin.forms import InEnvironmentForm, JsonField, LinesField, OperationForm, code
+from governance.admin.versioned import PublishForm, RollbackForm, VersionsForm
 from governance.models import Environment
 from governance.models.base import CONFIG_HELP
 from prompts import services
@@ -36,34 +37,12 @@ class PromptForm(InEnvironmentForm[Prompt]):
         return {"tags": ", ".join(self.instance.tag_names)}
 
 
-class PublishForm(OperationForm):
+class PublishPromptForm(PublishForm):
     serializer_class = PublishSerializer
-    dropped_when_empty = ("version",)
-    note = _line("What is new in it.", max_length=1000)
-    version = forms.CharField(
-        required=False,
-        max_length=64,
-        help_text="The new version's label. Empty for the draft's own, or if that is taken, the next free one.",
-    )
 
 
-class VersionsForm(OperationForm):
-    """A form with choices among the prompt's versions, newest first."""
-
-    version_fields: tuple[str, ...] = ()
-
-    def __init__(self, data: Any, *, row: Prompt, initial: dict[str, Any]) -> None:
-        super().__init__(data, row=row, initial=initial)
-        labels = list(row.versions.values_list("label", flat=True))
-        for name in self.version_fields:
-            choice: Any = self.fields[name]
-            choice.choices = [("", "---------"), *((label, label) for label in labels)]
-
-
-class RollbackForm(VersionsForm):
+class RollbackPromptForm(RollbackForm):
     serializer_class = RollbackSerializer
-    version_fields = ("version",)
-    version = forms.ChoiceField(help_text="It becomes live again, and the draft becomes equal to it.")
 
 
 class CopyForm(OperationForm):

@@ -3,22 +3,24 @@
 import json
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern
 
 from governance.actors import Actor
-from governance.admin.base import ServiceAdmin
+from governance.admin.versioned import VersionedAdmin
 from governance.diffs import Diff, side_by_side
 from governance.services import environments
 from prompts import services
-from prompts.admin.forms import CopyForm, EndRolloutForm, FinishRolloutForm, PublishForm, RollbackForm, RolloutForm
+from prompts.admin.forms import (
+    CopyForm,
+    EndRolloutForm,
+    FinishRolloutForm,
+    PublishPromptForm,
+    RollbackPromptForm,
+    RolloutForm,
+)
 from prompts.models import Prompt, PromptVersion
 from prompts.usage import LOOKED_AT, shares
-
-VERSIONS_A_PAGE = 50
 
 State = Prompt | PromptVersion
 
@@ -41,59 +43,25 @@ def _lines(config: dict[str, Any]) -> str:
     return json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
 
 
-class PromptOperations(ServiceAdmin[Prompt]):
+class PromptOperations(VersionedAdmin[Prompt]):
     """The part of the prompts' admin that has a page for each operation."""
+
+    services = services
+    compare = staticmethod(compare)
+    templates = "prompts/admin"
+    bulky = ("content", "config")
+    publish_form = PublishPromptForm
+    rollback_form = RollbackPromptForm
+    publish_note = "Makes a version of the draft as it is now, and makes it live: applications are served it at once."
 
     def get_urls(self) -> list[URLPattern]:
         return [
-            self.operation_url("publish", self.publish_view),
-            self.operation_url("rollback", self.rollback_view),
             self.operation_url("copy", self.copy_view),
             self.operation_url("rollout", self.rollout_view),
             self.operation_url("end-rollout", self.end_rollout_view),
             self.operation_url("finish-rollout", self.finish_rollout_view),
-            self.operation_url("versions", self.versions_view),
             *super().get_urls(),
         ]
-
-    def publish_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        def perform(actor: Actor, prompt: Prompt, form: PublishForm) -> str:
-            version = services.publish(actor=actor, prompt=prompt, if_match=form.seen, **form.values)
-            return f"Published {prompt.key} {version.label}."
-
-        return self.operate(
-            request,
-            object_id,
-            title="Publish",
-            form_class=PublishForm,
-            perform=perform,
-            button="Publish",
-            note="Makes a version of the draft as it is now, and makes it live: applications are served it at once.",
-            template="prompts/admin/publish.html",
-            facts=lambda prompt, form: {"live": prompt.live, "difference": compare(prompt.live, prompt)},
-        )
-
-    def rollback_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        def perform(actor: Actor, prompt: Prompt, form: RollbackForm) -> str:
-            done = services.rollback(actor=actor, prompt=prompt, if_match=form.seen, **form.values)
-            return f"Rolled {done.key} back to {done.version}."
-
-        def facts(prompt: Prompt, form: RollbackForm) -> dict[str, Any]:
-            target = prompt.versions.filter(label=form["version"].value() or "").first()
-            if target is None:
-                return {}
-            return {"target": target, "live": prompt.live, "difference": compare(prompt.live, target)}
-
-        return self.operate(
-            request,
-            object_id,
-            title="Roll back",
-            form_class=RollbackForm,
-            perform=perform,
-            button="Roll back",
-            template="prompts/admin/rollback.html",
-            facts=facts,
-        )
 
     def copy_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def perform(actor: Actor, prompt: Prompt, form: CopyForm) -> str:
@@ -167,34 +135,3 @@ class PromptOperations(ServiceAdmin[Prompt]):
             button="Make it live",
             note="The variant that you choose becomes live for everybody, and the rollout ends.",
         )
-
-    def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Every version, and the diff of the two that the address names (`a`, `b`; `draft` is the draft)."""
-        prompt = self.get_object(request, object_id)
-        if not self.has_view_permission(request, prompt):
-            raise PermissionDenied
-        if prompt is None:
-            return self._missing(request, object_id)
-        page = Paginator(prompt.versions.defer("content", "config"), VERSIONS_A_PAGE).get_page(request.GET.get("p"))
-        labels = [version.label for version in page]
-        chosen = [request.GET.get(name) or labels[place : place + 1] for place, name in ((1, "a"), (0, "b"))]
-        old, new = (self._state(prompt, name if isinstance(name, str) else "".join(name)) for name in chosen)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Versions",
-            "subtitle": str(prompt),
-            "opts": self.opts,
-            "original": prompt,
-            "page": page,
-            "old": old,
-            "new": new,
-            "difference": compare(old, new) if old and new else None,
-            "may_change": self.has_change_permission(request, prompt),
-            "media": self.media,
-            "back": self.page_of(prompt.pk),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "prompts/admin/versions.html", context)
-
-    def _state(self, prompt: Prompt, name: str) -> State | None:
-        return prompt if name == "draft" else prompt.versions.filter(label=name).first()

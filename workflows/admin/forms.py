@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import ValidationError
 from rest_framework.exceptions import APIException
 
 from governance.admin.base import actor_of
-from governance.admin.forms import JsonField, LinesField, OperationForm, ServiceForm, code
+from governance.admin.forms import JsonField, LinesField, ServiceForm, code
+from governance.admin.versioned import PublishForm, RollbackForm
 from governance.errors import DomainError
 from governance.models import Workspace
 from governance.querysets import visible_to
@@ -55,28 +55,12 @@ class WorkflowForm(ServiceForm[Workflow]):
             self.add_error(name, [refusal.message, *others])
 
 
-class PublishForm(OperationForm):
+class PublishWorkflowForm(PublishForm):
     serializer_class = WorkflowPublishSerializer
-    dropped_when_empty = ("version",)
-    note = forms.CharField(
-        required=False, max_length=1000, widget=admin.widgets.AdminTextInputWidget, help_text="What is new in it."
-    )
-    version = forms.CharField(
-        required=False,
-        max_length=64,
-        help_text="The new version's label. Empty for the draft's own, or if that is taken, the next free one.",
-    )
 
 
-class RollbackForm(OperationForm):
+class RollbackWorkflowForm(RollbackForm):
     serializer_class = WorkflowRollbackSerializer
-    version = forms.ChoiceField(help_text="It becomes live again, and the draft becomes equal to it.")
-
-    def __init__(self, data: Any, *, row: Workflow, initial: dict[str, Any]) -> None:
-        super().__init__(data, row=row, initial=initial)
-        choice: Any = self.fields["version"]
-        labels = row.versions.values_list("label", flat=True)
-        choice.choices = [("", "---------"), *((label, label) for label in labels)]
 
 
 class ImportForm(forms.Form):
