@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from governance import turns
 from governance.api.viewsets import ApiView
 from governance.errors import NotFoundError
 from promptops import __version__
@@ -67,7 +68,8 @@ def _redis() -> str:
         return "not configured"
     layer = get_channel_layer()
     try:
-        async_to_sync(_ping)(layer)
+        with turns.waiting():
+            async_to_sync(_ping)(layer)
     except Exception as error:
         logger.warning("redis: %s", error)
         return "down: changes reach other processes with a delay of up to a second"
