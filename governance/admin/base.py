@@ -378,18 +378,28 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         fields: Any = form  # AdminForm is typed for the forms of models; any form will do
         fieldsets: Any = [(None, {"fields": list(form.fields)})]
         context = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "subtitle": str(row),
-            "opts": self.opts,
-            "original": row,
             "form": form,
             "adminform": helpers.AdminForm(fields, fieldsets, {}, model_admin=self),
             "button": button,
             "note": note,
             "media": self.media + form.media,
-            "back": self.page_of(row.pk),
             **(facts(row, form) if facts else {}),
         }
+        return self.show(request, template, title, row, context)
+
+    def show(
+        self, request: HttpRequest, template: str, title: str, row: M | None, context: dict[str, Any]
+    ) -> TemplateResponse:
+        """A page of our own, of one row or of none."""
+        about = {"subtitle": str(row), "back": self.page_of(row.pk)} if row else {}
+        whole = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "original": row,
+            "media": self.media,
+            **about,
+            **context,
+        }
         request.current_app = self.admin_site.name
-        return TemplateResponse(request, template, context)
+        return TemplateResponse(request, template, whole)

@@ -9,7 +9,6 @@ from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern
 
 from governance.actors import Actor
@@ -151,20 +150,3 @@ class VersionedAdmin(ServiceAdmin[M]):
     def state_named(self, row: Any, name: str) -> Any:
         """The draft by the name of `draft`, else the version of that label; None where there is none."""
         return row if name == "draft" else row.versions.filter(label=name).first()
-
-    def show(
-        self, request: HttpRequest, template: str, title: str, row: M | None, context: dict[str, Any]
-    ) -> TemplateResponse:
-        """A page of our own, of one row or of none."""
-        about = {"subtitle": str(row), "back": self.page_of(row.pk)} if row else {}
-        whole = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "opts": self.opts,
-            "original": row,
-            "media": self.media,
-            **about,
-            **context,
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, template, whole)
