@@ -14,6 +14,7 @@ from promptops_client import AsyncPromptOps, Change, Prompt, PromptOps, Status
 from tests.servers import Server
 
 Kind = Literal["sync", "async"]
+Mode = Literal["open", "no streams", "refuse", "silent", "page"]
 
 
 def eventually(condition: Callable[[], Any], timeout: float = 15.0) -> Any:
@@ -108,10 +109,11 @@ class Operator:
 
 
 class Proxy:
-    """TCP before a server. `mode`: let everything through, refuse streams, refuse all, or answer nothing."""
+    """TCP before a server. `mode`: let all through, refuse streams, refuse all, answer nothing, or answer a `page`."""
 
     def __init__(self, port: int) -> None:
-        self.mode: Literal["open", "no streams", "refuse", "silent"] = "open"
+        self.mode: Mode = "open"
+        self.page = b""
         self.requests: list[tuple[str, bool, int]] = []  # target, whether it was conditional, the answer's status
         self._upstream = port
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -119,7 +121,7 @@ class Proxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self, mode: Literal["open", "no streams", "refuse", "silent"]) -> None:
+    def cut(self, mode: Mode) -> None:
         """Change the mode, and break every connection there is."""
         self.mode = mode
         for side in list(self._open):
@@ -154,6 +156,8 @@ class Proxy:
                 client.recv(1)
             elif self.mode == "no streams" and target.startswith("/ws"):
                 client.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            elif self.mode == "page":
+                client.sendall(self.page)
             elif self.mode != "refuse":
                 with socket.create_connection(("127.0.0.1", self._upstream)) as server:
                     self._open.add(server)

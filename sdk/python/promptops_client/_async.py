@@ -33,6 +33,7 @@ class TaskFollower(Follower):
         """In the running loop; again, in another one, when its loop has ended."""
         self.active = True
         self._state = "starting"
+        self._ask = True
         self._first = asyncio.Event()
         self._stack = AsyncExitStack()
         self._connection: ClientConnection | None = None
@@ -118,7 +119,7 @@ class AsyncPromptOps(Client[TaskFollower]):
         """The prompt that is served under `key`: from memory, however the server is.
 
         env: another environment than the default; it is followed from its first use on.
-        version: a published version, whatever is live. It is fetched once and kept for ever.
+        version: a published version, whatever is live. It is fetched once and kept while its prompt lives.
         unit: whom a rollout's variant sticks to (a user, an account); without it each call draws by weight.
         fallback: what to answer, as content or as a prompt, where this would raise.
 

@@ -95,11 +95,11 @@ class Client(ABC, Generic[FollowerT]):
         try:
             follower = self._known(env) or self._add(env)
             self._ensure(follower)
-            if version is not None:
-                return follower.pins.get((key, version)) or await self._pinned(follower, key, version)
-            if not follower.settled:
+            if not follower.settled and (version is None or (key, version) in follower.pins):
                 await self._wait_for(follower)
                 follower.settled = True  # or it took too long: the next call need not wait as well
+            if version is not None:
+                return follower.pins.get((key, version)) or await self._pinned(follower, key, version)
             entry = follower.entry(key)
             return entry.pick(unit) if isinstance(entry, Rollout) else entry
         except PromptOpsError as error:

@@ -17,7 +17,7 @@ from promptops_client import _disk
 from promptops_client._errors import EnvironmentNotFound, NotReady, PromptNotFound, PromptOpsError, Unauthorized
 from promptops_client._models import Change, Prompt, State, Status
 from promptops_client._store import Entry, GapError, Store
-from promptops_client._wire import FINAL, LONGEST_WAIT, Answer, Backoff, LostError, Settings
+from promptops_client._wire import FINAL, LONGEST_WAIT, Answer, Backoff, LostError, Settings, from_promptops
 
 logger = logging.getLogger("promptops_client")
 
@@ -48,6 +48,8 @@ class Follower(ABC):
         self.env = env
         self.store = Store()
         self.pins: dict[tuple[str, str], Prompt] = {}
+        self._deletions = 0  # how many prompts were seen to go, so that no pin of one is kept by a race
+        self._pins_in_doubt = False  # a prompt may have been deleted and made anew while nobody told
         self.settled = False  # the first fetch is over, whatever came of it: nobody has to wait any more
         self._tell = tell
         self._state: State = "starting"
@@ -56,6 +58,7 @@ class Follower(ABC):
         self._complained = False  # one warning for an outage is enough
         self._last_contact: float | None = None
         self._resync = False
+        self._ask = True
         self._poll_at = math.inf
         self._save_at = math.inf
         self._backoff = Backoff()
@@ -77,13 +80,16 @@ class Follower(ABC):
         raise NotReady(f"nothing is known yet: {self._error or 'the server has not answered'}")
 
     async def pinned(self, key: str, version: str) -> Prompt:
-        """Fetch a published version, which never changes. Raises PromptOpsError."""
+        """Fetch a published version, which stays as it is while its prompt lives. Raises PromptOpsError."""
         if self._refusal is not None:
             raise type(self._refusal)(*self._refusal.args)
+        deletions = self._deletions
         try:
             answer = await self._get(self.settings.prompt_url(key, self.env, version))
             if answer.status == 200:
-                prompt = self.pins[key, version] = Prompt.of(answer.json())
+                prompt = _prompt_of(answer)
+                if deletions == self._deletions:
+                    self.pins[key, version] = prompt
                 self._save_at = min(self._save_at, time.monotonic())
                 return prompt
             failure = answer.failure()
@@ -127,8 +133,10 @@ class Follower(ABC):
 
     async def _follow(self) -> None:
         """Have a whole state, then keep it fresh over a stream. Only ever ends by raising."""
-        if self._resync or not self.store.loaded or self._state == "starting":
+        if self._ask or self._resync or not self.store.loaded:
             await self._load()
+        if self._pins_in_doubt:
+            await self._check_pins()
         self._settle()
         await self._save_if_due()
         url = self.settings.stream_url(self.env, since=self.store.revision, epoch=self.store.epoch)
@@ -148,18 +156,19 @@ class Follower(ABC):
             if text is not None:
                 silent_at = time.monotonic() + SILENCE
                 self._last_contact = time.time()
-                frame = json.loads(text)
-                if frame["type"] == "hello":
-                    epoch = frame["epoch"]
-                    if frame["resumed"]:
+                with from_promptops("a frame of the stream"):
+                    frame = json.loads(text)
+                    if frame["type"] == "hello":
+                        epoch = frame["epoch"]
+                        if frame["resumed"]:
+                            self._is_streaming()
+                    elif frame["type"] == "snapshot":
+                        self._replace(frame["documents"], revision=frame["revision"], epoch=epoch, etag=None)
                         self._is_streaming()
-                elif frame["type"] == "snapshot":
-                    self._took(
-                        self.store.replace(frame["documents"], revision=frame["revision"], epoch=epoch, etag=None)
-                    )
-                    self._is_streaming()
-                elif "key" in frame:
-                    await self._take(frame)
+                    elif "key" in frame:
+                        await self._take(frame)
+                if self._pins_in_doubt:
+                    await self._check_pins()
             elif time.monotonic() >= silent_at:
                 raise LostError(f"nothing was heard for {SILENCE:.0f} s")
             await self._save_if_due()
@@ -173,6 +182,8 @@ class Follower(ABC):
         except GapError as gap:
             raise LostError(str(gap), resync=True) from gap
         if change is not None:
+            if change.type == "prompt.deleted":
+                self._forget_pins(change.key)
             self._took([change])
 
     async def _fetch_big(self, frame: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -183,6 +194,8 @@ class Follower(ABC):
             gone = answer.says_not_found
             if answer.status == 200:
                 document = answer.json()
+                with from_promptops("the document"):
+                    Prompt.of(document)
                 if "variant" in document:
                     raise LostError("a rollout of a big document comes with a whole state only", resync=True)
                 if answer.headers.get("etag") == frame["etag"] or (answer.revision or 0) >= frame["revision"]:
@@ -211,20 +224,46 @@ class Follower(ABC):
         except LostError:
             self._state = "offline"
             raise
-        self._resync = False
+        self._resync = self._ask = False
         self._last_contact = time.time()
         self._state = "polling"
         self._error = None
 
     def _take_listing(self, answer: Answer) -> None:
         body = answer.json()
-        revision, epoch = answer.revision or body["revision"], body["epoch"]
-        if self.store.is_behind(revision, epoch) and not self._resync:
-            return
-        etag = answer.headers.get("etag")
-        changes = self.store.replace(body["data"], revision=revision, epoch=epoch, etag=etag)
-        self.store.env = body["env"]
+        with from_promptops("the answer"):
+            revision, epoch, env = answer.revision or int(body["revision"]), body["epoch"], body["env"]
+            if self.store.is_behind(revision, epoch) and not self._resync:
+                return
+            self._replace(body["data"], revision=revision, epoch=epoch, etag=answer.headers.get("etag"))
+        self.store.env = env
+
+    def _replace(self, documents: Any, *, revision: int, epoch: str | None, etag: str | None) -> None:
+        """Take a whole state, between which and the one before it anything may have happened."""
+        changes = self.store.replace(documents, revision=revision, epoch=epoch, etag=etag)
+        self._pins_in_doubt = bool(self.pins)
         self._took(changes)
+
+    # --- pinned versions ---
+
+    def _forget_pins(self, key: str) -> None:
+        """A prompt is gone, and its versions with it: another one may have the key, and the labels, next."""
+        self._deletions += 1
+        for pin in [pin for pin in self.pins.copy() if pin[0] == key]:
+            self.pins.pop(pin, None)
+
+    async def _check_pins(self) -> None:
+        """Ask for each pinned version once more, since nobody told whether its prompt is still the same one."""
+        for key, version in self.pins.copy():
+            answer = await self._get(self.settings.prompt_url(key, self.env, version))
+            if answer.status == 200:
+                self.pins[key, version] = _prompt_of(answer)
+            elif answer.says_not_found:
+                self.pins.pop((key, version), None)
+            else:
+                raise answer.failure()
+        self._pins_in_doubt = False
+        self._save_at = min(self._save_at, time.monotonic())
 
     async def _wait(self, delay: float) -> None:
         """Before the next attempt at a stream; fetches are polled meanwhile. A server that is back ends it early."""
@@ -236,6 +275,8 @@ class Follower(ABC):
                 self._poll_at = self._next_poll()
                 try:
                     await self._load()
+                    if self._pins_in_doubt:
+                        await self._check_pins()
                 except LostError as lost:
                     self._error = lost
                     self._poll_at = max(self._poll_at, time.monotonic() + min(lost.retry_after, LONGEST_WAIT))
@@ -267,6 +308,7 @@ class Follower(ABC):
             self._state = "offline"
         self._error = error
         self._resync = self._resync or (error.resync if isinstance(error, LostError) else True)
+        self._ask = self._ask or (isinstance(error, LostError) and error.ask)
         self._use_spare()
         self._settle()
         if self.store.loaded and self._poll_at == math.inf:
@@ -350,3 +392,10 @@ class Follower(ABC):
     @abstractmethod
     def _wake(self) -> None:
         """Whoever waits for the first fetch need not any longer."""
+
+
+def _prompt_of(answer: Answer) -> Prompt:
+    """Raises LostError for an answer that is no document."""
+    document = answer.json()
+    with from_promptops("the answer"):
+        return Prompt.of(document)

@@ -36,7 +36,10 @@ class Prompt:
 
     @classmethod
     def of(cls, document: Mapping[str, Any], variant: Variant | None = None) -> Self:
-        """Of a document as the server sends it."""
+        """Of a document as the server sends it. Raises KeyError or TypeError for anything else."""
+        texts = [document[name] for name in ("key", "version", "env", "model", "content")]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(document["config"], dict):
+            raise TypeError("a document has texts and a config")
         return cls(
             key=document["key"],
             version=document["version"],

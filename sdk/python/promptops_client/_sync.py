@@ -27,6 +27,7 @@ class ThreadFollower(Follower):
     """A follower whose I/O blocks, in a thread of its own."""
 
     def start(self) -> None:
+        self._ask = True
         self._stopping = threading.Event()
         self._first = threading.Event()
         if self.settled:
@@ -132,7 +133,7 @@ class PromptOps(Client[ThreadFollower]):
         """The prompt that is served under `key`: from memory, however the server is.
 
         env: another environment than the default; it is followed from its first use on.
-        version: a published version, whatever is live. It is fetched once and kept for ever.
+        version: a published version, whatever is live. It is fetched once and kept while its prompt lives.
         unit: whom a rollout's variant sticks to (a user, an account); without it each call draws by weight.
         fallback: what to answer, as content or as a prompt, where this would raise.
 

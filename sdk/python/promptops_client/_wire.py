@@ -1,9 +1,10 @@
 """The protocol's decisions, pure: addresses, what an answer or a close code means, how long to wait."""
 
+import contextlib
 import json
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,12 +35,24 @@ LONGEST_WAIT = 60.0  # seconds, whatever a server says in Retry-After
 
 
 class LostError(Exception):
-    """It did not work this time. `resync`: start anew from a whole state."""
+    """It did not work this time. `resync`: start anew from a whole state; `ask`: fetch before the next stream."""
 
-    def __init__(self, reason: str, *, retry_after: float = 0.0, resync: bool = False) -> None:
+    def __init__(self, reason: str, *, retry_after: float = 0.0, resync: bool = False, ask: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.resync = resync
+        self.ask = ask
+
+
+@contextlib.contextmanager
+def from_promptops(what: str) -> Iterator[None]:
+    """Read what a PromptOps server sends. Raises LostError where it turns out to be something else."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LostError(
+            f"{what} is not as PromptOps sends it ({type(error).__name__}: {error}): is base_url a PromptOps server?"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +81,7 @@ class Settings:
     ) -> "Settings":
         """What is not given comes from the environment. Raises ConfigurationError."""
         base_url = (base_url or os.environ.get("PROMPTOPS_BASE_URL", "")).strip().rstrip("/")
+        base_url = base_url.removesuffix("/api").rstrip("/")  # the API's own address is meant as the server's
         api_key = (api_key or os.environ.get("PROMPTOPS_API_KEY", "")).strip()
         if not base_url or not api_key:
             missing = "base_url (or PROMPTOPS_BASE_URL)" if not base_url else "api_key (or PROMPTOPS_API_KEY)"
@@ -139,32 +153,44 @@ class Answer:
         return content
 
     @property
-    def says_not_found(self) -> bool:
-        """A 404 of PromptOps itself: one of a proxy before it says nothing about prompts."""
-        if self.status != 404:
-            return False
+    def refusal(self) -> str:
+        """The `code` of an error that PromptOps itself sent, else nothing.
+
+        A proxy, a firewall or a login page in front of it answers 401, 403 and 404 too, and says nothing about this
+        api_key or about prompts by that.
+        """
         try:
-            return "code" in self.json()
+            content = self.json()
         except LostError:
-            return False
+            return ""
+        code = content.get("code")
+        return code if isinstance(code, str) and isinstance(content.get("error"), str) else ""
+
+    @property
+    def says_not_found(self) -> bool:
+        return self.status == 404 and self.refusal == "not_found"
 
     def failure(self) -> PromptOpsError | LostError:
         """What an answer other than the wanted one means."""
-        if self.status == 401:
-            return Unauthorized("the server does not accept this api_key (any more)")
-        if self.status == 403:
-            return Forbidden("this api_key may not read there")
-        if self.says_not_found:
-            return EnvironmentNotFound("there is no such environment or workspace for this api_key")
+        match self.status, self.refusal:
+            case 401, "unauthorized":
+                return Unauthorized("the server does not accept this api_key (any more)")
+            case 403, "forbidden":
+                return Forbidden("this api_key may not read there")
+            case 404, "not_found":
+                return EnvironmentNotFound("there is no such environment or workspace for this api_key")
         wait = self.headers.get("retry-after", "")
-        return LostError(f"the server answered {self.status}", retry_after=float(wait) if wait.isdigit() else 0.0)
+        reason = f"the server answered {self.status}"
+        if 300 <= self.status < 400:
+            reason += f", a redirect to {self.headers.get('location', 'nowhere')}: base_url has to be the server's own"
+        elif not self.refusal:
+            reason += ", and not as PromptOps does: something in front of it, or another server"
+        return LostError(reason, retry_after=float(wait) if wait.isdigit() else 0.0)
 
 
-def refused_handshake(status: int) -> PromptOpsError | LostError:
-    """Why a stream was not opened. A 403 may be the origin's or a proxy's: the next fetch tells."""
-    if status == 401:
-        return Unauthorized("the server does not accept this api_key (any more)")
-    return LostError(f"the stream was refused with {status}")
+def refused_handshake(status: int) -> LostError:
+    """A stream was not opened. Who refused it, and whether for good, the body of the next fetch tells."""
+    return LostError(f"the stream was refused with {status}", ask=True)
 
 
 def closed_stream(code: int) -> PromptOpsError | LostError:
