@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import load, processes, report, runs, workflows
+from bench import attack, load, processes, report, runs, workflows
 from bench.processes import Installation, Process
 from bench.report import Figure
 from bench.sockets import Crowd
@@ -236,6 +236,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "logs": runs.logs,
     "prompts": runs.prompts,
     "workflows": workflows.workflows,
+    "attack": attack.attack,
 }
 
 

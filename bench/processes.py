@@ -1,6 +1,7 @@
 """Server processes under measurement: ours and the bare one, with the same uvicorn settings."""
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -76,6 +77,18 @@ def bare(folder: Path) -> Process:
     port = free_port()
     command = [sys.executable, "-m", "bench.serve_bare", str(port)]
     return Process(command, port=port, environment=dict(os.environ), log=folder / f"bare-{port}.log")
+
+
+def post(server: Process, token: str, path: str, body: dict[str, str]) -> dict[str, dict[str, str]]:
+    """POST to the server's API, and its answer. Raises HTTPError."""
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{path}",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310  # our own server
+        content: dict[str, dict[str, str]] = json.load(answer)
+        return content
 
 
 class Installation:

@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -34,9 +33,9 @@ def runs(folder: Path) -> list[Figure]:
     server = installation.server()
     server.start("/readyz")
     agent = {"key": "helper", "prompt": "Hi", "provider": "ollama"}
-    made = _post(server, installation.token, "/api/agents", agent)["data"]["id"]
+    made = processes.post(server, installation.token, "/api/agents", agent)["data"]["id"]
     path = f"/api/agents/{made}/run"
-    _post(server, installation.token, path, {})  # loads what is loaded once
+    processes.post(server, installation.token, path, {})  # loads what is loaded once
     fetches = partial(_probe, server, "/api/sdk/prompts/prompt-0?env=prod", installation.token)
     hellos = partial(_probe, hello, "/", installation.token)
     fetches(1.0).communicate()
@@ -45,7 +44,7 @@ def runs(folder: Path) -> list[Figure]:
     time.sleep(1.0)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         began = time.perf_counter()
-        for future in [pool.submit(_post, server, installation.token, path, {}) for _ in range(AT_ONCE)]:
+        for future in [pool.submit(processes.post, server, installation.token, path, {}) for _ in range(AT_ONCE)]:
             future.result()
         took = time.perf_counter() - began
     figures = [
@@ -56,17 +55,6 @@ def runs(folder: Path) -> list[Figure]:
     for process in (server, provider, hello):
         process.stop()
     return figures
-
-
-def _post(server: Process, token: str, path: str, body: dict[str, str]) -> dict[str, dict[str, str]]:
-    asked = urllib.request.Request(
-        f"http://127.0.0.1:{server.port}{path}",
-        data=json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(asked) as answer:  # noqa: S310  # our own server
-        content: dict[str, dict[str, str]] = json.load(answer)
-        return content
 
 
 def _probe(server: Process, path: str, token: str, seconds: float) -> "subprocess.Popen[str]":
