@@ -23,6 +23,10 @@ def launch(folder: str | Path) -> Any:
 
 
 def start(folder: str | Path) -> str:
-    """Start a server and return its DATABASE_URL."""
-    uri: str = launch(folder).get_uri()
+    """Start a server for the suite, which need not survive a power cut, and return its DATABASE_URL."""
+    server = launch(folder)
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # no test cuts the power
+        server.psql(f"ALTER SYSTEM SET {setting} = off")
+    server.psql("SELECT pg_reload_conf()")
+    uri: str = server.get_uri()
     return uri

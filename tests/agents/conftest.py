@@ -8,12 +8,6 @@ from tests.agents.upstream import Upstream
 
 
 @pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Settings) -> None:
-    """Nobody logs in with a password here, and a scrypt hash takes longer than most of these tests."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture(autouse=True)
 def _asked_once(settings: Settings) -> None:
     """A provider is asked once; tests of repetitions say how often."""
     settings.PROMPTOPS_PROVIDER_RETRIES = 0

@@ -91,6 +91,7 @@ def test_who_may_not_log_in_learns_nothing_from_the_answer(
     assert {(answer.status_code, answer.headers["WWW-Authenticate"]) for answer in answers} == {(401, "Bearer")}
 
 
+@pytest.mark.real_passwords
 @pytest.mark.parametrize("username", ["ada", "nobody-of-that-name", "shut-out"])
 def test_a_refused_login_costs_one_hash_whoever_it_is_for(
     username: str, ada: User, make_user: MakeUser, anonymous: APIClient, monkeypatch: pytest.MonkeyPatch
