@@ -1,39 +1,25 @@
 """Runs that the clock starts."""
 
 import logging
-import zoneinfo
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from croniter import CroniterError, croniter
 from django.db import transaction
 from django.utils import timezone
 
 from governance import audit
 from governance.actors import Actor
-from governance.errors import DomainError, InvalidInputError
+from governance.errors import DomainError
 from governance.models.base import changed
 from workflows import actors, triggers
+from workflows.cron import next_tick
 from workflows.models import Schedule, Trigger, Workflow, WorkflowRun
+
+__all__ = ["create_schedule", "delete_schedule", "next_tick", "tick", "update_schedule"]
 
 logger = logging.getLogger("promptops.workflows")
 
 AT_ONCE = 50
-
-
-def next_tick(cron: str, zone: str, after: datetime) -> datetime:
-    """The first tick after that moment. Raises InvalidInputError for what is no cron expression, or no time zone."""
-    try:
-        place = zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInputError.of("timezone", "expected a name such as Europe/Berlin or UTC") from None
-    if len(cron.split()) != 5:
-        raise InvalidInputError.of("cron", "expected five fields: minute, hour, day of month, month, day of week")
-    try:
-        moment: datetime = croniter(cron, after.astimezone(place), max_years_between_matches=5).get_next(datetime)
-    except (CroniterError, ValueError, KeyError, OverflowError) as error:
-        raise InvalidInputError.of("cron", f"expected a cron expression that comes true: {error}") from None
-    return moment.astimezone(UTC)
 
 
 @transaction.atomic
