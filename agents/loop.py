@@ -72,7 +72,7 @@ async def work(
         if completion.tool_calls:
             messages += await _results(completion, tools, caller, turn, tell)
             continue
-        parsed, problem = _checked(task, completion.output)
+        parsed, problem = await _checked(task, completion.output)
         if problem is None:
             return Done(completion=completion, parsed=parsed)
         turn["problem"] = problem
@@ -187,7 +187,7 @@ async def _called(call: ToolCall, tool: Tool | None, caller: Caller, entry: dict
     """What the tool made, or why it did not, for the model."""
     started = time.monotonic()
     try:
-        arguments = _arguments(call, tool)
+        arguments = await _arguments(call, tool)
         assert tool is not None  # noqa: S101  # there are no arguments for a tool that is not there
         entry["type"] = tool.kind
         returned = await tool.run(arguments, caller)
@@ -204,7 +204,7 @@ async def _called(call: ToolCall, tool: Tool | None, caller: Caller, entry: dict
     return returned.output if over <= 0 else f"{returned.output[:MAX_OUTPUT]}\n[{over} more characters were cut off]"
 
 
-def _arguments(call: ToolCall, tool: Tool | None) -> Mapping[str, Any]:
+async def _arguments(call: ToolCall, tool: Tool | None) -> Mapping[str, Any]:
     if tool is None:
         raise BadOutputError(f"there is no tool {call.name}")
     try:
@@ -213,13 +213,13 @@ def _arguments(call: ToolCall, tool: Tool | None) -> Mapping[str, Any]:
         raise BadOutputError(f"the arguments are not JSON: {error}") from None
     if not isinstance(arguments, dict):
         raise BadOutputError("the arguments are no JSON object")
-    problem = schemas.problem(tool.parameters, arguments)
+    problem = await schemas.problem(tool.parameters, arguments)
     if problem is not None:
         raise BadOutputError(f"the arguments are not what the tool takes: {problem}")
     return arguments
 
 
-def _checked(task: Task, output: str) -> tuple[Any, str | None]:
+async def _checked(task: Task, output: str) -> tuple[Any, str | None]:
     """The answer's JSON, or what is wrong with it."""
     if task.schema is None:
         return None, None
@@ -227,4 +227,4 @@ def _checked(task: Task, output: str) -> tuple[Any, str | None]:
         value = schemas.read(output)
     except ValueError as error:
         return None, str(error)
-    return value, schemas.problem(task.schema, value)
+    return value, await schemas.problem(task.schema, value)

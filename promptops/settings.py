@@ -64,6 +64,8 @@ PROMPTOPS_WORKFLOW_WORKERS = env.str("PROMPTOPS_WORKFLOW_WORKERS", default="serv
 PROMPTOPS_WORKFLOW_CONCURRENCY = env.int("PROMPTOPS_WORKFLOW_CONCURRENCY", default=16)
 #: Seconds after which a request's run goes on in the background.
 PROMPTOPS_WORKFLOW_DEADLINE = env.float("PROMPTOPS_WORKFLOW_DEADLINE", default=30.0)
+#: Seconds of the processor that a run's paths, conditions and schemas may take, all together.
+PROMPTOPS_WORKFLOW_EXPRESSION_SECONDS = env.float("PROMPTOPS_WORKFLOW_EXPRESSION_SECONDS", default=5.0)
 #: Days after which a run is given up, whatever it waits for.
 PROMPTOPS_WORKFLOW_DAYS = env.float("PROMPTOPS_WORKFLOW_DAYS", default=30.0)
 #: Hours that a run's texts are kept when it is over, where the workspace keeps no texts of runs.

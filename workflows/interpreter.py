@@ -15,11 +15,11 @@ from typing import Any
 from governance.errors import DomainError, InvalidInputError
 from prompts.rendering import VARIABLE, TooLongError
 from workflows import definition as definitions
-from workflows import paths, values
-from workflows.conditions import holds
+from workflows import values
+from workflows.budget import RunLimitError
 from workflows.journal import Decision, Done, Journal, Parked
 from workflows.steps import STEP_TYPES, Context, Outcome, RunContext
-from workflows.steps.base import REPEATABLE, StepFailedError, StepTimeoutError
+from workflows.steps.base import REPEATABLE, StepFailedError, StepTimeoutError, holds, search
 from workflows.structure import END, Definition, Retry, Step
 
 #: Steps that one run may execute, those of maps and sub-workflows included.
@@ -28,13 +28,6 @@ MAX_EXECUTED = 5000
 MAX_KEPT = 64 * 1024 * 1024
 #: Seconds between two attempts at most, whatever the step or a server asks for.
 MAX_PAUSE = 60.0
-
-
-class RunLimitError(DomainError):
-    """A run did more than one run may."""
-
-    status = 502
-    code = "run_limit"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +129,7 @@ class _Machine:
         if not definition.outputs:
             return output, None
         names |= {"input": output, "steps": seen}
-        return output, {name: _output(name, wanted, names) for name, wanted in definition.outputs.items()}
+        return output, {name: await _output(name, wanted, names, run) for name, wanted in definition.outputs.items()}
 
     async def sequence(
         self,
@@ -156,7 +149,8 @@ class _Machine:
             step = steps[place]
             entry = {"name": step.name, "type": step.type, **({"id": step.id} if "id" in step.fields else {})}
             trace.append(entry)
-            at = _At(self, step, run, f"{prefix}{step.id}", {**names, "input": given, "steps": seen}, used)
+            # It sees the steps as they are now: what it makes of all of them must not come to hold itself.
+            at = _At(self, step, run, f"{prefix}{step.id}", {**names, "input": given, "steps": dict(seen)}, used)
             done = await self._step(at, entry)
             seen[step.id] = _seen(done)
             target = done.trace.get("goto")
@@ -188,14 +182,14 @@ class _Machine:
     async def _do(self, at: "_At", entry: dict[str, Any]) -> Done:
         """Make the attempts that it takes."""
         step, journal, path = at.step, self.journal, at.path
-        if step.when is not None and not holds(step.when, at.names):
+        if await at.is_skipped():
             await journal.skip(path, step)
             return Done(skipped=True)
         number, failures = await journal.attempts(path), 0
         if not (number and STEP_TYPES[step.type].goes_on):
             number += 1
         while True:
-            given, problem = at.given()
+            given, problem = await at.given()
             await journal.begin(path, step, number, given)
             try:
                 outcome = await at.attempt(given, problem)
@@ -241,17 +235,32 @@ class _At:
         self, machine: _Machine, step: Step, run: RunContext, path: str, names: Mapping[str, Any], used: Used
     ) -> None:
         self.machine, self.step, self.run, self.path, self.names, self.used = machine, step, run, path, names, used
+        self._problem: DomainError | None = None
 
-    def given(self) -> tuple[Any, StepFailedError | None]:
+    async def is_skipped(self) -> bool:
+        """Whether the step's condition does not hold. When that can't be told, the step fails with the reason."""
+        try:
+            return self.step.when is not None and not await holds(self.step.when, self.names, self.run.budget)
+        except DomainError as error:
+            self._problem = error
+            return False
+
+    async def given(self) -> tuple[Any, DomainError | None]:
         """What the step works on, or why there is nothing."""
+        if self._problem is not None:
+            return None, self._problem
         if self.step.input is None:
             return self.names["input"], None
         try:
-            return paths.search(self.step.input, self.names), None
-        except paths.PathError as error:
-            return None, StepFailedError(f"input: {error}")
+            found = await search(self.step.input, self.names, self.run.budget)
+            values.check_size(found)
+        except values.TooLargeError as error:
+            return None, StepFailedError(f"its input can't be kept: {error}")
+        except DomainError as error:
+            return None, error
+        return found, None
 
-    async def attempt(self, given: Any, problem: StepFailedError | None) -> Outcome:
+    async def attempt(self, given: Any, problem: DomainError | None) -> Outcome:
         """Do it once, within the step's time."""
         if problem is not None:
             raise problem
@@ -324,17 +333,17 @@ def _seen(done: Done) -> dict[str, Any]:
     return seen
 
 
-def _output(name: str, wanted: Any, names: Mapping[str, Any]) -> Any:
+async def _output(name: str, wanted: Any, names: Mapping[str, Any], run: RunContext) -> Any:
     """One of the outputs that a definition declares; null for a single reference to what is not there."""
     try:
         if not isinstance(wanted, str):
-            value = paths.search(wanted["path"], names)
+            value = await search(wanted["path"], names, run.budget)
         else:
             value, missing = values.fill(wanted, names, limit=MAX_KEPT)
             if missing and VARIABLE.fullmatch(wanted.strip()):
                 value = None
         values.check_size(value)
-    except (paths.PathError, values.TooLargeError) as error:
+    except (StepFailedError, values.TooLargeError) as error:
         raise StepFailedError(f"outputs.{name}: {error}") from None
     except TooLongError:
         raise StepFailedError(f"outputs.{name}: it would be too long") from None

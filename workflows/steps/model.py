@@ -4,7 +4,6 @@ from rest_framework import serializers
 
 from agents import execution
 from agents.attempts import Plan, Subject
-from agents.execution import render_strictly
 from agents.providers import registry
 from governance.api.fields import ObjectField, StringField
 from governance.errors import InvalidInputError
@@ -35,7 +34,7 @@ class ModelStep(StepSerializer):
 async def run(step: Step, context: Context) -> Outcome:
     rendered = Rendered(as_text(context.input), [])
     if "prompt" in step.fields:
-        rendered = render_strictly(step["prompt"], context.names, strict=context.run.strict)
+        rendered = context.render(step["prompt"])
     plan = await on_database(_plan, step, context, rendered)
     answer = await execution.run_here(actor=context.run.actor, plan=plan)
     trace = {name: answer["result"][name] for name in GIVES}

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from agents.execution import render_strictly
 from governance.api.fields import KeyField, StringField
 from governance.models import Environment
 from governance.querysets import visible_to
@@ -20,7 +19,7 @@ async def run(step: Step, context: Context) -> Outcome:
     document = await on_database(_served, step, context)
     if document is None:
         raise StepFailedError(f"no prompt {step['prompt_key']} is served in {step['env']}")
-    rendered = render_strictly(document["content"], context.names, strict=context.run.strict)
+    rendered = context.render(document["content"])
     trace = {"missing": rendered.missing, "prompt_key": document["key"], "version": document["version"]}
     if "variant" in document:
         trace["variant"] = document["variant"]

@@ -28,7 +28,10 @@ class ValidateStep(StepSerializer):
 
 
 async def run(step: Step, context: Context) -> Outcome:
-    problem = schemas.problem(step["schema"], context.input)
+    try:
+        problem = await context.run.budget.examine(step["schema"], context.input)
+    except schemas.UncheckableError as error:
+        raise StepFailedError(f"the input can't be checked by the schema: {error}") from None
     if problem is not None:
         raise StepFailedError(f"the input does not fit the schema: {problem}")
     return Outcome(output=context.input)
