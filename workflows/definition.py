@@ -15,7 +15,7 @@ from governance.api.fields import FlagField, StringField
 from governance.api.serializers import ApiSerializer
 from governance.errors import InvalidInputError
 from prompts.rendering import variables_of
-from workflows.steps import STEP_TYPES
+from workflows.steps import STEP_TYPES, StepType
 from workflows.steps.fields import (
     ALWAYS_GIVEN,
     MAX_STEPS,
@@ -34,6 +34,14 @@ MAX_INPUTS = MAX_OUTPUTS = 50
 MAX_STEPS_IN_ALL = 200
 #: Names that templates and paths know already.
 RESERVED = frozenset({"steps", "inputs", "item", "index"})
+
+#: What the first clients send with each step, whatever its type: empty, or as their forms begin.
+SPARE: dict[str, tuple[Any, ...]] = {
+    "template": ("", None),
+    "provider": ("", None, "mock"),
+    "model": ("", None),
+    "op": ("", None, "upper"),
+}
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -97,9 +105,9 @@ def parse(raw: Mapping[str, Any], *, secrets: Mapping[str, Mapping[str, Any]] | 
     """
     inputs = _parse_inputs(raw.get("inputs", {}))
     scope = Scope(inputs=frozenset(inputs), secrets=secrets or {}, parse_steps=_parse_steps)
-    steps = raw.get("steps")
+    steps = raw.get("steps", [])
     try:
-        parsed = _parse_steps(steps, scope)
+        parsed = _parse_steps(steps, scope) if steps != [] else []
     except ValidationError as error:
         raise InvalidInputError(_sentence(steps, error.detail), fields={"steps": _plain(error.detail)}) from None
     if (count := len(list(_walk(parsed)))) > MAX_STEPS_IN_ALL:
@@ -114,6 +122,14 @@ def load(stored: Mapping[str, Any]) -> Definition:
     return Definition(
         inputs=stored.get("inputs", {}), steps=_load_steps(stored["steps"]), outputs=stored.get("outputs", {})
     )
+
+
+def load_to_run(stored: Mapping[str, Any]) -> Definition:
+    """The same, for a run. Raises InvalidInputError when there is nothing to do: a draft may be as empty as that."""
+    loaded = load(stored)
+    if not loaded.steps:
+        raise InvalidInputError.of("steps", "this workflow has no steps yet: there is nothing to run")
+    return loaded
 
 
 def shown(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,10 +208,19 @@ def _parse_step(place: int, step: object, scope: Scope) -> dict[str, Any]:
     step_type = STEP_TYPES.get(kind) if isinstance(kind, str) else None
     if step_type is None:
         raise ValidationError({"type": [f"expected one of: {', '.join(STEP_TYPES)}"]})
-    serializer = step_type.fields(data=step, context={"scope": scope})
+    serializer = step_type.fields(data=_without_spare(step, step_type), context={"scope": scope})
     serializer.is_valid(raise_exception=True)
     values = {name: _as_json(value) for name, value in serializer.validated_data.items()}
     return {"name": f"{step_type.name}-{place + 1}", **values, "type": step_type.name}
+
+
+def _without_spare(step: Mapping[str, Any], step_type: StepType) -> dict[str, Any]:
+    own = step_type.fields().fields
+    return {
+        name: value
+        for name, value in step.items()
+        if name in own or not isinstance(value, str | None) or value not in SPARE.get(name, ())
+    }
 
 
 def _refuse_taken_id(step: object, before: Sequence[str], scope: Scope) -> None:

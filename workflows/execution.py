@@ -13,11 +13,12 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from agents.outbound import check_base_url
 from agents.providers import bridge, client
 from governance import process
 from governance import runs as log
 from governance.actors import Actor
-from governance.errors import DomainError
+from governance.errors import DomainError, InvalidInputError
 from workflows import definition, hints, legs, runs, versions
 from workflows.checkpoints import RunJournal, row_of
 from workflows.held import Held, held
@@ -25,6 +26,7 @@ from workflows.interpreter import Result, Used, interpret
 from workflows.journal import Attempt, Parked
 from workflows.models import AttemptState, RunState, StepAttempt, Workflow, WorkflowRun
 from workflows.steps import RunContext
+from workflows.steps.base import OwnCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +47,22 @@ def run(
     version: str | None = None,
     background: bool = False,
     idempotency_key: str = "",
+    api_key: str | None = None,
+    base_url: str | None = None,
 ) -> Answer:
     """Run `workflow` once: `{"output", "steps", "run_id"}` with one entry a step, and `outputs` if it declares some.
 
     Or `{"run_id", "status"}` of a run that goes on in the background: since it was to, since it takes long, or since it
     waits.
 
-    `version` is `draft`, `live` or a label; by default the live version, else the draft. Raises the failed step's
+    `version` is `draft`, `live` or a label; by default the live version, else the draft. `api_key` and `base_url` are
+    for the run's model steps; they are not kept, so that such a run is none for the background. Raises the failed step's
     DomainError with the trace so far and the run's id in its body.
     """
     wishes = {"variables": variables, "strict": strict, "unit": unit, "version": version, "background": background}
+    own_call = _own_call(api_key, base_url, background=background)
+    if base_url is not None:
+        wishes["base_url"] = base_url
     digest = runs.digest_of(wishes) if idempotency_key else ""
     if idempotency_key:
         repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
@@ -67,11 +75,13 @@ def run(
         "idempotency_key": idempotency_key,
         "body_digest": digest,
     }
+    if own_call is not None:
+        values["own_call"] = True
     try:
         if background:
             started = runs.start(actor=actor, workflow=workflow, **values)
             return going_on(started)
-        return _Here(actor, workflow, values).answer()
+        return _Here(actor, workflow, values, own_call).answer()
     except IntegrityError:  # another request with the same key was quicker
         repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
         if repeated is None:
@@ -79,13 +89,25 @@ def run(
         return answer_of(repeated)
 
 
+def _own_call(api_key: str | None, base_url: str | None, *, background: bool) -> OwnCall | None:
+    if api_key is None and base_url is None:
+        return None
+    if background:
+        name = "base_url" if api_key is None else "api_key"
+        raise InvalidInputError.of(name, "it is not kept, so that a run in the background can't have one")
+    if base_url is not None:
+        check_base_url(base_url)
+    return OwnCall(api_key=api_key, base_url=base_url)
+
+
 def frozen(workflow: Workflow, variables: Mapping[str, Any], version: str | None = None) -> dict[str, Any]:
     """What a run starts with and keeps to its end: the definition, its version's label, and the variables.
 
-    Raises InvalidInputError for variables that the definition does not take, and for a version that there is not.
+    Raises InvalidInputError for variables that the definition does not take, for a version that there is not, and for
+    one without steps.
     """
     label, stored = versions.choose(workflow, version)
-    settled = definition.settle(definition.load(stored).inputs, variables)
+    settled = definition.settle(definition.load_to_run(stored).inputs, variables)
     return {"definition": stored, "version": label, "variables": dict(settled)}
 
 
@@ -121,7 +143,7 @@ def _body(run: WorkflowRun, output: Any, outputs: Any, steps: list[dict[str, Any
 class _Here:
     """A run on the request's own thread, until it takes too long."""
 
-    def __init__(self, actor: Actor, workflow: Workflow, values: Mapping[str, Any]) -> None:
+    def __init__(self, actor: Actor, workflow: Workflow, values: Mapping[str, Any], own_call: OwnCall | None) -> None:
         self.actor = actor
         self.began = time.monotonic()
         client.warm_up()
@@ -153,6 +175,7 @@ class _Here:
             variables=values["variables"],
             strict=values["strict"],
             unit=values["unit"],
+            own_call=own_call,
         )
         self.working = bridge.Working(interpret, loaded, context, self.journal)
 

@@ -75,6 +75,8 @@ def go_on(run: WorkflowRun) -> None:
         actor = actors.restore(run.bounds, workspace_id=run.workspace_id)
         if run.deaths >= MAX_DEATHS:
             raise DomainError(f"given up: {run.deaths} processes died while they worked on the same step")
+        if run.own_call:
+            raise DomainError("it had an api_key or a base_url of its own, which is not kept: start it anew")
         journal = RunJournal(leaving=held.is_leaving)
         journal.load(run.pk, run.claim)
         client.warm_up()

@@ -407,7 +407,9 @@ def test_an_answer_is_read_by_the_charset_that_it_names(
     assert output(viewer, make_workflow({"type": "http", "url": place.url})) == text
 
 
-@pytest.mark.parametrize(("charset", "given"), [("utf-8", "utf-8-sig"), ("iso-8859-1", "latin-1"), ("utf-16", "utf-16")])
+@pytest.mark.parametrize(
+    ("charset", "given"), [("utf-8", "utf-8-sig"), ("iso-8859-1", "latin-1"), ("utf-16", "utf-16")]
+)
 def test_json_is_read_by_its_charset_too_and_what_is_none_fails(
     viewer: APIClient, make_workflow: MakeWorkflow, place: Place, charset: str, given: str
 ) -> None:

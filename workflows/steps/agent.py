@@ -39,7 +39,11 @@ async def run(step: Step, context: Context) -> Outcome:
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
     result = answer["result"]
     trace = {name: result[name] for name in model.GIVES if name in result}
-    known = {"agent_key": step["agent_key"], "missing": list(dict.fromkeys([*lacking, *answer["missing"]])), "run_id": answer["run_id"]}
+    known = {
+        "agent_key": step["agent_key"],
+        "missing": list(dict.fromkeys([*lacking, *answer["missing"]])),
+        "run_id": answer["run_id"],
+    }
     return Outcome(output=result.get("parsed", result["output"]), trace={**known, **trace})
 
 

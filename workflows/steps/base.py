@@ -70,6 +70,15 @@ REPEATABLE = ("step_failed", "step_timeout", "http_failed", "provider_failed", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCall:
+    """The key and the address that a request brought for the model steps of its run. They are in this process's memory
+    and nowhere else: a run that has them can't go on in another process, nor wait for long."""
+
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
     """What a whole run has in common.
 
@@ -88,6 +97,14 @@ class RunContext:
     unit: str | None = None
     depth: int = 0
     budget: Budget = field(default_factory=Budget)
+    own_call: OwnCall | None = None
+
+    def refuse_to_wait(self) -> None:
+        """Raises StepFailedError where a run would be put aside that can't be taken up again."""
+        if self.own_call is not None:
+            raise StepFailedError(
+                "a run with an api_key or a base_url of its own can't be put aside to wait, since they are not kept"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,12 @@ def _plan(step: Step, context: Context, rendered: Rendered) -> Plan:
     run = context.run
     try:
         call = registry.prepare(
-            provider=step["provider"], model=step["model"], prompt=rendered.text, config=step["config"]
+            provider=step["provider"],
+            model=step["model"],
+            prompt=rendered.text,
+            config=step["config"],
+            api_key=run.own_call and run.own_call.api_key,
+            base_url=run.own_call and run.own_call.base_url,
         )
     except InvalidInputError as error:  # the provider or its key is gone since the workflow was saved
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
