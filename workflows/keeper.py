@@ -195,7 +195,7 @@ def heal(me: uuid.UUID) -> None:
     lost = list(running.filter(Q(owner__in=gone) | Q(owner=None) | ours)[:AT_ONCE])
     for run in lost:
         logger.warning("run %s: the process that had it is gone, it goes on elsewhere", run.pk)
-        again(run, died=run.owner in gone)
+        again(run, died=True)
     queued = WorkflowRun.objects.filter(status=RunState.QUEUED, dispatched=True, changed_at__lt=now - LOST_AFTER)
     stale = list(queued[:AT_ONCE])
     if stale:

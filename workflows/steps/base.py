@@ -64,6 +64,16 @@ class RejectedError(DomainError):
     code = "rejected"
 
 
+class InternalError(DomainError):
+    """Something broke that nobody thought of: a fault of this server, and not of the workflow."""
+
+    status = 502
+    code = "internal"
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"internal error ({type(cause).__name__}): what happened is in the server's log")
+
+
 #: The codes of errors after which a step may be done again. Bad input would be as bad the second time.
 REPEATABLE = ("step_failed", "step_timeout", "http_failed", "provider_failed", "provider_timeout", "limit_reached")
 
@@ -131,6 +141,8 @@ class Context:
             filled, missing = values.fill(value, self.names, limit=limit)
         except TooLongError:
             raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
+        except values.TooLargeError as error:
+            raise StepFailedError(f"a value can't be filled in: {error}") from None
         if self.run.strict and missing:
             said = f"variables: there is no value for {', '.join(missing)}"
             raise InvalidInputError(said, fields={"variables": missing})
