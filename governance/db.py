@@ -1,10 +1,13 @@
 """Database work from an event loop."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
 
 from governance import turns
 
@@ -25,6 +28,14 @@ def conflict_of(error: IntegrityError) -> Literal["taken", "referred", "refused"
     if code in ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"):
         return "taken"
     return "referred" if code in ("23503", "SQLITE_CONSTRAINT_FOREIGNKEY") else "refused"
+
+
+def ago(seconds: float) -> CombinedExpression:
+    """The moment so many seconds ago by the database's clock, which is the same for every process.
+
+    What processes tell each other by times must go by this one: the clocks of their hosts may differ.
+    """
+    return Now() - timedelta(seconds=seconds)
 
 
 async def on_thread(work: Callable[..., T], *args: Any) -> T:

@@ -108,7 +108,7 @@ class Attempt:
     done: Done | None = None
     error: str | None = None
     due: datetime | None = None
-    kept: Mapping[str, Any] | None = None  # {"value": ...}, since what is kept may be null
+    kept: Any = None  # {"value": ...}, since what is kept may be null
 
 
 def cost_of(trace: Mapping[str, Any]) -> Decimal | None:

@@ -17,7 +17,7 @@ from governance.models import Run
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_runs import APPROVAL, SHOUT, get, model, post, start, started, work_off
 from workflows import keeper, legs
-from workflows.models import RunState, StepAttempt, Workflow, WorkflowRun
+from workflows.models import RunState, StepAttempt, WorkflowRun
 from workflows.steps import STEP_TYPES, Context, Outcome
 from workflows.steps.base import StepFailedError
 from workflows.structure import Step
