@@ -170,13 +170,14 @@ class _Here:
             with held.holding(Held(self.row.pk, self.row.claim, self.working)) if self.kept else nullcontext():
                 if not self.working.wait(settings.PROMPTOPS_WORKFLOW_DEADLINE):
                     return self._leave_to_a_thread()
-                result = self.working.result()
+                try:
+                    result = self.working.result()
+                except Parked as parked:
+                    return self._park(parked)
             if not self._close(*legs.outcome_of(result), used=result.used):
                 return self._as_it_is()
         except (concurrent.futures.CancelledError, LostClaimError):
             return self._as_it_is()
-        except Parked as parked:
-            return self._park(parked)
         except AWAY:
             self.working.cancel()
             if not self.kept:  # one that has a row is taken up again

@@ -209,11 +209,16 @@ def wake_due() -> None:
     for run_id in WorkflowRun.objects.filter(status__in=GOING, deadline__lte=now).values_list("pk", flat=True)[
         :AT_ONCE
     ]:
-        with transaction.atomic():
-            run = WorkflowRun.objects.select_for_update(no_key=True).get(pk=run_id)
-            if run.going:
-                message = f"given up: it was not over in {settings.PROMPTOPS_WORKFLOW_DAYS:g} days"
-                legs.close(run, RunState.FAILED, {"error": message, "code": "timeout"})
+        _try(give_up, run_id)
+
+
+@transaction.atomic
+def give_up(run_id: uuid.UUID) -> None:
+    """Close a run that has run out of time."""
+    run = WorkflowRun.objects.select_for_update(no_key=True).get(pk=run_id)
+    if run.going:
+        message = f"given up: it was not over in {settings.PROMPTOPS_WORKFLOW_DAYS:g} days"
+        legs.close(run, RunState.FAILED, {"error": message, "code": "timeout"})
 
 
 def heal(me: uuid.UUID) -> None:

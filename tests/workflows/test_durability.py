@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -116,12 +117,17 @@ def raising(step: Step, context: Context) -> Outcome:
     raise KeyError("gone")
 
 
+def constrained(step: Step, context: Context) -> Outcome:
+    raise IntegrityError("a constraint held")
+
+
 def not_json(step: Step, context: Context) -> Outcome:
     return Outcome(output={"a", "b"})
 
 
 BREAKS: dict[str, Callable[[Step, Context], Outcome]] = {
     "it raises": raising,
+    "a constraint of the database holds": constrained,
     "its output is no JSON": not_json,
     "its trace holds itself": circular,
 }
@@ -148,6 +154,7 @@ def test_a_request_whose_step_breaks_within_is_answered_502_with_its_steps_and_t
 ) -> None:
     workflow = make_workflow(SHOUT, BREAKING)
     answer = start(viewer, workflow, key, background=False, variables={"input": "x"})
+    assert len({row.pk for row in WorkflowRun.objects.all()}) == 1
     body = answer.json()
     assert (answer.status_code, body["code"]) == (502, "internal")
     assert "internal error" in body["error"]
@@ -172,6 +179,54 @@ def test_a_background_run_whose_step_breaks_within_fails_and_is_not_taken_up_aga
     assert "internal error" in ended["error"]
     assert ended["steps"][0]["output"] == "X"
     assert nothing_is_open()
+
+
+def test_what_a_step_broke_within_is_no_other_run_of_the_same_person(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = make_workflow({"id": "bad", "type": "render", "template": "fine"})
+    before = start(viewer, workflow, background=False).json()
+    real = STEP_TYPES["render"]
+
+    async def run(step: Step, context: Context) -> Outcome:
+        return constrained(step, context)
+
+    monkeypatch.setitem(STEP_TYPES, "render", replace(real, run=run))
+    after = start(viewer, workflow, background=False)
+    assert (after.status_code, after.json()["code"]) == (502, "internal")
+    assert after.json()["run_id"] != before["run_id"]
+
+
+def test_a_run_that_waits_behind_what_can_not_be_kept_fails_at_once(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(step: Step, context: Context) -> Outcome:
+        return circular(step, context)
+
+    monkeypatch.setitem(STEP_TYPES, "render", replace(STEP_TYPES["render"], run=run))
+    workflow = make_workflow(BREAKING, APPROVAL)
+    answer = start(viewer, workflow, background=False)
+    assert (answer.status_code, answer.json()["code"]) == (502, "internal")
+    assert get(viewer, answer.json()["run_id"])["status"] == "failed"
+    assert nothing_is_open()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_ends_while_the_database_is_away_is_closed_when_it_is_back(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(step: Step, context: Context) -> Outcome:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setitem(STEP_TYPES, "render", replace(STEP_TYPES["render"], run=run))
+    answer = start(viewer, make_workflow(BREAKING), background=False)
+    assert answer.status_code == 503
+    assert Run.objects.get().status == "running"
+    deadline = time.monotonic() + 20
+    while not nothing_is_open() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert Run.objects.get().status == "error"
+    assert WorkflowRun.objects.get().status == "failed"
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,12 @@ def test_a_keyed_request_whose_process_is_not_known_is_not_run_a_second_time(
     assert process.current is None
     workflow = make_workflow({"id": "once", "type": "http", "url": place.url})
     answers: list[Any] = []
-    asking = threading.Thread(target=lambda: answers.append(start(viewer, workflow, "k", background=False)))
+
+    def ask() -> None:
+        answers.append(start(viewer, workflow, "k", background=False))
+        connection.close()
+
+    asking = threading.Thread(target=ask)
     asking.start()
     assert reached.wait(20)
     WorkflowRun.objects.update(changed_at=timezone.now() - timedelta(seconds=keeper.UNSIGNED / 2))
