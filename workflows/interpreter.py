@@ -5,27 +5,35 @@ run goes on after any end of its process by being interpreted again.
 """
 
 import asyncio
+import logging
 import random
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from governance.api.parsing import storable
+from governance.db import AWAY
 from governance.errors import DomainError, InvalidInputError
 from prompts.rendering import VARIABLE, TooLongError
 from workflows import definition as definitions
 from workflows import values
 from workflows.budget import RunLimitError
-from workflows.journal import Decision, Done, Journal, Parked
+from workflows.journal import Decision, Done, Journal, Parked, Stopped, cost_of
 from workflows.steps import STEP_TYPES, Context, Outcome, RunContext
-from workflows.steps.base import REPEATABLE, StepFailedError, StepTimeoutError, holds, search
+from workflows.steps.base import REPEATABLE, InternalError, StepFailedError, StepTimeoutError, holds, search
 from workflows.structure import END, Definition, Retry, Step
+
+logger = logging.getLogger("promptops.workflows")
 
 #: Steps that one run may execute, those of maps and sub-workflows included.
 MAX_EXECUTED = 5000
 #: Characters that the outputs of one run may have in all.
 MAX_KEPT = 64 * 1024 * 1024
+#: Characters of a step's path at most: the ids of all that it is in.
+MAX_PATH = 500
 #: Seconds between two attempts at most, whatever the step or a server asks for.
 MAX_PAUSE = 60.0
 
@@ -51,8 +59,7 @@ class Used:
         self.calls += 1
         self.prompt_tokens += trace["prompt_tokens"]
         self.output_tokens += trace.get("output_tokens") or 0
-        cost = trace.get("cost_usd")
-        self.costs.append(None if cost is None else Decimal(str(cost)))
+        self.costs.append(cost_of(trace))
         if self.above is not None:
             self.above.add(trace)
 
@@ -104,7 +111,13 @@ async def interpret(definition: Definition, run: RunContext, journal: Journal) -
     except Parked as parked:
         parked.trace = trace
         raise
-    except DomainError as error:
+    except (Stopped, *AWAY):
+        raise  # the run is not over
+    except Exception as broken:
+        error = _told(broken, run.run_id)
+        if trace:  # what broke may have been beside a step's work
+            trace[-1].setdefault("output", None)
+            trace[-1].setdefault("error", error.message)
         return Result(trace=trace, used=used, error=error)
     return Result(output=output, outputs=outputs, trace=trace, used=used)
 
@@ -164,8 +177,11 @@ class _Machine:
     async def _step(self, at: "_At", entry: dict[str, Any]) -> Done:
         self._executed += 1
         if self._executed > MAX_EXECUTED:
-            entry.update(output=None, error=(said := f"a run executes at most {MAX_EXECUTED} steps"))
-            raise RunLimitError(said)
+            raise RunLimitError(f"a run executes at most {MAX_EXECUTED} steps")
+        if len(at.path) > MAX_PATH:
+            raise RunLimitError(
+                f"the ids of a step and of all that it is in have at most {MAX_PATH} characters, not {len(at.path)}"
+            )
         done = await self.journal.recall(at.path)
         recalled = done is not None
         if done is None:
@@ -195,7 +211,10 @@ class _Machine:
                 outcome = await at.attempt(given, problem)
                 self._count(outcome.output)
                 done = Done(output=outcome.output, trace=outcome.trace)
-            except DomainError as error:
+            except (Stopped, *AWAY):
+                raise  # not the step's fault, and the run goes on elsewhere or later
+            except Exception as broken:
+                error = _told(broken, at.run.run_id, path)
                 error.extra.clear()  # a step's own run is no part of what this run is answered with
                 if number > 1:
                     entry["attempts"] = number
@@ -211,7 +230,7 @@ class _Machine:
                     await journal.fail(path, number, error.message, again=False)
                     entry.update(output=None, error=error.message)
                     entry.update({name: step[name] for name in ("provider",) if name in step.fields})
-                    raise
+                    raise error from None
                 done = Done(error=error.message)
             if number > 1:
                 entry["attempts"] = number
@@ -318,9 +337,19 @@ class _At:
         try:
             output, outputs = await self.machine.body(loaded, settled, f"{self.path}/", trace, used)
         except DomainError as error:
-            error.message = f"{run.workflow_key}: {trace[-1]['name']}: {error.message}"
+            inside = f"{trace[-1]['name']}: " if trace else ""
+            error.message = f"{run.workflow_key}: {inside}{error.message}"
             raise
         return Outcome(output=output if outputs is None else outputs, trace=used.trace)
+
+
+def _told(error: Exception, run_id: uuid.UUID, path: str = "") -> DomainError:
+    """What people are told of an error, in words that every database takes."""
+    if not isinstance(error, DomainError):
+        logger.error("run %s: unexpected error at %s", run_id, path or "its end", exc_info=error)
+        return InternalError(error)
+    error.message = storable(error.message)
+    return error
 
 
 def _seen(done: Done) -> dict[str, Any]:

@@ -26,7 +26,9 @@ from django.utils.text import capfirst
 from governance.actors import Actor
 from governance.admin.conflicts import clashes
 from governance.admin.forms import EnvironmentField, OperationForm, ServiceForm
+from governance.api.exceptions import RACED
 from governance.api.filtering import containing
+from governance.db import conflict_of
 from governance.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
 from governance.models import Environment, User
 from governance.querysets import visible_to
@@ -54,7 +56,9 @@ def as_refusal(error: Exception) -> DomainError:
     if isinstance(error, DomainError):
         return error
     if isinstance(error, IntegrityError):
-        return ConflictError("somebody else changed this at the same time: look again, then repeat your change")
+        if conflict_of(error) == "refused":
+            raise error  # no race: a fault of ours
+        return ConflictError(RACED[conflict_of(error)].removeprefix("conflict: "))
     if isinstance(error, DataError):
         return InvalidInputError("a value is out of the range that can be stored")
     return NotFoundError("somebody else deleted this at the same time")

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("workflows", "0003_runs")]
+    dependencies = [("workflows", "0004_start_failures")]
 
     operations = [
         migrations.AddField(

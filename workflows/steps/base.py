@@ -65,6 +65,16 @@ class RejectedError(DomainError):
     code = "rejected"
 
 
+class InternalError(DomainError):
+    """Something broke that nobody thought of: a fault of this server, and not of the workflow."""
+
+    status = 502
+    code = "internal"
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"internal error ({type(cause).__name__}): what happened is in the server's log")
+
+
 #: The codes of errors after which a step may be done again. Bad input would be as bad the second time.
 REPEATABLE = ("step_failed", "step_timeout", "http_failed", "provider_failed", "provider_timeout", "limit_reached")
 

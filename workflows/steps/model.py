@@ -8,7 +8,7 @@ from agents.providers import registry
 from governance.api.fields import ObjectField, StringField
 from governance.errors import InvalidInputError
 from prompts.rendering import Rendered, as_text
-from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, on_database
+from workflows.steps.base import Context, Outcome, OwnCall, StepFailedError, StepSerializer, StepType, on_database
 from workflows.steps.fields import TemplateField
 from workflows.structure import Step
 
@@ -45,14 +45,15 @@ async def run(step: Step, context: Context) -> Outcome:
 
 def _plan(step: Step, context: Context, rendered: Rendered) -> Plan:
     run = context.run
+    own = run.own_call or OwnCall()
     try:
         call = registry.prepare(
             provider=step["provider"],
             model=step["model"],
             prompt=rendered.text,
             config=step["config"],
-            api_key=run.own_call and run.own_call.api_key,
-            base_url=run.own_call and run.own_call.base_url,
+            api_key=own.api_key,
+            base_url=own.base_url,
         )
     except InvalidInputError as error:  # the provider or its key is gone since the workflow was saved
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
