@@ -121,14 +121,14 @@ class PromptText(models.Model):
 
 
 class PromptVersion(models.Model):
-    """What was published, as it was. Never changed and never removed but with its prompt."""
+    """A draft as it was when it was published, or kept without that. Never changed; removed with its prompt alone."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
     environment_path: ClassVar[str | None] = "prompt__environment__"
 
     id = models.UUIDField(primary_key=True, default=Entity._meta.get_field("id").default, editable=False)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
-    number = models.PositiveIntegerField(help_text="1 for the first that was published, and so on.")
+    number = models.PositiveIntegerField(help_text="1 for the first, and so on.")
     label = models.CharField("version", max_length=64)
     content = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True)

@@ -39,6 +39,7 @@ def create_prompt(
 
     `origin` is the one that it is a copy of, for the audit log.
     """
+    publishing.refuse_reserved(values.get("version", ""))
     environment = changes.lock_environment(environment.pk)
     _refuse_taken_key(environment, key)
     prompt = Prompt(environment=environment, key=key, changed_by=actor.name, **values)
@@ -72,6 +73,8 @@ def update_prompt(
     prompt = _lock(prompt, if_match)
     before, place = _served(prompt), (prompt.environment, prompt.key)
     differences = changed(prompt, values)
+    if "version" in differences:
+        publishing.refuse_reserved(prompt.version)
     if environment is not None and environment != prompt.environment:
         differences["env"] = {"old": prompt.environment.name, "new": environment.name}
         prompt.environment = environment
@@ -104,6 +107,8 @@ def copy_prompt(
     """
     source = _with_relations(prompt)
     values = {name: getattr(source, name) for name in COPIED_FIELDS}
+    if source.version in publishing.RESERVED_LABELS:
+        del values["version"]
     there = Prompt.objects.filter(environment=environment, key=key or source.key).exclude(pk=source.pk).first()
     if there is not None and replace:
         tags = source.tag_names
@@ -150,6 +155,25 @@ def publish(
     _record(actor, prompt, "publish", f"Published {prompt.key} {target.label}", moved)
     _announce(prompt, PUBLISHED, before=before)
     return target
+
+
+@transaction.atomic
+def create_version(
+    *, actor: Actor, prompt: Prompt, version: str | None = None, note: str = "", if_match: str | None = None
+) -> tuple[PromptVersion, bool]:
+    """Snapshot the draft as a version, and leave live what is live; returns the version, and whether it is a new one.
+
+    Raises ConflictError when `version` is the label of different content.
+    """
+    prompt = _lock(prompt, if_match)
+    found = publishing.version_named(prompt, version) if version else None
+    if found is not None:
+        return found, False
+    made = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
+    prompt.save_fields("version_count")
+    facts = audit.created(version=made.label, number=made.number, **({"note": note} if note else {}))
+    _record(actor, prompt, "snapshot", f"Made version {made.label} of {prompt.key}", facts)
+    return made, True
 
 
 @transaction.atomic

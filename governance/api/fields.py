@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 # A pattern ends in \Z: `$` would let a last line break through.
 KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z"
+PROMPT_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*\Z"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"
 MAX_KEY = 200
 MAX_TAGS = MAX_TAG = 100
@@ -58,6 +59,14 @@ class KeyField(PatternField):
     def __init__(self, **kwargs: Any) -> None:
         expected = "letters, digits and any of . _ : - (first a letter or a digit)"
         super().__init__(KEY_PATTERN, expected=expected, **{"max_length": MAX_KEY, **kwargs})
+
+
+class PromptKeyField(PatternField):
+    """What applications call a prompt by: a key, or several with `/` between them, as in folders."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        expected = "letters, digits and any of . _ : - (first a letter or a digit), with / between folders"
+        super().__init__(PROMPT_KEY_PATTERN, expected=expected, **{"max_length": MAX_KEY, **kwargs})
 
 
 class IdField(serializers.UUIDField):
