@@ -21,7 +21,7 @@ PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
 ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
 
 CONTENT_FIELDS = ("content", "model", "config")
-SETTLED = ("draft_digest", "state")
+SETTLED = ("draft_digest", "state", "category_form")
 COPIED_FIELDS = ("name", "category", *CONTENT_FIELDS, "version")
 
 
@@ -380,7 +380,7 @@ def _snapshot(prompt: Prompt, label: str, note: str, actor: Actor) -> PromptVers
 
 def _set_tags(prompt: Prompt, names: list[str]) -> None:
     prompt.tags.all().delete()
-    PromptTag.objects.bulk_create(PromptTag(prompt=prompt, name=name) for name in names)
+    PromptTag.objects.bulk_create(PromptTag.of(prompt, name) for name in names)
 
 
 def _remember(prompt: Prompt, differences: Mapping[str, Any]) -> None:

@@ -9,6 +9,8 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from governance.text import composed
+
 # A pattern ends in \Z: `$` would let a last line break through.
 KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z"
 PROMPT_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*\Z"
@@ -147,7 +149,7 @@ class ObjectField(serializers.JSONField):
 
 
 class TagsField(serializers.Field[list[str], Any, list[str], Any]):
-    """A list of strings; "a, b" is taken for ["a", "b"]. Kept in order, each once."""
+    """A list of strings; "a, b" is taken for ["a", "b"]. Kept in order, each once, in whatever Unicode form."""
 
     default_error_messages = {
         "invalid": "expected a list of strings, or one string with commas between",
@@ -170,7 +172,10 @@ class TagsField(serializers.Field[list[str], Any, list[str], Any]):
             self.fail("many")
         if any(len(tag) > MAX_TAG for tag in data):
             self.fail("long")
-        return list(dict.fromkeys(tag.strip() for tag in data if tag.strip()))
+        once: dict[str, str] = {}
+        for tag in filter(None, map(str.strip, data)):
+            once.setdefault(composed(tag), tag)
+        return list(once.values())
 
     def to_representation(self, value: list[str]) -> list[str]:
         return value
