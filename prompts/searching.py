@@ -3,9 +3,9 @@
 What is looked through is a row beside each prompt, folded once, by an index of its trigrams: SQLite's FTS5, and pg_trgm
 where PostgreSQL has it (migration 0004). A text of one or two characters has no trigram: then all rows are read.
 
-The index is asked for short parts of what is wanted, and what has these is looked through for the whole. It follows each
-trigram that it is asked for through all of its places, so a part has no trigram twice: in a text of one character a part
-costs what the text has characters, and not that times its own.
+The index is asked for short parts of what is wanted, and what has these is looked through for the whole. It follows
+each trigram that it is asked for through all of its places, so a part has no trigram twice: in a text of one character
+a part costs what the text has characters, and not that times its own.
 """
 
 from collections.abc import Iterable

@@ -82,6 +82,7 @@ def update_prompt(
         differences["tags"] = {"old": old_tags, "new": tags}
         _set_tags(prompt, tags)
     if not differences:
+        changes.reflect(prompt.environment.revision)
         return prompt
     moved = place != (prompt.environment, prompt.key)
     if moved:
@@ -141,6 +142,7 @@ def publish(
     prompt = _lock(prompt, if_match)
     live = prompt.live
     if live is not None and live.digest == prompt.draft_digest and version in (None, live.label):
+        changes.reflect(prompt.environment.revision)
         return live
     before = _served(prompt)
     target = publishing.version_named(prompt, version) if version else None
@@ -189,6 +191,7 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     before, live = _served(prompt), prompt.live
     differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
     if live is not None and live.pk == target.pk and not differences:
+        changes.reflect(prompt.environment.revision)
         return prompt
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.settle()
@@ -228,6 +231,7 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_m
             for name, change in changed(rollout, wanted).items()
         }
         if not differences:
+            changes.reflect(prompt.environment.revision)
             return rollout
         _refuse_equal_variants(rollout)
         rollout.save_fields(*differences)

@@ -2,14 +2,15 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial, reduce
+from functools import reduce
 from operator import or_
 from typing import Any
 
 from django import forms
 from django.db import connection
-from django.db.models import F, Func, Q, QuerySet, TextField, Value
+from django.db.models import Func, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Lower, StrIndex
 from django.db.models.lookups import GreaterThan
 from django.utils.dateparse import parse_datetime
@@ -19,7 +20,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
 from governance.api.fields import NO_TIME, is_time
-from governance.text import MAX_SEARCH, folded
+from governance.text import MAX_SEARCH
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -97,18 +98,21 @@ class WindowFilterSet(ApiFilterSet):
 
 
 def containing(value: str, *fields: str) -> Q:
-    """Rows that have `value` in one of these fields, the case of each letter and its Unicode form aside."""
+    """Rows that have `value` in one of these fields, the case of each letter and its Unicode form aside.
+
+    Not by LIKE, which compares its whole pattern anew at each place: with long texts of one character that adds up.
+    """
+    function: Callable[[Any], Func] = _searched
     if connection.vendor == "sqlite":
         # SQLite's LOWER knows ASCII alone; a value beyond it is looked for by a function of ours (promptops.sqlite3).
-        function, wanted = ("LOWER", value.lower()) if value.isascii() else ("promptops_folded", folded(value))
-        sought = partial(Func, function=function)
-        found = Value(wanted)
-    else:
-        sought = _lower_composed
-        found = _lower_composed(Value(value))
-    # Not LIKE, which compares anew at each place with its whole pattern: with long texts of one character that adds up.
-    return reduce(or_, (Q(GreaterThan(StrIndex(sought(Cast(F(name), TextField())), found), 0)) for name in fields))
+        function = Lower if value.isascii() else _folded
+    wanted = function(Value(value))
+    return reduce(or_, (Q(GreaterThan(StrIndex(function(Cast(name, TextField())), wanted), 0)) for name in fields))
 
 
-def _lower_composed(expression: Any) -> Func:
-    return Lower(Func(Cast(expression, TextField()), function="NORMALIZE", output_field=TextField()))
+def _searched(text: Any) -> Func:
+    return Lower(Func(Cast(text, TextField()), function="NORMALIZE", output_field=TextField()))
+
+
+def _folded(text: Any) -> Func:
+    return Func(text, function="promptops_folded", output_field=TextField())

@@ -30,6 +30,10 @@ def fill(apps, schema_editor):
         text, tags = folded(row.text), folded(row.tags)
         if (text, tags) != (row.text, row.tags):
             texts.filter(pk=key).update(text=text, tags=tags)
+    if schema_editor.connection.vendor == "postgresql":
+        # What checks the rows' foreign keys waits for the end, and the indexes of the new columns are made before it.
+        schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        schema_editor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 class Migration(migrations.Migration):
