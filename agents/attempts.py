@@ -134,6 +134,7 @@ def close(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | Domai
     answer: dict[str, Any] = {
         "rendered": plan.rendered.text,
         "missing": plan.rendered.missing,
+        "unused": plan.rendered.unused,
         "result": result,
         "run_id": str(opened.id),
     }

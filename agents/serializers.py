@@ -15,6 +15,7 @@ from governance.api.fields import (
     KeyField,
     ObjectField,
     PatternField,
+    PromptKeyField,
     StringField,
 )
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
@@ -108,7 +109,7 @@ class AgentSerializer(ApiSerializer):
     name = StringField(required=False, allow_blank=True, max_length=200)
     description = StringField(required=False, allow_blank=True, max_length=2000)
     prompt = ContentField(required=False, help_text="The prompt itself; or else `prompt_key`.")
-    prompt_key = KeyField(required=False, allow_blank=True, help_text="A registry prompt, resolved at each run.")
+    prompt_key = PromptKeyField(required=False, allow_blank=True, help_text="A registry prompt, resolved at each run.")
     env = StringField(required=False, max_length=50, default="prod", source="environment.name")
     provider = StringField(required=False, max_length=50, default="mock")
     model = StringField(required=False, allow_blank=True, max_length=200)
@@ -248,6 +249,7 @@ class ResultSerializer(serializers.Serializer[Any]):
 class RunAnswerSerializer(AnswerSerializer):
     rendered = serializers.CharField()
     missing = serializers.ListField(child=serializers.CharField())
+    unused = serializers.ListField(child=serializers.CharField(), help_text="Given, and not asked for by the text.")
     result = ResultSerializer()
     run_id = serializers.UUIDField()
 
@@ -329,6 +331,7 @@ class VariantAnswerSerializer(serializers.Serializer[Any]):
 
     rendered = serializers.CharField(required=False)
     missing = serializers.ListField(child=serializers.CharField(), required=False)
+    unused = serializers.ListField(child=serializers.CharField(), required=False)
     result = ResultSerializer(required=False)
     run_id = serializers.UUIDField(required=False)
     error = serializers.CharField(required=False)

@@ -22,6 +22,7 @@ def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: obje
     taken key."""
     given = {"steps": steps, **{name: values.pop(name) for name in DEFINITION_FIELDS if name in values}}
     parsed = definition.parse(given)
+    publishing.refuse_reserved(values.get("version", ""))
     workflow = Workflow(workspace=workspace, key=key, **values, **parsed.as_json())
     _refuse_taken_key(workflow)
     _refuse_circles(workflow, parsed)
@@ -48,6 +49,8 @@ def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
     differences = changed(workflow, values)
     if not differences:
         return workflow
+    if "version" in differences:
+        publishing.refuse_reserved(workflow.version)
     if workflow.key != old_key:
         _refuse_taken_key(workflow)
     _refuse_circles(workflow, parsed or definition.load(workflow.definition))

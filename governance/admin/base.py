@@ -32,6 +32,7 @@ from governance.db import conflict_of
 from governance.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
 from governance.models import Environment, User
 from governance.querysets import visible_to
+from governance.text import words_of
 
 M = TypeVar("M", bound=Model)
 
@@ -127,7 +128,12 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
         """As the API searches: every word is in one of the fields, the case of each letter aside."""
-        for word in search_term.split() if self.get_search_fields(request) else ():
+        try:
+            words = words_of(search_term) if self.get_search_fields(request) else []
+        except ValueError as problem:
+            self.message_user(request, f"Nothing was searched: {problem}.", messages.WARNING)
+            return queryset.none(), False
+        for word in words:
             queryset = self.narrowed(queryset, word, self.get_search_fields(request))
         return queryset, False
 

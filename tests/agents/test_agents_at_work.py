@@ -344,7 +344,7 @@ def test_schemas_that_could_take_for_ever_are_refused_or_given_up(
 
 def test_an_agent_without_tools_or_schema_answers_as_before(viewer: APIClient, make_agent: MakeAgent) -> None:
     body = run(viewer, make_agent(model="mock-1"), "Hi").json()
-    assert body.keys() == {"rendered", "missing", "result", "run_id"}
+    assert body.keys() == {"rendered", "missing", "unused", "result", "run_id"}
     assert "parsed" not in body["result"]
 
 

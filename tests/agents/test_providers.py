@@ -39,6 +39,7 @@ def test_the_answer_is_the_output_with_the_providers_own_word_on_model_usage_and
     assert body == {
         "rendered": "Hi Ada",
         "missing": [],
+        "unused": [],
         "result": {
             "provider": "openai",
             "model": "model-of-the-provider",

@@ -42,6 +42,7 @@ async def run(step: Step, context: Context) -> Outcome:
     known = {
         "agent_key": step["agent_key"],
         "missing": list(dict.fromkeys([*lacking, *answer["missing"]])),
+        "unused": [name for name in answer["unused"] if name in given],  # the step's input was given by nobody
         "run_id": answer["run_id"],
     }
     return Outcome(output=result.get("parsed", result["output"]), trace={**known, **trace})
@@ -52,5 +53,5 @@ STEP = StepType(
     summary="Run an agent of the same workspace. The output is its answer: JSON, if it answers by a schema.",
     fields=AgentStep,
     run=run,
-    gives=(*model.GIVES, "agent_key", "missing", "run_id"),
+    gives=(*model.GIVES, "agent_key", "missing", "unused", "run_id"),
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from governance.api.fields import KeyField, StringField
+from governance.api.fields import PromptKeyField, StringField
 from governance.models import Environment
 from governance.querysets import visible_to
 from prompts import documents
@@ -11,7 +11,7 @@ from workflows.structure import Step
 
 
 class PromptStep(StepSerializer):
-    prompt_key = KeyField()
+    prompt_key = PromptKeyField()
     env = StringField(required=False, max_length=50, default="prod")
 
 
