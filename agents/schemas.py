@@ -5,14 +5,11 @@ jsonschema-rs, since a pattern must not be able to hold up the process: it gives
 
 import functools
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import jsonschema_rs
-from rest_framework.exceptions import ParseError
 
-from governance.api.parsing import loads
 from governance.errors import InvalidInputError
 
 MAX_BYTES = 32 * 1024
@@ -20,7 +17,6 @@ MAX_BYTES = 32 * 1024
 #: come to billions.
 MAX_SUBSCHEMAS = 10_000
 _STEPS = 100_000
-_FENCE = re.compile(r"\s*```[A-Za-z]*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
 def check(schema: Mapping[str, Any], *, field: str) -> None:
@@ -52,15 +48,6 @@ def problem(schema: Mapping[str, Any], value: Any) -> str | None:
         if len(found) == 5:
             break
     return "; ".join(found) or None
-
-
-def read(text: str) -> Any:
-    """A model's text as JSON, out of the code fence that some put around it. Raises ValueError, which says why not."""
-    fenced = _FENCE.fullmatch(text)
-    try:
-        return loads(fenced[1] if fenced else text)
-    except ParseError as error:
-        raise ValueError(str(error.detail).replace("the body", "this")) from None
 
 
 @functools.lru_cache(maxsize=256)

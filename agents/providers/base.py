@@ -37,6 +37,14 @@ MODEL_PARAMETERS = frozenset(
 #: What calls carry beside parameters because we put it there; a provider may not know it.
 FEATURES = frozenset({"stream_options", "reasoning_content", "reasoning_details"})
 
+#: What stands in for a message without words, which many providers take in no conversation.
+NO_WORDS = "(nothing was said)"
+
+
+def worded(text: str) -> str:
+    """The text as a message of a conversation can have it."""
+    return text if text.strip() else NO_WORDS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
