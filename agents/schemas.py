@@ -7,7 +7,6 @@ started with the first check, and again after one that took too much.
 import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -19,11 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rest_framework.exceptions import ParseError
-
 from agents import schema_worker
 from governance import turns
-from governance.api.parsing import loads
 from governance.errors import InvalidInputError
 
 MAX_BYTES = 32 * 1024
@@ -34,7 +30,6 @@ MAX_SUBSCHEMAS = 10_000
 SECONDS = 1.0
 #: Seconds by the clock after which a worker that says nothing is taken for lost, however little it had to do.
 PATIENCE = 30.0
-_FENCE = re.compile(r"\s*```[A-Za-z]*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
 class UncheckableError(ValueError):
@@ -90,15 +85,6 @@ async def problem(schema: Mapping[str, Any], value: Any) -> str | None:
         return (await examine(schema, value)).problem
     except UncheckableError as error:
         return f"it can't be checked by the schema: {error}"
-
-
-def read(text: str) -> Any:
-    """A model's text as JSON, out of the code fence that some put around it. Raises ValueError, which says why not."""
-    fenced = _FENCE.fullmatch(text)
-    try:
-        return loads(fenced[1] if fenced else text)
-    except ParseError as error:
-        raise ValueError(str(error.detail).replace("the body", "this")) from None
 
 
 # --- the worker -------------------------------------------------------------------------------------------------

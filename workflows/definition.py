@@ -147,6 +147,11 @@ def called(definition: Definition) -> set[str]:
     return {step["workflow_key"] for step in _walk_loaded(definition.steps) if step.type == "workflow"}
 
 
+def providers(definition: Definition) -> set[str]:
+    """The names of the model providers that its steps use."""
+    return {step["provider"] for step in _walk_loaded(definition.steps) if "provider" in step.fields}
+
+
 def settle(inputs: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a run, with the defaults of inputs. Raises InvalidInputError, of `variables`."""
     problems: dict[str, list[str]] = {}

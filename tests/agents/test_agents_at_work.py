@@ -107,9 +107,10 @@ def test_a_provider_is_told_of_each_call_and_its_outcome_as_its_format_has_it(
     answer = run(viewer, boss, "Go")
     assert (answer.status_code, answer.json()["result"]["output"]) == (200, "Done."), answer.json()
     told = upstream.bodies[1]["messages"]
+    well_formed = [*wishes[:2], {**wishes[2], "function": {"name": "nobody", "arguments": "{}"}}]
     assert told[:2] == [
         {"role": "user", "content": "Go"},
-        {**message, "tool_calls": [*wishes[:3], told[1]["tool_calls"][3]]},
+        {**message, "tool_calls": [*well_formed, told[1]["tool_calls"][3]]},
     ]
     assert [(one["role"], one["tool_call_id"]) for one in told[2:]] == [
         ("tool", told[1]["tool_calls"][number]["id"]) for number in range(4)

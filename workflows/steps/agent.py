@@ -38,7 +38,7 @@ async def run(step: Step, context: Context) -> Outcome:
             raise
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
     result = answer["result"]
-    trace = {name: result[name] for name in model.GIVES if name in result}
+    trace = {name: result[name] for name in (*model.GIVES, *model.TOLD) if name in result}
     known = {
         "agent_key": step["agent_key"],
         "missing": list(dict.fromkeys([*lacking, *answer["missing"]])),
@@ -53,5 +53,5 @@ STEP = StepType(
     summary="Run an agent of the same workspace. The output is its answer: JSON, if it answers by a schema.",
     fields=AgentStep,
     run=run,
-    gives=(*model.GIVES, "agent_key", "missing", "unused", "run_id"),
+    gives=(*model.GIVES, *model.TOLD, "agent_key", "missing", "unused", "run_id"),
 )

@@ -5,7 +5,8 @@ from rest_framework import serializers
 from agents import execution
 from agents.attempts import Plan, Subject
 from agents.providers import registry
-from governance.api.fields import ObjectField, StringField
+from agents.serializers import ParametersField
+from governance.api.fields import StringField
 from governance.errors import InvalidInputError
 from prompts.rendering import Rendered, as_text
 from workflows.steps.base import Context, Outcome, OwnCall, StepFailedError, StepSerializer, StepType, on_database
@@ -16,17 +17,19 @@ GIVES = (
     *("provider", "model", "prompt_tokens", "output_tokens", "cached_tokens", "tokens_estimated"),
     *("cost_usd", "latency_ms", "finish_reason"),
 )
+#: What is there only when there is something to tell.
+TOLD = ("refusal", "unsent")
 
 
 class ModelStep(StepSerializer):
     provider = StringField(required=False, max_length=50, default="mock")
     model = StringField(required=False, allow_blank=True, max_length=200, default="")
-    config = ObjectField(required=False, default=dict)
+    config = ParametersField(required=False, default=dict)
     prompt = TemplateField(required=False, help_text="What the model is sent; the step's input if not said.")
 
     def validate_provider(self, value: str) -> str:
         try:
-            return registry.find(value).name
+            return registry.hold(value).name
         except InvalidInputError as error:
             raise serializers.ValidationError(error.message.removeprefix("provider: ")) from None
 
@@ -38,6 +41,7 @@ async def run(step: Step, context: Context) -> Outcome:
     plan = await on_database(_plan, step, context, rendered)
     answer = await execution.run_here(actor=context.run.actor, plan=plan)
     trace = {name: answer["result"][name] for name in GIVES}
+    trace |= {name: answer["result"][name] for name in TOLD if name in answer["result"]}
     if "prompt" in step.fields:
         trace["missing"] = rendered.missing
     return Outcome(output=answer["result"]["output"], trace=trace)
@@ -72,5 +76,5 @@ STEP = StepType(
     summary="Send a text to a model.",
     fields=ModelStep,
     run=run,
-    gives=(*GIVES, "missing"),
+    gives=(*GIVES, *TOLD, "missing"),
 )
