@@ -48,9 +48,17 @@ class Verdict:
     seconds: float
 
 
-def check(schema: Mapping[str, Any], *, field: str, seconds: float = SECONDS) -> float:
+class Allowance:
+    """Seconds that the schemas of one save may take to be prepared, all together."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self.left = seconds
+
+
+def check(schema: Mapping[str, Any], *, field: str, allowance: Allowance | None = None) -> None:
     """Raise InvalidInputError, of `field`, for what is no JSON Schema that can be used here, and for one that takes
-    more than that many seconds to prepare; returns how many it took."""
+    longer to prepare than is allowed."""
+    allowance = allowance or Allowance()
     text = _text_of(schema)
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise InvalidInputError.of(field, f"expected at most {MAX_BYTES} bytes")
@@ -63,14 +71,17 @@ def check(schema: Mapping[str, Any], *, field: str, seconds: float = SECONDS) ->
         weight = MAX_SUBSCHEMAS + 1
     if weight > MAX_SUBSCHEMAS:
         raise InvalidInputError.of(field, "its references come to too many subschemas")
+    if allowance.left <= 0:
+        raise InvalidInputError.of(field, "expected simpler JSON Schemas: together they take too much time")
     try:
         with turns.waiting():
-            answer = _asked(seconds, text).result()
+            answer = _asked(allowance.left, text).result()
     except UncheckableError as error:
+        allowance.left = 0
         raise InvalidInputError.of(field, f"expected a simpler JSON Schema: {error}") from None
+    allowance.left -= answer["seconds"]
     if "invalid" in answer:
         raise InvalidInputError.of(field, f"expected a JSON Schema: {answer['invalid']}")
-    return float(answer["seconds"])
 
 
 async def examine(schema: Mapping[str, Any], value: Any, *, seconds: float = SECONDS) -> Verdict:

@@ -11,7 +11,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from governance.api.fields import FlagField, StringField
+from governance.api.fields import FlagField, PatternField, StringField
 from governance.api.serializers import ApiSerializer
 from governance.errors import InvalidInputError
 from prompts.rendering import variables_of
@@ -21,6 +21,7 @@ from workflows.steps.fields import (
     MAX_STEPS,
     ChoiceField,
     IdentifierField,
+    InputNameField,
     JsonField,
     PathField,
     Scope,
@@ -270,7 +271,7 @@ def _parse_inputs(inputs: object) -> dict[str, Any]:
         serializer.is_valid(raise_exception=True)
         return {name: _as_json(item) for name, item in serializer.validated_data.items()}
 
-    return _named("inputs", inputs, MAX_INPUTS, one, "an object of inputs by their names")
+    return _named("inputs", inputs, InputNameField(), MAX_INPUTS, one, "an object of inputs by their names")
 
 
 def _parse_outputs(outputs: object, scope: Scope) -> dict[str, Any]:
@@ -280,10 +281,10 @@ def _parse_outputs(outputs: object, scope: Scope) -> dict[str, Any]:
             raise ValidationError(serializer.errors["output"])
         return serializer.validated_data["output"]
 
-    return _named("outputs", outputs, MAX_OUTPUTS, one, "an object of outputs by their names")
+    return _named("outputs", outputs, IdentifierField(), MAX_OUTPUTS, one, "an object of outputs by their names")
 
 
-def _named(field: str, given: object, most: int, one: Any, expected: str) -> dict[str, Any]:
+def _named(field: str, given: object, names: PatternField, most: int, one: Any, expected: str) -> dict[str, Any]:
     """An object each of whose members is read by `one`. Raises InvalidInputError that names each faulty one."""
     if not isinstance(given, Mapping):
         raise InvalidInputError.of(field, f"expected {expected}")
@@ -293,7 +294,7 @@ def _named(field: str, given: object, most: int, one: Any, expected: str) -> dic
     problems: dict[str, Any] = {}
     for name, value in given.items():
         try:
-            IdentifierField().run_validation(name)
+            names.run_validation(name)
             if name in RESERVED:
                 raise ValidationError([f"expected another name: {name} stands for something else"])
             parsed[name] = one(value)

@@ -14,7 +14,7 @@ from workflows import conditions
 from workflows.definition import MAX_INPUTS, MAX_OUTPUTS, SPARE, InputSerializer, OutputPathSerializer
 from workflows.steps import STEP_TYPES
 from workflows.steps.base import Shape, StepType
-from workflows.steps.fields import IDENTIFIER, MAX_STEPS, ComparisonSerializer
+from workflows.steps.fields import IDENTIFIER, INPUT_NAME, MAX_STEPS, ComparisonSerializer
 
 COMPONENTS = "#/components/schemas/"
 
@@ -22,9 +22,8 @@ COMPONENTS = "#/components/schemas/"
 def of_document(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     """The JSON Schema of the document that `serializer` reads, which has a definition in it."""
     document = of(serializer)
-    names = {"propertyNames": {"pattern": _pattern(IDENTIFIER)}}
-    for field in ("inputs", "outputs"):
-        document["properties"][field] |= names
+    for field, pattern in (("inputs", INPUT_NAME), ("outputs", IDENTIFIER)):
+        document["properties"][field] |= {"propertyNames": {"pattern": _pattern(pattern)}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "PromptOps workflow",

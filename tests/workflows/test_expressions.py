@@ -108,8 +108,19 @@ def test_a_schema_that_would_take_for_ever_is_stopped_and_holds_nobody_up(schema
 def test_a_schema_that_takes_too_long_to_prepare_is_refused_when_it_is_saved() -> None:
     slow = {"allOf": [{"pattern": rf"(\w{{90}}){{9}}{place}"} for place in range(900)]}
     with pytest.raises(InvalidInputError) as refused:
-        schemas.check(slow, field="schema", seconds=0.1)
+        schemas.check(slow, field="schema", allowance=schemas.Allowance(0.1))
     assert list(refused.value.fields or {}) == ["schema"]
+
+
+def test_the_schemas_of_one_save_have_their_time_together(editor: APIClient) -> None:
+    steps = [
+        {"type": "validate", "schema": {"allOf": [{"pattern": rf"(\w{{60}}){{{n}}}{place}"} for place in range(600)]}}
+        for n in range(1, 40)
+    ]
+    started = time.monotonic()
+    refused = editor.post("/api/workflows", {"key": "x", "steps": steps})
+    assert (refused.status_code, "JSON Schema" in refused.json()["error"]) == (400, True)
+    assert time.monotonic() - started < 15
 
 
 GREEDY: dict[str, Callable[[int], dict[str, Any]]] = {
