@@ -151,7 +151,7 @@ def test_a_run_has_one_budget_for_all_its_expressions_and_says_when_it_is_spent(
     with at_rest_within(1):
         started = time.monotonic()
         answer = run(viewer, flow, variables={"items": [[n] for n in range(50_000)]})
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 60  # much more than it takes by itself: others may be at work here
     assert (answer.status_code, answer.json()["code"]) == (502, "run_limit"), answer.json()["error"]
     assert "may take 0.5 seconds in all" in answer.json()["error"]
     assert answer.json()["steps"][-1]["error"] == answer.json()["error"].partition(": ")[2] or answer.json()["error"]
@@ -171,7 +171,7 @@ def test_an_output_that_is_the_whole_scope_is_plain_json_and_never_holds_itself(
             {"type": "map", "input": "[@, steps]", "steps": [{"type": "extract", "path": "[@, item]"}]},
             outputs={"all": {"path": path}, "text": "{{steps}}"},
         ),
-        input="x",
+        variables={"input": "x"},
     )
     assert answer.status_code == 200, answer.json()
     assert values.check_size(answer.json()["outputs"]["all"]) < 100_000
