@@ -110,7 +110,8 @@ def close(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | Domai
         if not isinstance(outcome, DomainError):
             runs.fail(opened, f"internal error: {type(outcome).__name__}", **_used(attempt))
             raise outcome
-        runs.fail(opened, outcome.message, prompt=plan.rendered.text, **_used(attempt))
+        half = outcome.extra.get("output")
+        runs.fail(opened, outcome.message, prompt=plan.rendered.text, output=half, **_used(attempt))
         outcome.extra.update(rendered=plan.rendered.text, run_id=str(opened.id))
         if attempt.meter.turns:
             outcome.extra["turns"] = attempt.meter.turns
@@ -134,6 +135,7 @@ def close(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | Domai
     answer: dict[str, Any] = {
         "rendered": plan.rendered.text,
         "missing": plan.rendered.missing,
+        "unused": plan.rendered.unused,
         "result": result,
         "run_id": str(opened.id),
     }
@@ -191,4 +193,7 @@ def _result(call: ModelCall, completion: Completion, cost: Decimal | None, *, la
         "cost_usd": None if cost is None else float(cost),
         "latency_ms": latency_ms,
         "finish_reason": completion.finish_reason,
+        **({"refusal": completion.refusal} if completion.refusal else {}),
+        **({"reasoning": completion.reasoning} if completion.reasoning else {}),
+        **({"unsent": list(call.unsent)} if call.unsent else {}),
     }

@@ -164,13 +164,15 @@ async def _perform(attempt: Attempt, tell: Tell | None) -> Done | Exception:
 async def _done(attempt: Attempt, tell: Tell | None) -> Done:
     plan, turn = attempt.plan, attempt.turn
     if plan.task is None and turn is None and tell is None:
-        return _measured(attempt, await client.complete(plan.call))
+        with loop.halves_counted(plan.call, attempt.meter):
+            return _measured(attempt, await client.complete(plan.call))
     if plan.task is None and turn is None:
         assert tell is not None  # noqa: S101  # the case above
-        async for item in client.stream(plan.call):
-            if not isinstance(item, str):
-                return _measured(attempt, item)
-            tell("delta", {"text": item})
+        with loop.halves_counted(plan.call, attempt.meter):
+            async for item in client.stream(plan.call):
+                if not isinstance(item, str):
+                    return _measured(attempt, item)
+                tell("delta", {"text": item})
     caller = Caller(
         actor=attempt.actor,
         workspace_id=plan.subject.workspace_id,

@@ -2,11 +2,11 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from agents.models import Agent
-from governance.api.filtering import ApiFilterSet, containing
+from governance.api.filtering import ApiFilterSet, SearchFilter, containing
 
 
 class AgentFilter(ApiFilterSet):
-    q = filters.CharFilter(method="search", label="In key, name or description, case aside")
+    q = SearchFilter(method="search", label="In key, name or description, case aside")
     key = filters.CharFilter()
     env = filters.CharFilter(field_name="environment__name")
     workspace = filters.CharFilter(field_name="workspace_id")

@@ -7,14 +7,16 @@ Every turn is one call by the client that all calls go by, so timeouts, limits o
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents import schemas
+from agents import json_answers, schemas
 from agents.pricing import cost_of
 from agents.providers import client
-from agents.providers.base import Completion, ModelCall, ToolCall
+from agents.providers.answers import REFUSED, usage_of
+from agents.providers.base import Completion, ModelCall, ToolCall, worded
 from agents.toolbox import MAX_OUTPUT, Caller, Limits, Meter, Tool
 from governance.errors import DomainError, ProviderError
 
@@ -28,6 +30,10 @@ TRACED = 2_000
 
 #: Tells what happens, as it happens: the name of an event, and its data.
 Tell = Callable[[str, dict[str, Any]], None]
+
+_NO_OUTPUT = "(no output)"
+#: Characters of malformed arguments that a model is shown again.
+_SHOWN = 500
 
 _ANSWER_IN_JSON = "Answer with JSON only: one value, with nothing before or after it."
 _BY_SCHEMA = " It must be valid by this JSON Schema:\n"
@@ -70,17 +76,20 @@ async def work(
         meter.require_more()
         turn, completion = await _turn(replace(call, messages=messages), meter, tell)
         if completion.tool_calls:
-            messages += await _results(completion, tools, caller, turn, tell)
+            messages += await _results(call, completion, tools, caller, turn, tell)
             continue
-        parsed, problem = _checked(task, completion.output)
+        parsed, problem = await _checked(task, completion)
         if problem is None:
             return Done(completion=completion, parsed=parsed)
         turn["problem"] = problem
-        if repairs == REPAIRS:
-            raise BadOutputError(f"the answer is not what was asked for, {REPAIRS + 1} times: {problem}")
+        final = _beyond_mending(completion)
+        if final is None and repairs == REPAIRS:
+            final = f"the answer is not what was asked for, {REPAIRS + 1} times"
+        if final is not None:
+            raise BadOutputError(f"{final}: {problem}", extra={"output": completion.output})
         repairs += 1
         messages += [
-            {"role": "assistant", "content": completion.output},
+            {"role": "assistant", "content": worded(completion.output)},
             {"role": "user", "content": f"This is not what was asked for: {problem}. {_ANSWER_IN_JSON}"},
         ]
 
@@ -96,7 +105,8 @@ def _prepared(call: ModelCall, task: Task) -> ModelCall:
         for tool in task.tools
     ]
     parameters = dict(call.parameters)
-    if not tools and task.schema and task.schema.get("type") == "object":
+    is_known = "response_format" not in call.provider.unsupported
+    if is_known and not tools and task.schema and task.schema.get("type") == "object":
         shape = {"name": "output", "schema": task.schema, "strict": False}
         parameters.setdefault("response_format", {"type": "json_schema", "json_schema": shape})
     return replace(call, tools=tools, parameters=parameters)
@@ -112,12 +122,13 @@ def _instructions(task: Task) -> list[dict[str, Any]]:
 async def _turn(call: ModelCall, meter: Meter, tell: Tell | None) -> tuple[dict[str, Any], Completion]:
     """One call of the model, with its entry in the trace."""
     number, started = len(meter.usages) + 1, time.monotonic()
-    if tell is None:
-        completion = await client.complete(call)
-    else:
-        if number > 1:
-            tell("turn", {"turn": number})
-        completion = await _told(call, tell)
+    with halves_counted(call, meter):
+        if tell is None:
+            completion = await client.complete(call)
+        else:
+            if number > 1:
+                tell("turn", {"turn": number})
+            completion = await _told(call, tell)
     cost = cost_of(provider=call.provider.name, model=completion.model, usage=completion.usage)
     meter.add(completion.usage, cost)
     turn: dict[str, Any] = {
@@ -134,6 +145,18 @@ async def _turn(call: ModelCall, meter: Meter, tell: Tell | None) -> tuple[dict[
     return turn, completion
 
 
+@contextmanager
+def halves_counted(call: ModelCall, meter: Meter) -> Iterator[None]:
+    """Count half of an answer too: it was paid for, as far as can be told."""
+    try:
+        yield
+    except ProviderError as error:
+        if "output" in error.extra:
+            usage = usage_of(None, call, error.extra["output"])
+            meter.add(usage, cost_of(provider=call.provider.name, model=call.model, usage=usage))
+        raise
+
+
 async def _told(call: ModelCall, tell: Tell) -> Completion:
     async for item in client.stream(call):
         if not isinstance(item, str):
@@ -143,9 +166,18 @@ async def _told(call: ModelCall, tell: Tell) -> Completion:
 
 
 async def _results(
-    completion: Completion, tools: Mapping[str, Tool], caller: Caller, turn: dict[str, Any], tell: Tell | None
+    asked: ModelCall,
+    completion: Completion,
+    tools: Mapping[str, Tool],
+    caller: Caller,
+    turn: dict[str, Any],
+    tell: Tell | None,
 ) -> list[dict[str, Any]]:
-    """What the model wanted, and what came of it, as the messages that tell it."""
+    """What the model wanted, and what came of it, as the messages that tell it.
+
+    They are what any provider takes: arguments are a JSON object, whatever the model made of them, nothing is without
+    words, and what was thought goes back to who wants it with the outcome of the calls.
+    """
     calls = completion.tool_calls
     if len(calls) > MAX_CALLS:
         raise BadOutputError(f"the model wants {len(calls)} calls of tools at once; {MAX_CALLS} is the limit")
@@ -169,15 +201,17 @@ async def _results(
         {
             "id": call.id,
             "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
+            "function": {"name": call.name, "arguments": _well_formed(call.arguments)},
             **({"extra_content": call.extra} if call.extra else {}),
         }
         for call in calls
     ]
+    carried = {name: value for name, value in completion.carried.items() if name not in asked.provider.unsupported}
+    said = completion.output if completion.output.strip() else None
     return [
-        {"role": "assistant", "content": completion.output or None, "tool_calls": wishes},
+        {"role": "assistant", "content": said, **carried, "tool_calls": wishes},
         *(
-            {"role": "tool", "tool_call_id": call.id, "content": done.result()}
+            {"role": "tool", "tool_call_id": call.id, "content": done.result() if done.result().strip() else _NO_OUTPUT}
             for call, done in zip(calls, working, strict=True)
         ),
     ]
@@ -187,7 +221,7 @@ async def _called(call: ToolCall, tool: Tool | None, caller: Caller, entry: dict
     """What the tool made, or why it did not, for the model."""
     started = time.monotonic()
     try:
-        arguments = _arguments(call, tool)
+        arguments = await _arguments(call, tool)
         assert tool is not None  # noqa: S101  # there are no arguments for a tool that is not there
         entry["type"] = tool.kind
         returned = await tool.run(arguments, caller)
@@ -204,27 +238,56 @@ async def _called(call: ToolCall, tool: Tool | None, caller: Caller, entry: dict
     return returned.output if over <= 0 else f"{returned.output[:MAX_OUTPUT]}\n[{over} more characters were cut off]"
 
 
-def _arguments(call: ToolCall, tool: Tool | None) -> Mapping[str, Any]:
+async def _arguments(call: ToolCall, tool: Tool | None) -> Mapping[str, Any]:
     if tool is None:
         raise BadOutputError(f"there is no tool {call.name}")
     try:
-        arguments = schemas.read(call.arguments or "{}")
+        arguments = _read_arguments(call.arguments)
     except ValueError as error:
-        raise BadOutputError(f"the arguments are not JSON: {error}") from None
+        raise BadOutputError(f"the arguments are not JSON: {error}; they were: {call.arguments[:_SHOWN]}") from None
     if not isinstance(arguments, dict):
-        raise BadOutputError("the arguments are no JSON object")
-    problem = schemas.problem(tool.parameters, arguments)
+        raise BadOutputError(f"the arguments are no JSON object; they were: {call.arguments[:_SHOWN]}")
+    problem = await schemas.problem(tool.parameters, arguments)
     if problem is not None:
         raise BadOutputError(f"the arguments are not what the tool takes: {problem}")
     return arguments
 
 
-def _checked(task: Task, output: str) -> tuple[Any, str | None]:
+def _read_arguments(text: str) -> Any:
+    """Arguments as a value; some models put their JSON into a text of JSON. Raises ValueError for what is no JSON."""
+    value = json_answers.read(text) if text.strip() else {}
+    return json_answers.read(value) if isinstance(value, str) else value
+
+
+def _well_formed(text: str) -> str:
+    """Arguments as they go back to the provider: many refuse a history in which they are no JSON object."""
+    try:
+        value = _read_arguments(text)
+    except ValueError:
+        return "{}"
+    if not isinstance(value, dict):
+        return "{}"
+    return text if text.lstrip().startswith("{") else json.dumps(value, ensure_ascii=False)
+
+
+async def _checked(task: Task, completion: Completion) -> tuple[Any, str | None]:
     """The answer's JSON, or what is wrong with it."""
+    if task.tools and completion.finish_reason == "tool_calls" and not completion.output.strip():
+        return None, "it was to call a tool, and named none"
     if task.schema is None:
         return None, None
     try:
-        value = schemas.read(output)
+        value = json_answers.read(completion.output)
     except ValueError as error:
         return None, str(error)
-    return value, schemas.problem(task.schema, value)
+    return value, await schemas.problem(task.schema, value)
+
+
+def _beyond_mending(completion: Completion) -> str | None:
+    """Why the model need not be asked again."""
+    ends = (completion.finish_reason or "").lower()
+    if ends in REFUSED:
+        return f"the model refused to answer ({ends})"
+    if ends in ("length", "max_tokens"):
+        return f"the answer was cut off at the limit of its tokens ({ends})"
+    return None

@@ -131,6 +131,11 @@ class ModelProvider(Versioned):
         max_length=500, blank=True, help_text="Where it speaks the OpenAI API, such as https://host/v1."
     )
     default_model = models.CharField(max_length=200, blank=True)
+    unsupported = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What it does not know of what calls carry, such as stream_options: it is not sent.",
+    )
     encrypted_key = models.TextField(blank=True, editable=False)
     key_hint = models.CharField(max_length=20, blank=True, editable=False)
 

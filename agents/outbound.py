@@ -20,13 +20,30 @@ _PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
 _EXPECTED = "expected an address such as https://host:port/v1"
 
+#: What IANA's registries of special-purpose addresses name, and a few beside it; Python's own lists lack some. No
+#: provider lives in any of them, also where the registry says that they are reachable.
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+        *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        "168.63.129.16/32",  # Azure's, on each of its machines
+        *("2001::/23", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20"),
+    )
+)
+#: The only part of IPv6 that is handed out to the internet.
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 #: IPv6 networks that carry an IPv4 address, and the number of bits behind it.
 _CARRIERS = (
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),  # IPv4-mapped (RFC 4291)
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),  # IPv4-translated (RFC 2765)
     (ipaddress.IPv6Network("::/96"), 0),  # IPv4-compatible (RFC 4291, deprecated)
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64 (RFC 6052)
     (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4 (RFC 3056)
 )
+#: In front of the IPv4 address at the end of an ISATAP address, whatever its network (RFC 5214).
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +141,11 @@ def is_public(address: str) -> bool:
         for network, behind in _CARRIERS:
             if ip in network:
                 return is_public(str(ipaddress.IPv4Address((int(ip) >> behind) & 0xFFFFFFFF)))
-        if ip.is_site_local or ip in ipaddress.IPv6Network("64:ff9b:1::/48"):  # local-use NAT64 (RFC 8215)
+        if ip not in _GLOBAL_UNICAST:
             return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+        if (int(ip) >> 32) & 0xFFFFFFFF in _ISATAP and not is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))):
+            return False
+    return ip.is_global and not any(ip in network for network in _SPECIAL if network.version == ip.version)
 
 
 def _problem(place: Place) -> str | None:

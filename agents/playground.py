@@ -123,6 +123,7 @@ def _plan(subject: Subject, template: str, own: Mapping[str, Any], wishes: Mappi
         model=wishes.get("model") or (own.get("model", "") if same_provider else ""),
         prompt=rendered.text,
         config={**own.get("config", {}), **wishes["config"]},
+        asked=wishes["config"].keys(),
         api_key=wishes.get("api_key"),
         base_url=wishes.get("base_url"),
     )

@@ -23,10 +23,11 @@ from governance.actors import Actor
 from governance.admin.base import actor_of
 from governance.admin.scripts import body_of, for_scripts, object_of
 from governance.api.filtering import containing
-from governance.errors import NotFoundError
+from governance.errors import InvalidInputError, NotFoundError
 from governance.models import Workspace
 from governance.permissions import may
 from governance.querysets import visible_to
+from governance.text import words_of
 from prompts import services
 from prompts.models import Prompt, PromptVersion
 from prompts.serializers import PromptSerializer
@@ -63,7 +64,11 @@ def page(request: HttpRequest) -> HttpResponse:
 def prompts(actor: Actor, request: HttpRequest) -> HttpResponse:
     """The stored prompts that fit what is typed, those last changed first."""
     found = visible_prompts(actor).defer("content", "config", "live__content", "live__config")
-    for word in request.GET.get("q", "").split():
+    try:
+        words = words_of(request.GET.get("q", ""))
+    except ValueError as problem:
+        raise InvalidInputError.of("q", str(problem)) from None
+    for word in words:
         found = found.filter(containing(word, "key", "name"))
     rows = found.order_by("-updated_at", "-id")[:FOUND_AT_MOST]
     return JsonResponse({"data": [_place(prompt) for prompt in rows]})

@@ -1,5 +1,6 @@
 """Everything that writes providers. Their keys go in, and never come out again but to the provider itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +14,7 @@ from governance.concurrency import check_if_match
 from governance.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.models.base import changed
 
-FIELDS = ("name", "label", "base_url", "default_model")
+FIELDS = ("name", "label", "base_url", "default_model", "unsupported")
 
 
 @transaction.atomic
@@ -21,8 +22,7 @@ def create_provider(*, actor: Actor, name: str, api_key: str | None = None, **va
     """A new provider, or the settings of a built-in one. Raises ConflictError for a taken name."""
     provider = ModelProvider(name=name, **values)
     _check(provider)
-    if ModelProvider.objects.filter(name=name).exists():
-        raise ConflictError(f"there is a provider {name} already", fields={"name": ["taken"]})
+    _refuse_taken_name(provider)
     _set_key(provider, api_key)
     provider.save(force_insert=True)
     kept = {"key": provider.key_hint} if provider.key_hint else {}
@@ -37,12 +37,17 @@ def update_provider(
     """Change what is given; `api_key` is a new key, or "" for none.
 
     A stored key belongs to the address that it was stored for. Raises InvalidInputError when the address changes and
-    the key is not given again, PreconditionError when `if_match` is stale.
+    the key is not given again, ConflictError for a new name or one that is taken while something runs on the old one,
+    PreconditionError when `if_match` is stale.
     """
     provider = _lock(provider, if_match)
+    if values.get("name", provider.name) != provider.name:
+        _refuse_in_use(provider, "renamed")
     had_key, old_hint = bool(provider.encrypted_key), provider.key_hint
     differences = changed(provider, values)
     _check(provider)
+    if "name" in differences:
+        _refuse_taken_name(provider)
     if "base_url" in differences and had_key and api_key is None:
         raise InvalidInputError.of("api_key", "the address changes: give the key again, or an empty one for none")
     if api_key is not None:
@@ -57,13 +62,44 @@ def update_provider(
 
 @transaction.atomic
 def delete_provider(*, actor: Actor, provider: ModelProvider, if_match: str | None = None) -> None:
-    """Delete it; a built-in one goes back to what it was. Raises ConflictError while agents run on it."""
+    """Delete it; a built-in one goes back to what it was. Raises ConflictError while something runs on it."""
     provider = _lock(provider, if_match)
-    agents = Agent.objects.filter(provider=provider.name).count()
-    if provider.name not in BUILT_IN and agents:
-        raise ConflictError(f"{agents} agents run on {provider.name}", extra={"holds": {"agents": agents}})
+    _refuse_in_use(provider, "deleted")
     _record(actor, provider, "delete", "Deleted", audit.deleted(**{name: getattr(provider, name) for name in FIELDS}))
     provider.delete()
+
+
+def _refuse_taken_name(provider: ModelProvider) -> None:
+    if ModelProvider.objects.filter(name=provider.name).exclude(pk=provider.pk).exists():
+        raise ConflictError(f"there is a provider {provider.name} already", fields={"name": ["taken"]})
+
+
+def _refuse_in_use(provider: ModelProvider, what: str) -> None:
+    """A name that agents and workflows say has to stay: without it they would fail, and nobody would know before.
+
+    All of them are named, since only admins of the whole installation come here. A built-in one stays without its row.
+    """
+    if provider.name in BUILT_IN:
+        return
+    users = {kind: found for kind, keys in USERS.items() if (found := keys(provider.name))}
+    if not users:
+        return
+    shown = [f"{kind} {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}" for kind, keys in users.items()]
+    raise ConflictError(
+        f"{provider.name} can't be {what} while something runs on it: {'; '.join(shown)}. Have these use another "
+        "provider first",
+        extra={"holds": {kind: len(keys) for kind, keys in users.items()}, "users": users},
+    )
+
+
+def _agents_on(name: str) -> list[str]:
+    return list(Agent.objects.filter(provider=name).order_by("key").values_list("key", flat=True))
+
+
+#: What runs on a provider, by kind: told its name, the keys of those that say it. The rooms above add theirs.
+USERS: dict[str, Callable[[str], list[str]]] = {"agents": _agents_on}
+#: How many of a kind a refusal names in its sentence.
+SHOWN = 10
 
 
 def _lock(provider: ModelProvider, if_match: str | None) -> ModelProvider:

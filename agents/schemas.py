@@ -1,76 +1,173 @@
 """JSON Schemas (draft 2020-12) that people write: checked when they are saved, and what models say checked by them.
 
-jsonschema-rs, since a pattern must not be able to hold up the process: it gives up after so many steps.
+What checks them runs in a process of its own, whose time and memory are bounded: agents.schema_worker says why. It is
+started with the first check, and again after one that took too much.
 """
 
-import functools
+import asyncio
 import json
-import re
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-from rest_framework.exceptions import ParseError
-
-from governance.api.parsing import loads
+from agents import schema_worker
+from governance import turns
 from governance.errors import InvalidInputError
 
 MAX_BYTES = 32 * 1024
 #: Subschemas that one value may have to be held against, references followed: a few that name each other twice can
 #: come to billions.
 MAX_SUBSCHEMAS = 10_000
-_STEPS = 100_000
-_FENCE = re.compile(r"\s*```[A-Za-z]*\n(.*)\n\s*```\s*", re.DOTALL)
+#: Seconds of the processor that one check may take.
+SECONDS = 1.0
+#: Seconds by the clock after which a worker that says nothing is taken for lost, however little it had to do.
+PATIENCE = 30.0
 
 
-def check(schema: Mapping[str, Any], *, field: str) -> None:
-    """Raise InvalidInputError, of `field`, for what is no JSON Schema that can be used here."""
-    text = json.dumps(schema, ensure_ascii=False, sort_keys=True)
+class UncheckableError(ValueError):
+    """A check took more time or memory than it may. `seconds` is what it took."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`problem` is what is wrong with the value, in a few sentences; None when it is valid."""
+
+    problem: str | None
+    seconds: float
+
+
+class Allowance:
+    """Seconds that the schemas of one save may take to be prepared, all together."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self.left = seconds
+
+
+def check(schema: Mapping[str, Any], *, field: str, allowance: Allowance | None = None) -> None:
+    """Raise InvalidInputError, of `field`, for what is no JSON Schema that can be used here, and for one that takes
+    longer to prepare than is allowed."""
+    allowance = allowance or Allowance()
+    text = _text_of(schema)
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise InvalidInputError.of(field, f"expected at most {MAX_BYTES} bytes")
     for reference in _references(schema):
         if not isinstance(reference, str) or not reference.startswith("#"):
             raise InvalidInputError.of(field, "a $ref must be to a place in the schema itself, such as #/$defs/name")
     try:
-        _validator(text)
         weight = _weight(schema, schema, {})
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        said = getattr(error, "message", str(error))
-        raise InvalidInputError.of(field, f"expected a JSON Schema: {_short(said)}") from None
     except RecursionError:
         weight = MAX_SUBSCHEMAS + 1
     if weight > MAX_SUBSCHEMAS:
         raise InvalidInputError.of(field, "its references come to too many subschemas")
-
-
-def problem(schema: Mapping[str, Any], value: Any) -> str | None:
-    """What is wrong with `value`, in a few sentences; None when it is valid."""
-    found = []
-    for error in _validator(json.dumps(schema, ensure_ascii=False, sort_keys=True)).iter_errors(value):
-        where = "/".join(map(str, error.instance_path))
-        found.append(f"{where}: {_short(error.message)}" if where else _short(error.message))
-        if len(found) == 5:
-            break
-    return "; ".join(found) or None
-
-
-def read(text: str) -> Any:
-    """A model's text as JSON, out of the code fence that some put around it. Raises ValueError, which says why not."""
-    fenced = _FENCE.fullmatch(text)
+    if allowance.left <= 0:
+        raise InvalidInputError.of(field, "expected simpler JSON Schemas: together they take too much time")
     try:
-        return loads(fenced[1] if fenced else text)
-    except ParseError as error:
-        raise ValueError(str(error.detail).replace("the body", "this")) from None
+        with turns.waiting():
+            answer = _asked(allowance.left, text).result()
+    except UncheckableError as error:
+        allowance.left = 0
+        raise InvalidInputError.of(field, f"expected a simpler JSON Schema: {error}") from None
+    allowance.left -= answer["seconds"]
+    if "invalid" in answer:
+        raise InvalidInputError.of(field, f"expected a JSON Schema: {answer['invalid']}")
 
 
-@functools.lru_cache(maxsize=256)
-def _validator(text: str) -> Any:
-    return jsonschema_rs.Draft202012Validator(
-        json.loads(text),
-        offline=True,
-        validate_formats=False,
-        pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_STEPS),
-    )
+async def examine(schema: Mapping[str, Any], value: Any, *, seconds: float = SECONDS) -> Verdict:
+    """What `schema` says of `value`. Raises UncheckableError when that takes more than so many seconds."""
+    answer = await asyncio.wrap_future(_asked(seconds, _text_of(schema), value))
+    return Verdict(answer.get("problem") or answer.get("invalid"), float(answer["seconds"]))
+
+
+async def problem(schema: Mapping[str, Any], value: Any) -> str | None:
+    """What is wrong with `value`, or why nobody can tell, in a few sentences; None when it is valid."""
+    try:
+        return (await examine(schema, value)).problem
+    except UncheckableError as error:
+        return f"it can't be checked by the schema: {error}"
+
+
+# --- the worker -------------------------------------------------------------------------------------------------
+
+
+class _Worker:
+    """The process that checks, and the line to it. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._line: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, seconds: float, *rest: Any) -> dict[str, Any]:
+        line = self._line or self._start()
+        try:
+            schema_worker.send(line, [seconds, *rest])
+            answer: dict[str, Any] | None = schema_worker.receive(line)
+        except OSError:  # it ended while it was spoken to, or says nothing
+            answer = None
+        if answer is not None:
+            return answer
+        raise UncheckableError(self._end(), seconds)
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # It is given the way to the packages, and nothing else of what this process knows.
+            self._process = subprocess.Popen(  # noqa: S603  # our own script
+                [sys.executable, "-P", str(Path(schema_worker.__file__))],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,
+            )
+        ours.settimeout(PATIENCE)
+        self._line = ours
+        return ours
+
+    def _end(self) -> str:
+        """Put an end to it, and say what was wrong."""
+        assert self._process is not None and self._line is not None  # noqa: S101, PT018  # it was started
+        self._line.close()
+        self._line = None
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        over_time = code in (-signal.SIGPROF, -signal.SIGKILL)
+        return "it takes too much time" if over_time else "it takes too much memory"
+
+
+_lock = threading.Lock()
+_threads: tuple[int, ThreadPoolExecutor, _Worker] | None = None
+
+
+def _asked(seconds: float, *rest: Any) -> "Future[dict[str, Any]]":
+    """One check after the other, on a thread that does nothing but wait for the worker."""
+    global _threads
+    with _lock:
+        if _threads is None or _threads[0] != os.getpid():  # a fork has its own
+            _threads = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="schemas"), _Worker()
+        _, threads, worker = _threads
+    return threads.submit(worker.ask, seconds, *rest)
+
+
+# --- what is known without it -----------------------------------------------------------------------------------
+
+
+def _text_of(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, ensure_ascii=False, sort_keys=True)
 
 
 def _references(node: Any) -> list[Any]:
@@ -109,8 +206,3 @@ def _target(root: Any, reference: str) -> Any:
         else:
             return None
     return node
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 300 else f"{line[:300]}…"

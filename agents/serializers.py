@@ -8,16 +8,22 @@ from rest_framework import serializers
 
 from agents import toolbox
 from agents.models import Output
+from agents.providers.base import FEATURES, MODEL_PARAMETERS
+from agents.providers.parameters import unknown
 from governance.api.fields import (
+    MAX_TAGS,
     ContentField,
     FlagField,
     IdField,
     KeyField,
     ObjectField,
     PatternField,
+    PromptKeyField,
     StringField,
+    TagsField,
 )
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
+from governance.serializers import HoldsErrorSerializer
 
 #: Runs of one request, side by side.
 MAX_VARIANTS = 6
@@ -101,6 +107,24 @@ class ToolsField(serializers.Field[Any, Any, Any, Any]):
         return dict(serializer.validated_data)
 
 
+class ParametersField(ObjectField):
+    """Parameters for a model, for this one use: what is none is refused.
+
+    A prompt's and an agent's own config may hold what is the application's; a run tells what of it was not sent.
+    """
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        known: dict[str, Any] = {name: {} for name in sorted(MODEL_PARAMETERS)}
+        return {"type": "object", "properties": known, "additionalProperties": direction == "response"}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        config = super().to_internal_value(data)
+        problem = unknown(config)
+        if problem is not None:
+            raise serializers.ValidationError(problem)
+        return config
+
+
 class AgentSerializer(ApiSerializer):
     id = serializers.UUIDField(read_only=True)
     workspace_id = StringField(required=False, max_length=36)
@@ -108,7 +132,7 @@ class AgentSerializer(ApiSerializer):
     name = StringField(required=False, allow_blank=True, max_length=200)
     description = StringField(required=False, allow_blank=True, max_length=2000)
     prompt = ContentField(required=False, help_text="The prompt itself; or else `prompt_key`.")
-    prompt_key = KeyField(required=False, allow_blank=True, help_text="A registry prompt, resolved at each run.")
+    prompt_key = PromptKeyField(required=False, allow_blank=True, help_text="A registry prompt, resolved at each run.")
     env = StringField(required=False, max_length=50, default="prod", source="environment.name")
     provider = StringField(required=False, max_length=50, default="mock")
     model = StringField(required=False, allow_blank=True, max_length=200)
@@ -161,9 +185,13 @@ class CallSerializer(ApiSerializer):
 
     provider = ProviderField(required=False)
     model = StringField(required=False, allow_blank=True, max_length=200)
-    config = ObjectField(required=False, default=dict)
-    api_key = SecretField(required=False)
-    base_url = StringField(required=False, max_length=500)
+    config = ParametersField(required=False, default=dict)
+    api_key = SecretField(required=False, allow_blank=True)
+    base_url = StringField(required=False, allow_blank=True, max_length=500)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """An empty address or key counts as not given: the first clients send both with every run."""
+        return {name: value for name, value in attrs.items() if value != "" or name not in ("api_key", "base_url")}
 
 
 class RunRequestSerializer(CallSerializer):
@@ -197,7 +225,7 @@ class VersionField(StringField):
 class ContentVariantSerializer(CallSerializer):
     """One of several runs of a text, side by side. What it leaves out is as the request has it."""
 
-    config = ObjectField(required=False)
+    config = ParametersField(required=False)
 
 
 class PromptVariantSerializer(ContentVariantSerializer):
@@ -242,12 +270,22 @@ class ResultSerializer(serializers.Serializer[Any]):
     tokens_estimated = serializers.BooleanField(help_text="The provider did not count; about four characters a token.")
     cost_usd = serializers.FloatField(allow_null=True)
     latency_ms = serializers.IntegerField()
-    finish_reason = serializers.CharField(allow_null=True)
+    finish_reason = serializers.CharField(
+        allow_null=True, help_text="Why it ended, in the provider's words: `stop`, `length`, `refusal`, ..."
+    )
+    refusal = serializers.CharField(required=False, help_text="There when the model refused: what it said, as output.")
+    reasoning = serializers.CharField(required=False, help_text="What the model thought, where the provider tells.")
+    unsent = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Of the prompt's or the agent's own config: what is no parameter of this provider's models.",
+    )
 
 
 class RunAnswerSerializer(AnswerSerializer):
     rendered = serializers.CharField()
     missing = serializers.ListField(child=serializers.CharField())
+    unused = serializers.ListField(child=serializers.CharField(), help_text="Given, and not asked for by the text.")
     result = ResultSerializer()
     run_id = serializers.UUIDField()
 
@@ -295,6 +333,7 @@ class AgentAnswerSerializer(RunAnswerSerializer):
 
 class AgentErrorSerializer(ErrorSerializer):
     rendered = serializers.CharField(required=False)
+    output = serializers.CharField(required=False, help_text="Half of an answer, or one that would not do.")
     run_id = serializers.UUIDField(required=False)
     turns = TurnSerializer(many=True, required=False)
 
@@ -321,6 +360,7 @@ class SessionDetailSerializer(SessionSerializer):
 
 class RunErrorSerializer(ErrorSerializer):
     rendered = serializers.CharField(required=False)
+    output = serializers.CharField(required=False, help_text="Half of an answer, where no more came of it.")
     run_id = serializers.UUIDField(required=False)
 
 
@@ -329,10 +369,12 @@ class VariantAnswerSerializer(serializers.Serializer[Any]):
 
     rendered = serializers.CharField(required=False)
     missing = serializers.ListField(child=serializers.CharField(), required=False)
+    unused = serializers.ListField(child=serializers.CharField(), required=False)
     result = ResultSerializer(required=False)
     run_id = serializers.UUIDField(required=False)
     error = serializers.CharField(required=False)
     code = serializers.CharField(required=False)
+    output = serializers.CharField(required=False)
 
 
 class VariantsAnswerSerializer(AnswerSerializer):
@@ -352,6 +394,33 @@ class ProvidersSerializer(AnswerSerializer):
     details = ProviderSerializer(many=True)
 
 
+class ProviderInUseSerializer(HoldsErrorSerializer):
+    """Something runs on the provider, so that its name has to stay."""
+
+    users = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="The keys of the agents and workflows (drafts and live versions) that run on it.",
+    )
+
+
+class UnsupportedField(TagsField):
+    """Names of parameters, and of what else calls carry."""
+
+    names = MODEL_PARAMETERS | FEATURES
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "string", "enum": sorted(self.names)}, "maxItems": MAX_TAGS}
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        names = super().to_internal_value(data)
+        strange = next((name for name in names if name not in self.names), None)
+        if strange is not None:
+            features = ", ".join(sorted(FEATURES))
+            raise serializers.ValidationError(f"expected names of parameters, or any of {features}: {strange[:50]}")
+        return names
+
+
 class ModelProviderSerializer(ApiSerializer):
     id = serializers.UUIDField(read_only=True)
     name = PatternField(
@@ -360,6 +429,9 @@ class ModelProviderSerializer(ApiSerializer):
     label = StringField(required=False, allow_blank=True, max_length=200)  # type: ignore[assignment]  # a field
     base_url = StringField(required=False, allow_blank=True, max_length=500)
     default_model = StringField(required=False, allow_blank=True, max_length=200)
+    unsupported = UnsupportedField(
+        required=False, help_text="What the provider does not know of what calls carry; it is not sent."
+    )
     api_key = SecretField(
         required=False, allow_blank=True, help_text="Never shown again. Empty for none; left out for the stored one."
     )

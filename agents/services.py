@@ -79,7 +79,7 @@ def _check(agent: Agent) -> None:
             "prompt: give either an inline prompt or the prompt_key of a registry prompt",
             fields={"prompt": ["expected either this or prompt_key"]},
         )
-    registry.find(agent.provider)
+    registry.hold(agent.provider)
     if agent.output_schema and agent.output != Output.JSON:
         raise InvalidInputError.of("output_schema", "expected output to be json where there is one")
     schemas.check(agent.output_schema, field="output_schema")

@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from agents.models import Agent, AgentMessage, AgentSession
+from agents.providers.base import worded
 from governance import audit
 from governance.actors import Actor
 from governance.errors import ConflictError, NotFoundError
@@ -59,8 +60,9 @@ def begin(*, actor: Actor, agent_id: uuid.UUID, session_id: str) -> Turn:
     free = AgentSession.objects.filter(Q(turn__isnull=True) | Q(turn_until__lt=now), pk=session.pk)
     if not free.update(turn=turn, turn_until=until, used_at=now):
         raise ConflictError(f"session {session_id} is at work on another turn; send the next one when that is over")
-    said = AgentMessage.objects.filter(session=session).order_by("id").values("role", "content")
-    return Turn(id=turn, pk=session.pk, session_id=session_id, history=list(said))
+    said = AgentMessage.objects.filter(session=session).order_by("id").values_list("role", "content")
+    history = [{"role": role, "content": worded(content)} for role, content in said]
+    return Turn(id=turn, pk=session.pk, session_id=session_id, history=history)
 
 
 @transaction.atomic
@@ -109,7 +111,8 @@ def forget() -> int:
     """Delete sessions that nobody used for PROMPTOPS_AGENT_SESSION_DAYS; returns how many."""
     since = timezone.now() - timedelta(days=settings.PROMPTOPS_AGENT_SESSION_DAYS)
     over = list(AgentSession.objects.filter(used_at__lt=since).values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
-    AgentSession.objects.filter(pk__in=over).delete()
+    if over:  # to delete nothing takes SQLite's write lock all the same
+        AgentSession.objects.filter(pk__in=over).delete()
     return len(over)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,6 +24,7 @@ from agents.serializers import (
     ModelProviderSerializer,
     PlaygroundContentSerializer,
     PlaygroundPromptSerializer,
+    ProviderInUseSerializer,
     ProvidersSerializer,
     RunAnswerSerializer,
     RunErrorSerializer,
@@ -149,6 +150,11 @@ class ProvidersView(ApiView):
         return Response({"data": [provider["name"] for provider in details], "details": details})
 
 
+@extend_schema_view(
+    update=extend_schema(responses={200: ModelProviderSerializer, 409: ProviderInUseSerializer}),
+    partial_update=extend_schema(responses={200: ModelProviderSerializer, 409: ProviderInUseSerializer}),
+    destroy=extend_schema(responses={200: OkSerializer, 409: ProviderInUseSerializer}),
+)
 class ModelProviderViewSet(ResourceViewSet[ModelProvider]):
     """Providers as admins set them up: a key for a built-in one, or one more that speaks the OpenAI API."""
 

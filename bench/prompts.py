@@ -44,6 +44,7 @@ def fill(count: int) -> None:
                 key=f"prompt-{number}",
                 name=f"Prompt {number}",
                 category=f"category {number % 40}",
+                category_form=f"category {number % 40}",
                 content=CONTENT,
                 model="m",
                 draft_digest="other" if number % 10 == 1 else digest,
@@ -62,7 +63,7 @@ def fill(count: int) -> None:
         ]
         PromptVersion.objects.bulk_create(versions)
         PromptTag.objects.bulk_create(
-            PromptTag(prompt=prompt, name=f"tag-{(number * step) % 200}")
+            PromptTag.of(prompt, f"tag-{(number * step) % 200}")
             for number, prompt in enumerate(prompts, start)
             for step in (1, 7)
             if step == 1 or number * 6 % 200

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,9 @@ listeners: list[Callable[[uuid.UUID, int], None]] = []
 
 PRUNE_EVERY = 256
 
+#: The revision that the running request's answer reflects; None while it has written nothing.
+_reflected: ContextVar[int | None] = ContextVar("reflected_revision", default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -22,6 +26,21 @@ class Document:
 
     text: str
     etag: str
+
+
+def begin() -> None:
+    """A request begins: it has written nothing yet."""
+    _reflected.set(None)
+
+
+def reflected() -> int | None:
+    """The revision that the running request brought about last; who asks for it gets to see what was written."""
+    return _reflected.get()
+
+
+def reflect(revision: int) -> None:
+    """Note that a write found all as it was to be: at this revision at the latest, whoever brought it about."""
+    _reflected.set(revision)
 
 
 def lock_environment(environment_id: uuid.UUID) -> Environment:
@@ -65,6 +84,7 @@ def publish(
     if environment.revision % PRUNE_EVERY == 0:
         oldest_kept = environment.revision - settings.PROMPTOPS_CHANGES_KEPT
         Change.objects.filter(environment=environment, revision__lte=oldest_kept).delete()
+    reflect(environment.revision)
     transaction.on_commit(partial(_committed, environment.pk, environment.revision))
     return environment.revision
 

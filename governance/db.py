@@ -1,14 +1,41 @@
 """Database work from an event loop."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
 
 from governance import turns
 
 T = TypeVar("T")
+
+#: The database is away or busy: the same may go well a moment later. Any other error of it would come again.
+AWAY = (OperationalError, InterfaceError)
+
+
+def conflict_of(error: IntegrityError) -> Literal["taken", "referred", "refused"]:
+    """Which kind of rule the database held.
+
+    `taken`: another row has what must be unique. `referred`: the row refers to one that is not there (any more), or is
+    still referred to. `refused`: a value that no row may have, which is a fault of the code that sent it.
+    """
+    cause = error.__cause__
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", "")
+    if code in ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"):
+        return "taken"
+    return "referred" if code in ("23503", "SQLITE_CONSTRAINT_FOREIGNKEY") else "refused"
+
+
+def ago(seconds: float) -> CombinedExpression:
+    """The moment so many seconds ago by the database's clock, which is the same for every process.
+
+    What processes tell each other by times must go by this one: the clocks of their hosts may differ.
+    """
+    return Now() - timedelta(seconds=seconds)
 
 
 async def on_thread(work: Callable[..., T], *args: Any) -> T:

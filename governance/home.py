@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from governance import statistics
 from governance.actors import Actor
+from governance.db import ago
 from governance.models import Connection, Grain, Run, RunTally
 from governance.permissions import may
 from governance.querysets import visible_to
@@ -48,8 +49,7 @@ def last_day(actor: Actor) -> dict[str, Any]:
     since = until - 24 * HOUR
     going = visible_to(actor, Run.objects.filter(pk__in=statistics.running()))
     figures = statistics.of(visible_to(actor, RunTally.objects.all()), going, since=since, until=until)
-    alive = timezone.now() - timedelta(seconds=FORGET_AFTER)
-    connections = visible_to(actor, Connection.objects.filter(process__seen_at__gt=alive)).count()
+    connections = visible_to(actor, Connection.objects.filter(process__seen_at__gt=ago(FORGET_AFTER))).count()
     return {
         "connections": connections,
         "figures": figures,

@@ -30,17 +30,22 @@ class Stretch:
     count: int
 
 
+def settled() -> datetime:
+    """The end of the last hour that is over."""
+    return (timezone.now() - SETTLED).replace(minute=0, second=0, microsecond=0)
+
+
 def count() -> None:
-    """Count the hours that are over and were not counted yet. Two processes that do it at once count the same."""
-    over = (timezone.now() - SETTLED).replace(minute=0, second=0, microsecond=0)
+    """Count the hours that are over and were not counted yet. Two processes that do it at once count the same.
+
+    It goes from hour with entries to hour with entries, however long nothing happened in between.
+    """
+    over = settled()
     for log, model in LOGS.items():
         entries: QuerySet[Any] = model._default_manager.order_by()
-        begin = _counted_until(LogCount.objects.filter(log=log))
-        if begin is None:
-            first = entries.order_by("created_at").values_list("created_at", flat=True).first()
-            begin = first.replace(minute=0, second=0, microsecond=0) if first else over
-        while begin < over:
-            end = min(begin + _AT_ONCE, over)
+        counted = _counted_until(LogCount.objects.filter(log=log))
+        while (begin := _next_hour(entries, counted, over)) is not None:
+            counted = end = min(begin + _AT_ONCE, over)
             rows = (
                 entries.filter(created_at__gte=begin, created_at__lt=end)
                 .annotate(hour=TruncHour("created_at"))
@@ -54,7 +59,6 @@ def count() -> None:
                 ],
                 ignore_conflicts=True,
             )
-            begin = end
 
 
 def stretches(
@@ -93,6 +97,15 @@ def page(entries: QuerySet[Any], stretches: list[Stretch], offset: int, limit: i
 def _counted_until(counted: QuerySet[LogCount]) -> datetime | None:
     newest = counted.order_by("-hour").values_list("hour", flat=True).first()
     return newest + HOUR if newest else None
+
+
+def _next_hour(entries: QuerySet[Any], since: datetime | None, until: datetime) -> datetime | None:
+    """The hour of the first entry between these moments."""
+    left = entries.filter(created_at__lt=until)
+    if since is not None:
+        left = left.filter(created_at__gte=since)
+    first: datetime | None = left.order_by("created_at").values_list("created_at", flat=True).first()
+    return first and first.replace(minute=0, second=0, microsecond=0)
 
 
 def _ceiling(moment: datetime) -> datetime:

@@ -2,7 +2,11 @@
 
 from typing import Any, Protocol
 
-from governance.errors import ConflictError
+from governance.errors import ConflictError, InvalidInputError
+
+#: What requests call other things than a version by. Rows from before this was a rule may bear one: they are served,
+#: pinned and rolled back to as they were, and nothing new gets it.
+RESERVED_LABELS = ("draft", "live", "latest")
 
 
 class Draft(Protocol):
@@ -16,8 +20,18 @@ class Draft(Protocol):
     def versions(self) -> Any: ...
 
 
+def refuse_reserved(label: str) -> None:
+    """Raises InvalidInputError for a word that is no label."""
+    if label in RESERVED_LABELS:
+        raise InvalidInputError.of("version", f"{', '.join(RESERVED_LABELS)} are words of the API, and no labels")
+
+
 def version_named(draft: Draft, label: str) -> Any | None:
-    """The version with that label, None when there is none. Raises ConflictError when its content is another."""
+    """The version with that label, None when there is none.
+
+    Raises ConflictError when its content is another, InvalidInputError for a word that is no label.
+    """
+    refuse_reserved(label)
     found = draft.versions.filter(label=label).first()
     if found is not None and found.digest != draft.draft_digest:
         raise ConflictError(
@@ -28,8 +42,8 @@ def version_named(draft: Draft, label: str) -> Any | None:
 
 
 def free_label(draft: Draft) -> str:
-    """The draft's own label if no version bears it, else the next free vN."""
-    if not draft.versions.filter(label=draft.version).exists():
+    """The draft's own label if it is one and no version bears it, else the next free vN."""
+    if draft.version not in RESERVED_LABELS and not draft.versions.filter(label=draft.version).exists():
         return draft.version
     number = draft.version_count + 1
     while draft.versions.filter(label=f"v{number}").exists():

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -184,9 +184,10 @@ def interrupt(run_ids: set[uuid.UUID]) -> int:
 
 def forget_content() -> int:
     """Delete the texts of runs whose days are over; returns how many."""
-    over = RunContent.objects.filter(delete_after__lt=timezone.now()).values_list("pk", flat=True)
-    deleted, _ = RunContent.objects.filter(pk__in=list(over[:SWEPT_AT_ONCE])).delete()
-    return deleted
+    over = list(RunContent.objects.filter(delete_after__lt=timezone.now()).values_list("pk", flat=True)[:SWEPT_AT_ONCE])
+    if over:  # to delete nothing takes SQLite's write lock all the same
+        RunContent.objects.filter(pk__in=over).delete()
+    return len(over)
 
 
 class Sweep:
@@ -198,6 +199,7 @@ class Sweep:
 
     def __init__(self) -> None:
         self._suspects: set[uuid.UUID] = set()
+        self._counted: datetime | None = None  # up to when
 
     def __call__(self) -> None:
         found = orphans()
@@ -205,7 +207,9 @@ class Sweep:
         if confirmed:
             logger.warning("%d runs were interrupted", interrupt(confirmed))
         forget_content()
-        log_counts.count()
+        if (settled := log_counts.settled()) != self._counted:
+            log_counts.count()
+            self._counted = settled
         for chore in CHORES:
             chore()
 

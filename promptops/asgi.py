@@ -27,6 +27,14 @@ def load(workspace_id: str, env: str) -> None:
         running.spawn(catalog.load(workspace_id, env, follow=running.tail.follow, work=running.work))
 
 
+def look() -> bool:
+    """Have the tail look at the database now; False where there is none."""
+    running = runtime.running()
+    if running is not None:
+        running.tail.wake()
+    return running is not None
+
+
 _protocols = ProtocolTypeRouter(
     {
         "http": BodyLimit(Handler()),
@@ -34,4 +42,4 @@ _protocols = ProtocolTypeRouter(
         "lifespan": Lifespan(),
     }
 )
-application = FastLane(_protocols, catalog=catalog, tokens=tokens, load=load, write=write_at_once)
+application = FastLane(_protocols, catalog=catalog, tokens=tokens, load=load, look=look, write=write_at_once)

@@ -39,6 +39,8 @@ PROMPTOPS_MAX_JSON_DEPTH = env.int("PROMPTOPS_MAX_JSON_DEPTH", default=64)
 PROMPTOPS_CHANGES_KEPT = env.int("PROMPTOPS_CHANGES_KEPT", default=10_000)
 #: Seconds between two looks of the tail at the database, with or without a wake-up.
 PROMPTOPS_TICK_SECONDS = env.float("PROMPTOPS_TICK_SECONDS", default=0.5)
+#: Seconds for which fetches are served from memory while the database can't be reached; 0: not at all.
+PROMPTOPS_SERVE_STALE_SECONDS = env.float("PROMPTOPS_SERVE_STALE_SECONDS", default=3600.0)
 #: Origins whose pages may open the WebSocket; the server's own origin always may.
 PROMPTOPS_WS_ORIGINS = env.list("PROMPTOPS_WS_ORIGINS", default=[])
 #: `host:port` of the places that a `base_url` in a request may name.
@@ -64,6 +66,8 @@ PROMPTOPS_WORKFLOW_WORKERS = env.str("PROMPTOPS_WORKFLOW_WORKERS", default="serv
 PROMPTOPS_WORKFLOW_CONCURRENCY = env.int("PROMPTOPS_WORKFLOW_CONCURRENCY", default=16)
 #: Seconds after which a request's run goes on in the background.
 PROMPTOPS_WORKFLOW_DEADLINE = env.float("PROMPTOPS_WORKFLOW_DEADLINE", default=30.0)
+#: Seconds of the processor that a run's paths, conditions and schemas may take, all together.
+PROMPTOPS_WORKFLOW_EXPRESSION_SECONDS = env.float("PROMPTOPS_WORKFLOW_EXPRESSION_SECONDS", default=5.0)
 #: Days after which a run is given up, whatever it waits for.
 PROMPTOPS_WORKFLOW_DAYS = env.float("PROMPTOPS_WORKFLOW_DAYS", default=30.0)
 #: Hours that a run's texts are kept when it is over, where the workspace keeps no texts of runs.
@@ -204,7 +208,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 CORS_ALLOWED_ORIGINS = env.list("PROMPTOPS_CORS_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/.*$"
-CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "X-PromptOps-Revision", "Retry-After"]
+CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "X-PromptOps-Revision", "X-PromptOps-Stale", "Retry-After"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = PROMPTOPS_MAX_BODY_BYTES
 
 # --- Static files: served by the process itself, nothing to collect first ------------------------------------------

@@ -30,7 +30,7 @@ class PromptsConfig(AppConfig):
                 place=30,
             ),
             Panel(
-                title="Latest publishes",
+                title="Latest versions",
                 template="prompts/home/publishes.html",
                 facts=home.latest_publishes,
                 capability="prompt.read",

@@ -4,6 +4,7 @@ An environment is loaded when it is first asked for, and from then on follows th
 documents come from documents.py, picks from rollouts.py. All of it lives on the event loop, but for `require`.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -23,6 +24,9 @@ logger = logging.getLogger("promptops.catalog")
 
 #: Seconds after the tail's last look at the database for which what is here counts as fresh.
 FRESH_FOR = 1.0
+
+#: Seconds that a fetch waits to hear whether the database is there, or for a revision that it asks for.
+PATIENCE = 1.0
 
 CACHE_CONTROL = b"cache-control: private, no-cache\r\n"
 
@@ -137,6 +141,18 @@ class Catalog:
     _followed: set[str] = field(default_factory=set)
     _loading: set[tuple[str, str]] = field(default_factory=set)
     _looked_at: float = 0.0
+    _report: asyncio.Event = field(default_factory=asyncio.Event)
+    #: The database can't be reached: what is here is all that can be known.
+    away: bool = False
+
+    @property
+    def age(self) -> float:
+        """Seconds since the database was heard of."""
+        return time.monotonic() - self._looked_at
+
+    @property
+    def fresh(self) -> bool:
+        return time.monotonic() - self._looked_at <= FRESH_FOR
 
     def find(self, workspace_id: str, env: str) -> Shelf | None:
         """The shelf of that place, if it is as fresh as the database; None when somebody else must answer."""
@@ -145,6 +161,30 @@ class Catalog:
             return None
         shelf = self._shelves[environment_id]
         return shelf if shelf.revision >= self._required.get(environment_id, 0) else None
+
+    def known(self, workspace_id: str, env: str) -> Shelf | None:
+        """The shelf of that place, however old."""
+        environment_id = self._by_place.get((workspace_id, env))
+        return self._shelves[environment_id] if environment_id is not None else None
+
+    async def hear(self) -> None:
+        """Wait until the tail has looked at the database, or could not. After that long in vain it counts as away: a
+        database that hangs is one that can't be reached, and each request would find that out by hanging too."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not (self.fresh or self.away):
+                    await self._report.wait()
+        except TimeoutError:
+            self.unreachable()
+
+    async def reach(self, workspace_id: str, env: str, revision: int) -> None:
+        """Wait until the place is known at that revision; not for long, and not while the database is away."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not self.away and ((shelf := self.find(workspace_id, env)) is None or shelf.revision < revision):
+                    await self._report.wait()
+        except TimeoutError:
+            pass
 
     def require(self, environment_id: uuid.UUID, revision: int) -> None:
         """A write was committed here: until its revision has been read, the shelf is too old. On any thread."""
@@ -189,6 +229,21 @@ class Catalog:
     def looked(self, at: float) -> None:
         """The tail looked at the database, beginning at that time, and has delivered all that it found."""
         self._looked_at = at
+        if self.away:
+            logger.warning("the database is back: fetches are answered by it again")
+        self.away = False
+        self._tell()
+
+    def unreachable(self) -> None:
+        """The tail could not look at the database."""
+        if not self.away:
+            logger.warning("the database can't be reached: fetches are answered by what is known, and marked as stale")
+        self.away = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._report.set()
+        self._report = asyncio.Event()
 
     def deliver(self, position: Position, frames: list[Frame]) -> None:
         key = frames[0].environment_id

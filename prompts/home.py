@@ -17,7 +17,7 @@ TEXTS = ("content", "config")
 
 
 def latest_publishes(actor: Actor) -> dict[str, Any]:
-    """The versions that were published last. One query."""
+    """The versions that were made last, by a publish or without one. One query."""
     versions = PromptVersion.objects.select_related("prompt__environment__workspace").order_by("-created_at", "-id")
     return {"versions": visible_to(actor, versions.defer(*TEXTS, *(f"prompt__{name}" for name in TEXTS)))[:SHOWN]}
 

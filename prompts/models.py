@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from governance.models import Entity, Environment
 from governance.models.base import CONFIG_HELP
 from governance.publishing import status_of
+from governance.text import composed
 
 
 def canonical(value: Any) -> Any:
@@ -51,6 +52,7 @@ class Prompt(Entity):
     key = models.CharField(max_length=200)
     name = models.CharField(max_length=200, blank=True)
     category = models.CharField(max_length=100, blank=True, db_index=True)
+    category_form = models.CharField(max_length=300, blank=True, db_index=True, editable=False)
     content = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True)
     config = models.JSONField(default=dict, blank=True, help_text=CONFIG_HELP)
@@ -91,6 +93,7 @@ class Prompt(Entity):
         """Draw the conclusions of what was set: to be called before a save of the draft or of what is live."""
         self.draft_digest = digest_of(self.content, self.model, self.config)
         self.state = self.status
+        self.category_form = composed(self.category)
 
 
 class PromptTag(models.Model):
@@ -102,6 +105,7 @@ class PromptTag(models.Model):
     id = models.BigAutoField(primary_key=True)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tags")
     name = models.CharField(max_length=100, db_index=True)
+    form = models.CharField(max_length=300, db_index=True, editable=False, help_text="The name, to be found by.")
 
     class Meta:
         ordering = ["id"]
@@ -109,6 +113,10 @@ class PromptTag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def of(cls, prompt: Prompt, name: str) -> "PromptTag":
+        return cls(prompt=prompt, name=name, form=composed(name))
 
 
 class PromptText(models.Model):
@@ -121,14 +129,14 @@ class PromptText(models.Model):
 
 
 class PromptVersion(models.Model):
-    """What was published, as it was. Never changed and never removed but with its prompt."""
+    """A draft as it was when it was published, or kept without that. Never changed; removed with its prompt alone."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
     environment_path: ClassVar[str | None] = "prompt__environment__"
 
     id = models.UUIDField(primary_key=True, default=Entity._meta.get_field("id").default, editable=False)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
-    number = models.PositiveIntegerField(help_text="1 for the first that was published, and so on.")
+    number = models.PositiveIntegerField(help_text="1 for the first, and so on.")
     label = models.CharField("version", max_length=64)
     content = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True)

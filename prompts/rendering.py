@@ -6,10 +6,15 @@ The rules are the contract's, section 3; tests/contract/rendering.json holds the
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_.]+)\s*\}\}")
+#: What Unicode calls white space (its property White_Space), written out: languages differ in what `\s` matches.
+SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+#: 1 to 128 of: ASCII letters and digits, `_`, `.`, `-`, and any character beyond ASCII that is no white space. No name
+#: has a brace or white space in it, so that no part of a text is read over and over: the cost is linear.
+NAME = rf"[^\x00-,/:-@\[-^`{{-\x7f{SPACE}]{{1,128}}"
+VARIABLE = re.compile(rf"\{{\{{[{SPACE}]*({NAME})[{SPACE}]*\}}\}}")
 #: What `lookup` finds under a name that has no value.
 NOT_THERE = object()
 
@@ -20,10 +25,12 @@ class TooLongError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """`text` with the values in it, and the names that had none, each once, in order of appearance."""
+    """`text` with the values in it, the names that had none (each once, in order of appearance), and the given names
+    that the text does not ask for (in the order in which they were given)."""
 
     text: str
     missing: list[str]
+    unused: list[str] = field(default_factory=list)
 
 
 def variables_of(template: str) -> list[str]:
@@ -39,13 +46,16 @@ def render(template: str, variables: Mapping[str, Any], *, limit: int | None = N
     alone have more than `limit` characters: a long value in a text that names it often makes gigabytes.
     """
     missing: dict[str, None] = {}
+    asked: set[str] = set()
     filled = 0
 
     def fill(match: re.Match[str]) -> str:
         nonlocal filled
-        value = lookup(variables, match[1])
+        name = match[1]
+        asked.add(name if name in variables else name.partition(".")[0])
+        value = lookup(variables, name)
         if value is NOT_THERE:
-            missing[match[1]] = None
+            missing[name] = None
             return match[0]
         text = as_text(value)
         filled += len(text)
@@ -54,7 +64,7 @@ def render(template: str, variables: Mapping[str, Any], *, limit: int | None = N
         return text
 
     text = VARIABLE.sub(fill, template)
-    return Rendered(text, list(missing))
+    return Rendered(text, list(missing), [name for name in variables if name not in asked])
 
 
 def lookup(variables: Mapping[str, Any], name: str) -> Any:

@@ -8,9 +8,9 @@ from rest_framework.request import Request
 
 from governance.api.schema import IF_NONE_MATCH
 from governance.api.serializers import ErrorSerializer
-from governance.api.viewsets import ApiView, actor_of
+from governance.api.viewsets import REVISION_HEADER, ApiView, actor_of
 from governance.concurrency import none_match
-from governance.errors import NotFoundError
+from governance.errors import InvalidInputError, NotFoundError
 from governance.models import DEFAULT_WORKSPACE, Environment
 from governance.querysets import visible_to
 from prompts import documents
@@ -18,11 +18,16 @@ from prompts.models import Prompt, PromptVersion
 from prompts.serializers import DocumentSerializer, EnvironmentDocumentSerializer
 
 DEFAULT_ENV = "prod"
-REVISION_HEADER = "X-PromptOps-Revision"
+MAX_DIGITS = 18
 
 PLACE = [
     OpenApiParameter("env", str, description="The environment; the token's, else `prod`."),
     OpenApiParameter("workspace", str, description="For credentials that see several; else the token's or `default`."),
+    OpenApiParameter(
+        "min_revision",
+        {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1},
+        description="What a write's X-PromptOps-Revision said: the answer is not older than that.",
+    ),
     IF_NONE_MATCH,
 ]
 
@@ -40,6 +45,7 @@ class PromptFetchView(ApiView):
     )
     def get(self, request: Request, key: str) -> HttpResponse:
         """The prompt as applications are served it."""
+        _check_min_revision(request)
         pinned = request.query_params.get("version")
         prompt, document = _pinned(request, key, pinned) if pinned else _current(request, key)
         text = documents.encode(document)
@@ -52,6 +58,7 @@ class EnvironmentFetchView(ApiView):
     @extend_schema(parameters=PLACE, responses={200: EnvironmentDocumentSerializer, 304: None, 404: ErrorSerializer})
     def get(self, request: Request) -> HttpResponse:
         """Every served prompt of an environment in one answer; a rollout comes with its variants."""
+        _check_min_revision(request)
         workspace, env = _place(request)
         found = visible_to(actor_of(request), Environment.objects.filter(workspace_id=workspace, name=env))
         # The revision is read before the documents: what is fetched is never older than it says.
@@ -69,6 +76,13 @@ class EnvironmentFetchView(ApiView):
             workspace=environment.workspace_id,
         )
         return _answer(request, text, etag, environment.revision)
+
+
+def _check_min_revision(request: Request) -> None:
+    """What the database says is not older than anything that was answered: there is nothing to wait for here."""
+    text = request.query_params.get("min_revision", "")
+    if text and not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise InvalidInputError.of("min_revision", f"expected a whole number with at most {MAX_DIGITS} digits")
 
 
 def _place(request: Request) -> tuple[str, str]:

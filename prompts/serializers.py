@@ -8,10 +8,10 @@ from governance.api.fields import (
     ContentField,
     FlagField,
     IdField,
-    KeyField,
     ObjectField,
     PatternField,
     PercentageField,
+    PromptKeyField,
     StringField,
     TagsField,
 )
@@ -22,7 +22,7 @@ STATUSES = ["draft", "published", "modified"]
 
 
 class LabelField(PatternField):
-    """A version's label."""
+    """A version's label; what is none although it looks like one is for governance.publishing to say."""
 
     def __init__(self, **kwargs: Any) -> None:
         expected = "letters, digits and any of . _ + - (first a letter or a digit)"
@@ -32,7 +32,7 @@ class LabelField(PatternField):
 class PromptSerializer(ApiSerializer):
     id = serializers.UUIDField(read_only=True)
     workspace_id = StringField(required=False, max_length=36)
-    key = KeyField()
+    key = PromptKeyField()
     name = StringField(required=False, allow_blank=True, max_length=200)
     content = ContentField(required=False)
     version = LabelField(required=False, default="v1")
@@ -60,6 +60,7 @@ class PromptVersionSerializer(ApiSerializer):
     prompt_id = serializers.UUIDField()
     key = serializers.CharField(source="prompt.key")
     version = serializers.CharField(source="label")
+    number = serializers.IntegerField(help_text="1 for the prompt's first version, and so on.")
     env = serializers.CharField(source="prompt.environment.name")
     content = serializers.CharField()
     model = serializers.CharField()
@@ -79,6 +80,11 @@ class PublishSerializer(ApiSerializer):
     note = StringField(required=False, allow_blank=True, max_length=1000)
 
 
+class VersionSerializer(ApiSerializer):
+    version = LabelField(required=False)
+    note = StringField(required=False, allow_blank=True, max_length=1000)
+
+
 class RollbackSerializer(ApiSerializer):
     id = IdField()
     version = StringField(max_length=64)
@@ -86,7 +92,7 @@ class RollbackSerializer(ApiSerializer):
 
 class CopySerializer(ApiSerializer):
     env = StringField(max_length=50)
-    key = KeyField(required=False)
+    key = PromptKeyField(required=False)
     replace = FlagField(required=False)
 
 

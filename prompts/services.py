@@ -21,7 +21,7 @@ PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
 ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
 
 CONTENT_FIELDS = ("content", "model", "config")
-SETTLED = ("draft_digest", "state")
+SETTLED = ("draft_digest", "state", "category_form")
 COPIED_FIELDS = ("name", "category", *CONTENT_FIELDS, "version")
 
 
@@ -39,6 +39,7 @@ def create_prompt(
 
     `origin` is the one that it is a copy of, for the audit log.
     """
+    publishing.refuse_reserved(values.get("version", ""))
     environment = changes.lock_environment(environment.pk)
     _refuse_taken_key(environment, key)
     prompt = Prompt(environment=environment, key=key, changed_by=actor.name, **values)
@@ -72,6 +73,8 @@ def update_prompt(
     prompt = _lock(prompt, if_match)
     before, place = _served(prompt), (prompt.environment, prompt.key)
     differences = changed(prompt, values)
+    if "version" in differences:
+        publishing.refuse_reserved(prompt.version)
     if environment is not None and environment != prompt.environment:
         differences["env"] = {"old": prompt.environment.name, "new": environment.name}
         prompt.environment = environment
@@ -79,6 +82,7 @@ def update_prompt(
         differences["tags"] = {"old": old_tags, "new": tags}
         _set_tags(prompt, tags)
     if not differences:
+        changes.reflect(prompt.environment.revision)
         return prompt
     moved = place != (prompt.environment, prompt.key)
     if moved:
@@ -104,6 +108,8 @@ def copy_prompt(
     """
     source = _with_relations(prompt)
     values = {name: getattr(source, name) for name in COPIED_FIELDS}
+    if source.version in publishing.RESERVED_LABELS:
+        del values["version"]
     there = Prompt.objects.filter(environment=environment, key=key or source.key).exclude(pk=source.pk).first()
     if there is not None and replace:
         tags = source.tag_names
@@ -136,6 +142,7 @@ def publish(
     prompt = _lock(prompt, if_match)
     live = prompt.live
     if live is not None and live.digest == prompt.draft_digest and version in (None, live.label):
+        changes.reflect(prompt.environment.revision)
         return live
     before = _served(prompt)
     target = publishing.version_named(prompt, version) if version else None
@@ -153,6 +160,25 @@ def publish(
 
 
 @transaction.atomic
+def create_version(
+    *, actor: Actor, prompt: Prompt, version: str | None = None, note: str = "", if_match: str | None = None
+) -> tuple[PromptVersion, bool]:
+    """Snapshot the draft as a version, and leave live what is live; returns the version, and whether it is a new one.
+
+    Raises ConflictError when `version` is the label of different content.
+    """
+    prompt = _lock(prompt, if_match)
+    found = publishing.version_named(prompt, version) if version else None
+    if found is not None:
+        return found, False
+    made = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
+    prompt.save_fields("version_count")
+    facts = audit.created(version=made.label, number=made.number, **({"note": note} if note else {}))
+    _record(actor, prompt, "snapshot", f"Made version {made.label} of {prompt.key}", facts)
+    return made, True
+
+
+@transaction.atomic
 def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None = None) -> Prompt:
     """Make an earlier version live again, and the draft equal to it. No version is removed.
 
@@ -165,6 +191,7 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     before, live = _served(prompt), prompt.live
     differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
     if live is not None and live.pk == target.pk and not differences:
+        changes.reflect(prompt.environment.revision)
         return prompt
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.settle()
@@ -204,6 +231,7 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_m
             for name, change in changed(rollout, wanted).items()
         }
         if not differences:
+            changes.reflect(prompt.environment.revision)
             return rollout
         _refuse_equal_variants(rollout)
         rollout.save_fields(*differences)
@@ -356,7 +384,7 @@ def _snapshot(prompt: Prompt, label: str, note: str, actor: Actor) -> PromptVers
 
 def _set_tags(prompt: Prompt, names: list[str]) -> None:
     prompt.tags.all().delete()
-    PromptTag.objects.bulk_create(PromptTag(prompt=prompt, name=name) for name in names)
+    PromptTag.objects.bulk_create(PromptTag.of(prompt, name) for name in names)
 
 
 def _remember(prompt: Prompt, differences: Mapping[str, Any]) -> None:

@@ -9,6 +9,6 @@ router.register("prompts", PromptViewSet, "prompt")
 
 urlpatterns = [
     path("sdk/prompts", EnvironmentFetchView.as_view()),
-    path("sdk/prompts/<str:key>", PromptFetchView.as_view()),
+    path("sdk/prompts/<path:key>", PromptFetchView.as_view()),
     *router.urls,
 ]

@@ -25,6 +25,7 @@ from prompts.serializers import (
     PublishSerializer,
     RollbackSerializer,
     RolloutSerializer,
+    VersionSerializer,
 )
 
 
@@ -55,10 +56,25 @@ class PromptViewSet(ResourceViewSet[Prompt]):
     @extend_schema(responses={200: PromptVersionSerializer(many=True)}, filters=False)
     @action(detail=True, filterset_class=None)
     def versions(self, request: Request, pk: str) -> Response:
-        """Every version that was published, newest first."""
+        """Every version, newest first."""
         versions: QuerySet[Any] = self.get_object().versions.select_related("prompt__environment")
         page = self.paginate_queryset(versions)
         return self.get_paginated_response(PromptVersionSerializer(page, many=True).data)
+
+    @extend_schema(
+        request=VersionSerializer,
+        parameters=[IF_MATCH],
+        responses={200: PromptVersionSerializer, 201: PromptVersionSerializer, 409: ErrorSerializer},
+    )
+    @versions.mapping.post
+    def create_version(self, request: Request, pk: str) -> Response:
+        """Snapshot the draft as a version, and leave live what is live; 200 when there is that very version already."""
+        values = self.valid(VersionSerializer)
+        version, new = services.create_version(
+            actor=self.actor, prompt=self.get_object(), if_match=if_match(request), **values
+        )
+        code = status.HTTP_201_CREATED if new else status.HTTP_200_OK
+        return one(PromptVersionSerializer(version).data, code=code)
 
     @extend_schema(
         request=PublishSerializer,

@@ -36,6 +36,8 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
     async def run(arguments: Mapping[str, Any], caller: Caller) -> Returned:
         if caller.depth >= MAX_DEPTH:
             raise ToolFailedError(f"agents and workflows call each other {MAX_DEPTH} deep at most")
+        if not loaded.steps:
+            raise ToolFailedError("this workflow has no steps yet: there is nothing to run")
         variables = definition.settle(loaded.inputs, arguments)
         opened = await bridge.on_caller(briefly, _open, workflow, version, caller)
         context = RunContext(

@@ -6,16 +6,17 @@ class WorkflowsConfig(AppConfig):
     verbose_name = "Workflows"
 
     def ready(self) -> None:
-        from agents import toolbox
+        from agents import provider_services, toolbox
         from governance import runs as log
         from governance.home import Panel, panels
         from governance.realtime import runtime
         from governance.services import workspaces
-        from workflows import agent_tool, events, home, runs
+        from workflows import agent_tool, events, home, runs, usage
         from workflows.models import Workflow  # models need the app registry
 
         workspaces.CONTENTS["workflows"] = Workflow
         toolbox.register(agent_tool.KIND)
+        provider_services.USERS["workflows"] = usage.on_provider
         log.SUBJECTS["workflow"] = Workflow
         log.KEPT.append(runs.going)
         runtime.companions.append(events.watch)

@@ -9,16 +9,16 @@ import logging
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection, transaction
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from agents.providers import bridge
+from governance.db import AWAY
 from workflows import hints
-from workflows.journal import Attempt, Decision, Done, MemoryJournal
+from workflows.journal import Attempt, Decision, Done, MemoryJournal, Stopped, cost_of
 from workflows.models import AttemptState, RunState, StepAttempt, WorkflowRun
 from workflows.structure import Step
 
@@ -30,11 +30,11 @@ PARKING = {"approval", "wait"}
 PATIENCE = (0.1, 0.3, 1.0, 2.0, 4.0)
 
 
-class LostClaimError(Exception):
+class LostClaimError(Stopped):
     """The run is somebody else's by now, or it is over."""
 
 
-class ReleasedError(Exception):
+class ReleasedError(Stopped):
     """This process is about to end: the run goes on in another, with the step that was to begin."""
 
 
@@ -112,18 +112,20 @@ class RunJournal(MemoryJournal):
         return found
 
     async def due(self, path: str, seconds: float) -> datetime:
-        known = path in self._due
-        moment = await super().due(path, seconds)
-        if not known and self.run_id is not None:
-            await self._write(_due, path, moment)
-        return moment
+        async with self._tied:
+            known = path in self._due
+            moment = await super().due(path, seconds)
+            if not known and self.run_id is not None:
+                await self._write(_due, path, moment)
+            return moment
 
     async def keep(self, path: str, value: Any) -> Any:
-        known = path in self._kept
-        kept = await super().keep(path, value)
-        if not known and self.run_id is not None:
-            await self._write(_keep, path, kept)
-        return kept
+        async with self._tied:
+            known = path in self._kept
+            kept = await super().keep(path, value)
+            if not known and self.run_id is not None:
+                await self._write(_keep, path, kept)
+            return kept
 
     def _stored(self, path: str, number: int) -> int:
         return number + self._offsets.get(path, 0) if number else 0
@@ -133,7 +135,7 @@ class RunJournal(MemoryJournal):
         for pause in PATIENCE:
             try:
                 return await bridge.on_caller(_in_turn, work, self.run_id, self.claim, *args)
-            except (OperationalError, InterfaceError) as error:
+            except AWAY as error:
                 logger.warning("run %s: could not keep a step, trying again: %s", self.run_id, error)
                 await asyncio.sleep(pause)
         return await bridge.on_caller(_in_turn, work, self.run_id, self.claim, *args)
@@ -186,6 +188,8 @@ def row_of(run_id: uuid.UUID, attempt: Attempt, number: int) -> StepAttempt:
         type=attempt.step.type,
         number=number,
         input=attempt.given,
+        due_at=attempt.due,
+        kept=attempt.kept,
         started_at=attempt.started,
         ended_at=attempt.ended,
         changed_at=timezone.now(),
@@ -218,8 +222,7 @@ def _set_done(row: StepAttempt, done: Done) -> None:
         row.status = AttemptState.SKIPPED
     row.prompt_tokens = done.trace.get("prompt_tokens")
     row.output_tokens = done.trace.get("output_tokens")
-    cost = done.trace.get("cost_usd")
-    row.cost_usd = None if cost is None else Decimal(str(cost))
+    row.cost_usd = cost_of(done.trace)
 
 
 def _end(run_id: uuid.UUID, path: str, number: int, done: Done) -> None:

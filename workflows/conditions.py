@@ -1,6 +1,7 @@
 """Structured conditions: `{"path", "op", "value"}`, joined by `and`, `or` and `not`. Pure.
 
-No expression to be parsed, nothing that could loop, and nothing that fails: what can't be compared does not hold.
+No expression to be parsed, nothing that could loop: what can't be compared does not hold. What would take too long
+fails, since nobody knows then whether it holds.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,16 +32,23 @@ TESTS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def holds(condition: Mapping[str, Any], names: Mapping[str, Any]) -> bool:
-    """Whether the condition holds for what is seen under `names`. A path that does not fit finds nothing."""
+def holds(condition: Mapping[str, Any], names: Mapping[str, Any], clock: paths.Clock | None = None) -> bool:
+    """Whether the condition holds for what is seen under `names`. A path that does not fit finds nothing.
+
+    Raises paths.TooMuchError when it takes too much to tell.
+    """
     if "and" in condition:
-        return all(holds(part, names) for part in condition["and"])
+        return all(holds(part, names, clock) for part in condition["and"])
     if "or" in condition:
-        return any(holds(part, names) for part in condition["or"])
+        return any(holds(part, names, clock) for part in condition["or"])
     if "not" in condition:
-        return not holds(condition["not"], names)
+        return not holds(condition["not"], names, clock)
     try:
-        found = paths.search(condition["path"], names)
+        if clock is not None:
+            clock.check()
+        found = paths.search(condition["path"], names, clock)
+    except paths.TooMuchError:
+        raise
     except paths.PathError:
         found = None
     test = TESTS.get(condition["op"])

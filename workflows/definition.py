@@ -11,16 +11,17 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from governance.api.fields import FlagField, StringField
+from governance.api.fields import FlagField, PatternField, StringField
 from governance.api.serializers import ApiSerializer
 from governance.errors import InvalidInputError
 from prompts.rendering import variables_of
-from workflows.steps import STEP_TYPES
+from workflows.steps import STEP_TYPES, StepType
 from workflows.steps.fields import (
     ALWAYS_GIVEN,
     MAX_STEPS,
     ChoiceField,
     IdentifierField,
+    InputNameField,
     JsonField,
     PathField,
     Scope,
@@ -34,6 +35,14 @@ MAX_INPUTS = MAX_OUTPUTS = 50
 MAX_STEPS_IN_ALL = 200
 #: Names that templates and paths know already.
 RESERVED = frozenset({"steps", "inputs", "item", "index"})
+
+#: What the first clients send with each step, whatever its type: empty, or as their forms begin.
+SPARE: dict[str, tuple[Any, ...]] = {
+    "template": ("", None),
+    "provider": ("", None, "mock"),
+    "model": ("", None),
+    "op": ("", None, "upper"),
+}
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -97,9 +106,9 @@ def parse(raw: Mapping[str, Any], *, secrets: Mapping[str, Mapping[str, Any]] | 
     """
     inputs = _parse_inputs(raw.get("inputs", {}))
     scope = Scope(inputs=frozenset(inputs), secrets=secrets or {}, parse_steps=_parse_steps)
-    steps = raw.get("steps")
+    steps = raw.get("steps", [])
     try:
-        parsed = _parse_steps(steps, scope)
+        parsed = _parse_steps(steps, scope) if steps != [] else []
     except ValidationError as error:
         raise InvalidInputError(_sentence(steps, error.detail), fields={"steps": _plain(error.detail)}) from None
     if (count := len(list(_walk(parsed)))) > MAX_STEPS_IN_ALL:
@@ -116,6 +125,14 @@ def load(stored: Mapping[str, Any]) -> Definition:
     )
 
 
+def load_to_run(stored: Mapping[str, Any]) -> Definition:
+    """The same, for a run. Raises InvalidInputError when there is nothing to do: a draft may be as empty as that."""
+    loaded = load(stored)
+    if not loaded.steps:
+        raise InvalidInputError.of("steps", "this workflow has no steps yet: there is nothing to run")
+    return loaded
+
+
 def shown(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A stored definition for people: without its secrets."""
     return {**definition, "steps": [masked(step) for step in definition["steps"]]}
@@ -129,6 +146,11 @@ def secrets_in(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def called(definition: Definition) -> set[str]:
     """The keys of the workflows that this one runs."""
     return {step["workflow_key"] for step in _walk_loaded(definition.steps) if step.type == "workflow"}
+
+
+def providers(definition: Definition) -> set[str]:
+    """The names of the model providers that its steps use."""
+    return {step["provider"] for step in _walk_loaded(definition.steps) if "provider" in step.fields}
 
 
 def settle(inputs: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,10 +214,19 @@ def _parse_step(place: int, step: object, scope: Scope) -> dict[str, Any]:
     step_type = STEP_TYPES.get(kind) if isinstance(kind, str) else None
     if step_type is None:
         raise ValidationError({"type": [f"expected one of: {', '.join(STEP_TYPES)}"]})
-    serializer = step_type.fields(data=step, context={"scope": scope})
+    serializer = step_type.fields(data=_without_spare(step, step_type), context={"scope": scope})
     serializer.is_valid(raise_exception=True)
     values = {name: _as_json(value) for name, value in serializer.validated_data.items()}
     return {"name": f"{step_type.name}-{place + 1}", **values, "type": step_type.name}
+
+
+def _without_spare(step: Mapping[str, Any], step_type: StepType) -> dict[str, Any]:
+    own = step_type.fields().fields
+    return {
+        name: value
+        for name, value in step.items()
+        if name in own or not isinstance(value, str | None) or value not in SPARE.get(name, ())
+    }
 
 
 def _refuse_taken_id(step: object, before: Sequence[str], scope: Scope) -> None:
@@ -240,7 +271,7 @@ def _parse_inputs(inputs: object) -> dict[str, Any]:
         serializer.is_valid(raise_exception=True)
         return {name: _as_json(item) for name, item in serializer.validated_data.items()}
 
-    return _named("inputs", inputs, MAX_INPUTS, one, "an object of inputs by their names")
+    return _named("inputs", inputs, InputNameField(), MAX_INPUTS, one, "an object of inputs by their names")
 
 
 def _parse_outputs(outputs: object, scope: Scope) -> dict[str, Any]:
@@ -250,10 +281,10 @@ def _parse_outputs(outputs: object, scope: Scope) -> dict[str, Any]:
             raise ValidationError(serializer.errors["output"])
         return serializer.validated_data["output"]
 
-    return _named("outputs", outputs, MAX_OUTPUTS, one, "an object of outputs by their names")
+    return _named("outputs", outputs, IdentifierField(), MAX_OUTPUTS, one, "an object of outputs by their names")
 
 
-def _named(field: str, given: object, most: int, one: Any, expected: str) -> dict[str, Any]:
+def _named(field: str, given: object, names: PatternField, most: int, one: Any, expected: str) -> dict[str, Any]:
     """An object each of whose members is read by `one`. Raises InvalidInputError that names each faulty one."""
     if not isinstance(given, Mapping):
         raise InvalidInputError.of(field, f"expected {expected}")
@@ -263,7 +294,7 @@ def _named(field: str, given: object, most: int, one: Any, expected: str) -> dic
     problems: dict[str, Any] = {}
     for name, value in given.items():
         try:
-            IdentifierField().run_validation(name)
+            names.run_validation(name)
             if name in RESERVED:
                 raise ValidationError([f"expected another name: {name} stands for something else"])
             parsed[name] = one(value)

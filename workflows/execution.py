@@ -1,30 +1,37 @@
 """Runs a workflow for a request: here and now where that is quick, else in the background."""
 
 import concurrent.futures
+import json
+import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from agents.outbound import check_base_url
 from agents.providers import bridge, client
 from governance import process
 from governance import runs as log
 from governance.actors import Actor
-from governance.errors import DomainError
+from governance.db import AWAY
+from governance.errors import ConflictError, DomainError, InvalidInputError
 from workflows import definition, hints, legs, runs, versions
-from workflows.checkpoints import RunJournal, row_of
+from workflows.checkpoints import LostClaimError, RunJournal, row_of
 from workflows.held import Held, held
 from workflows.interpreter import Result, Used, interpret
 from workflows.journal import Attempt, Parked
 from workflows.models import AttemptState, RunState, StepAttempt, Workflow, WorkflowRun
 from workflows.steps import RunContext
+from workflows.steps.base import InternalError, OwnCall
+
+logger = logging.getLogger("promptops.workflows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +52,23 @@ def run(
     version: str | None = None,
     background: bool = False,
     idempotency_key: str = "",
+    api_key: str | None = None,
+    base_url: str | None = None,
 ) -> Answer:
     """Run `workflow` once: `{"output", "steps", "run_id"}` with one entry a step, and `outputs` if it declares some.
 
     Or `{"run_id", "status"}` of a run that goes on in the background: since it was to, since it takes long, or since it
     waits.
 
-    `version` is `draft`, `live` or a label; by default the live version, else the draft. Raises the failed step's
-    DomainError with the trace so far and the run's id in its body.
+    `version` is `draft`, `live` or a label; by default the live version, else the draft. `api_key` and `base_url` are
+    for the run's model steps; they are not kept, so that such a run is none for the background.
+
+    Raises the failed step's DomainError with the trace so far and the run's id in its body.
     """
     wishes = {"variables": variables, "strict": strict, "unit": unit, "version": version, "background": background}
+    own_call = _own_call(api_key, base_url, background=background)
+    if base_url is not None:
+        wishes["base_url"] = base_url
     digest = runs.digest_of(wishes) if idempotency_key else ""
     if idempotency_key:
         repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
@@ -67,25 +81,39 @@ def run(
         "idempotency_key": idempotency_key,
         "body_digest": digest,
     }
+    if own_call is not None:
+        values["own_call"] = True
     try:
         if background:
             started = runs.start(actor=actor, workflow=workflow, **values)
             return going_on(started)
-        return _Here(actor, workflow, values).answer()
-    except IntegrityError:  # another request with the same key was quicker
+        return _Here(actor, workflow, values, own_call).answer()
+    except runs.KeyTakenError:
         repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
         if repeated is None:
-            raise
+            raise ConflictError("another request with this Idempotency-Key was quicker, and its run is gone") from None
         return answer_of(repeated)
+
+
+def _own_call(api_key: str | None, base_url: str | None, *, background: bool) -> OwnCall | None:
+    if api_key is None and base_url is None:
+        return None
+    if background:
+        name = "base_url" if api_key is None else "api_key"
+        raise InvalidInputError.of(name, "it is not kept, so that a run in the background can't have one")
+    if base_url is not None:
+        check_base_url(base_url)
+    return OwnCall(api_key=api_key, base_url=base_url)
 
 
 def frozen(workflow: Workflow, variables: Mapping[str, Any], version: str | None = None) -> dict[str, Any]:
     """What a run starts with and keeps to its end: the definition, its version's label, and the variables.
 
-    Raises InvalidInputError for variables that the definition does not take, and for a version that there is not.
+    Raises InvalidInputError for variables that the definition does not take, for a version that there is not, and for
+    one without steps.
     """
     label, stored = versions.choose(workflow, version)
-    settled = definition.settle(definition.load(stored).inputs, variables)
+    settled = definition.settle(definition.load_to_run(stored).inputs, variables)
     return {"definition": stored, "version": label, "variables": dict(settled)}
 
 
@@ -121,7 +149,7 @@ def _body(run: WorkflowRun, output: Any, outputs: Any, steps: list[dict[str, Any
 class _Here:
     """A run on the request's own thread, until it takes too long."""
 
-    def __init__(self, actor: Actor, workflow: Workflow, values: Mapping[str, Any]) -> None:
+    def __init__(self, actor: Actor, workflow: Workflow, values: Mapping[str, Any], own_call: OwnCall | None) -> None:
         self.actor = actor
         self.began = time.monotonic()
         client.warm_up()
@@ -140,7 +168,7 @@ class _Here:
             self.row.started_at = timezone.now()
             self.kept = bool(values["idempotency_key"])
             if self.kept:  # a repetition has to find it
-                self.row.save(force_insert=True)
+                runs.insert(self.row)
         self.journal = RunJournal()
         if self.kept:
             self.journal.load(self.row.pk, self.row.claim)
@@ -153,6 +181,7 @@ class _Here:
             variables=values["variables"],
             strict=values["strict"],
             unit=values["unit"],
+            own_call=own_call,
         )
         self.working = bridge.Working(interpret, loaded, context, self.journal)
 
@@ -164,20 +193,36 @@ class _Here:
             with held.holding(Held(self.row.pk, self.row.claim, self.working)) if self.kept else nullcontext():
                 if not self.working.wait(settings.PROMPTOPS_WORKFLOW_DEADLINE):
                     return self._leave_to_a_thread()
-                result = self.working.result()
-        except concurrent.futures.CancelledError:
-            self.row.refresh_from_db()
-            return answer_of(self.row)  # somebody cancelled it
-        except Parked as parked:
-            return self._park(parked)
-        except BaseException as error:
-            self._close(RunState.FAILED, {"error": f"internal error: {type(error).__name__}", "code": "internal"})
+                try:
+                    result = self.working.result()
+                except Parked as parked:
+                    return self._park(parked)
+            if not self._close(*legs.outcome_of(result), used=result.used):
+                return self._as_it_is()
+        except (concurrent.futures.CancelledError, LostClaimError):
+            return self._as_it_is()
+        except AWAY:
+            self.working.cancel()
+            if not self.kept:  # one that has a row is taken up again
+                _later(self._fail, "the database was away when it ended")
             raise
-        self._close(*legs.outcome_of(result), used=result.used)
+        except Exception as error:
+            self.working.cancel()
+            logger.exception("run %s: unexpected error", self.row.pk)
+            broken = InternalError(error)
+            self._fail(broken.message)
+            steps = {entry.path: _bare(entry) for entry in self.journal.entries if entry.path == entry.step.id}
+            broken.extra.update(steps=list(steps.values()), run_id=str(self.row.pk))
+            raise broken from error
         if result.error is not None:
             result.error.extra.update(steps=result.trace, run_id=str(self.row.pk))
             raise result.error
         return Answer(200, _body(self.row, result.output, result.outputs, result.trace))
+
+    def _as_it_is(self) -> Answer:
+        """Somebody cancelled the run, or another process has it: what is known of it."""
+        self.row.refresh_from_db()
+        return answer_of(self.row)
 
     @property
     def worked_ms(self) -> int:
@@ -208,10 +253,16 @@ class _Here:
             self.row.save(force_insert=True)
             StepAttempt.objects.bulk_create([row_of(self.row.pk, entry, entry.number) for entry in entries])
 
-    def _close(self, status: RunState, outcome: Mapping[str, Any], used: Used | None = None) -> None:
+    def _fail(self, error: str) -> None:
+        """Close the run though what it did can't be kept."""
+        self._close(RunState.FAILED, {"error": error, "code": InternalError.code}, trace=False)
+
+    def _close(
+        self, status: RunState, outcome: Mapping[str, Any], used: Used | None = None, *, trace: bool = True
+    ) -> bool:
+        """Returns False when the run is not ours any more."""
         if self.kept:
-            legs.end_as(self.row, status, outcome, worked_ms=self.worked_ms, used=used)
-            return
+            return legs.end_as(self.row, status, outcome, worked_ms=self.worked_ms, used=used)
         row, now = self.row, timezone.now()
         row.status, row.owner, row.worked_ms, row.ended_at = status, None, self.worked_ms, now
         row.forget_at = now + legs.keeping(row.workspace_id)
@@ -219,16 +270,47 @@ class _Here:
             setattr(row, name, value)
         known = legs.known_of(used) if used else {}
         with transaction.atomic():
-            self._write(self.journal.entries)
+            self._write(self.journal.entries if trace else [])
             legs.close_log(row.pk, outcome.get("error"), row.worked_ms, known)
         hints.give(row.pk)
+        return True
 
 
 def _go_on(row: WorkflowRun, working: "bridge.Working[Result]", began: float) -> None:
     try:
         legs.finish(row, working, began=began)
+    except AWAY as error:
+        logger.warning("run %s: the database is away, it is left for later: %s", row.pk, error)
     finally:
         connection.close()
+
+
+def _later(work: Callable[..., None], *args: Any) -> None:
+    """Do it on a thread of its own, as soon as the database is there again."""
+
+    def go() -> None:
+        while True:
+            time.sleep(1)
+            try:
+                work(*args)
+                return
+            except AWAY:
+                continue
+            finally:
+                connection.close()
+
+    threading.Thread(target=go, name="workflow", daemon=True).start()
+
+
+def _bare(attempt: Attempt) -> dict[str, Any]:
+    """What is told of an attempt when something in it can't be told."""
+    entry = {"name": attempt.step.name, "type": attempt.step.type, "output": None}
+    try:
+        output = attempt.done and attempt.done.output
+        entry["output"] = json.loads(json.dumps(output, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        entry["error"] = "what it made can't be told"
+    return entry if attempt.error is None else {**entry, "error": attempt.error}
 
 
 def _trace_of(run: WorkflowRun) -> list[dict[str, Any]]:

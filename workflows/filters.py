@@ -1,12 +1,12 @@
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from governance.api.filtering import ApiFilterSet, IdFilter, WindowFilterSet, containing
+from governance.api.filtering import ApiFilterSet, IdFilter, SearchFilter, WindowFilterSet, containing
 from workflows.models import RunState, Trigger, Workflow
 
 
 class WorkflowFilter(ApiFilterSet):
-    q = filters.CharFilter(method="search", label="In key, name or description, case aside")
+    q = SearchFilter(method="search", label="In key, name or description, case aside")
     key = filters.CharFilter()
     workspace = filters.CharFilter(field_name="workspace_id")
 

@@ -5,36 +5,37 @@ run goes on after any end of its process by being interpreted again.
 """
 
 import asyncio
+import logging
 import random
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from governance.api.parsing import storable
+from governance.db import AWAY
 from governance.errors import DomainError, InvalidInputError
 from prompts.rendering import VARIABLE, TooLongError
 from workflows import definition as definitions
-from workflows import paths, values
-from workflows.conditions import holds
-from workflows.journal import Decision, Done, Journal, Parked
+from workflows import values
+from workflows.budget import RunLimitError
+from workflows.journal import Decision, Done, Journal, Parked, Stopped, cost_of
 from workflows.steps import STEP_TYPES, Context, Outcome, RunContext
-from workflows.steps.base import REPEATABLE, StepFailedError, StepTimeoutError
+from workflows.steps.base import REPEATABLE, InternalError, StepFailedError, StepTimeoutError, holds, search
 from workflows.structure import END, Definition, Retry, Step
+
+logger = logging.getLogger("promptops.workflows")
 
 #: Steps that one run may execute, those of maps and sub-workflows included.
 MAX_EXECUTED = 5000
 #: Characters that the outputs of one run may have in all.
 MAX_KEPT = 64 * 1024 * 1024
+#: Characters of a step's path at most: the ids of all that it is in.
+MAX_PATH = 500
 #: Seconds between two attempts at most, whatever the step or a server asks for.
 MAX_PAUSE = 60.0
-
-
-class RunLimitError(DomainError):
-    """A run did more than one run may."""
-
-    status = 502
-    code = "run_limit"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,8 +59,7 @@ class Used:
         self.calls += 1
         self.prompt_tokens += trace["prompt_tokens"]
         self.output_tokens += trace.get("output_tokens") or 0
-        cost = trace.get("cost_usd")
-        self.costs.append(None if cost is None else Decimal(str(cost)))
+        self.costs.append(cost_of(trace))
         if self.above is not None:
             self.above.add(trace)
 
@@ -111,7 +111,13 @@ async def interpret(definition: Definition, run: RunContext, journal: Journal) -
     except Parked as parked:
         parked.trace = trace
         raise
-    except DomainError as error:
+    except (Stopped, *AWAY):
+        raise  # the run is not over
+    except Exception as broken:
+        error = _told(broken, run.run_id)
+        if trace:  # what broke may have been beside a step's work
+            trace[-1].setdefault("output", None)
+            trace[-1].setdefault("error", error.message)
         return Result(trace=trace, used=used, error=error)
     return Result(output=output, outputs=outputs, trace=trace, used=used)
 
@@ -136,7 +142,7 @@ class _Machine:
         if not definition.outputs:
             return output, None
         names |= {"input": output, "steps": seen}
-        return output, {name: _output(name, wanted, names) for name, wanted in definition.outputs.items()}
+        return output, {name: await _output(name, wanted, names, run) for name, wanted in definition.outputs.items()}
 
     async def sequence(
         self,
@@ -156,7 +162,8 @@ class _Machine:
             step = steps[place]
             entry = {"name": step.name, "type": step.type, **({"id": step.id} if "id" in step.fields else {})}
             trace.append(entry)
-            at = _At(self, step, run, f"{prefix}{step.id}", {**names, "input": given, "steps": seen}, used)
+            # It sees the steps as they are now: what it makes of all of them must not come to hold itself.
+            at = _At(self, step, run, f"{prefix}{step.id}", {**names, "input": given, "steps": dict(seen)}, used)
             done = await self._step(at, entry)
             seen[step.id] = _seen(done)
             target = done.trace.get("goto")
@@ -170,8 +177,11 @@ class _Machine:
     async def _step(self, at: "_At", entry: dict[str, Any]) -> Done:
         self._executed += 1
         if self._executed > MAX_EXECUTED:
-            entry.update(output=None, error=(said := f"a run executes at most {MAX_EXECUTED} steps"))
-            raise RunLimitError(said)
+            raise RunLimitError(f"a run executes at most {MAX_EXECUTED} steps")
+        if len(at.path) > MAX_PATH:
+            raise RunLimitError(
+                f"the ids of a step and of all that it is in have at most {MAX_PATH} characters, not {len(at.path)}"
+            )
         done = await self.journal.recall(at.path)
         recalled = done is not None
         if done is None:
@@ -188,20 +198,23 @@ class _Machine:
     async def _do(self, at: "_At", entry: dict[str, Any]) -> Done:
         """Make the attempts that it takes."""
         step, journal, path = at.step, self.journal, at.path
-        if step.when is not None and not holds(step.when, at.names):
+        if await at.is_skipped():
             await journal.skip(path, step)
             return Done(skipped=True)
         number, failures = await journal.attempts(path), 0
         if not (number and STEP_TYPES[step.type].goes_on):
             number += 1
         while True:
-            given, problem = at.given()
+            given, problem = await at.given()
             await journal.begin(path, step, number, given)
             try:
                 outcome = await at.attempt(given, problem)
                 self._count(outcome.output)
                 done = Done(output=outcome.output, trace=outcome.trace)
-            except DomainError as error:
+            except (Stopped, *AWAY):
+                raise  # not the step's fault, and the run goes on elsewhere or later
+            except Exception as broken:
+                error = _told(broken, at.run.run_id, path)
                 error.extra.clear()  # a step's own run is no part of what this run is answered with
                 if number > 1:
                     entry["attempts"] = number
@@ -217,7 +230,7 @@ class _Machine:
                     await journal.fail(path, number, error.message, again=False)
                     entry.update(output=None, error=error.message)
                     entry.update({name: step[name] for name in ("provider",) if name in step.fields})
-                    raise
+                    raise error from None
                 done = Done(error=error.message)
             if number > 1:
                 entry["attempts"] = number
@@ -241,17 +254,32 @@ class _At:
         self, machine: _Machine, step: Step, run: RunContext, path: str, names: Mapping[str, Any], used: Used
     ) -> None:
         self.machine, self.step, self.run, self.path, self.names, self.used = machine, step, run, path, names, used
+        self._problem: DomainError | None = None
 
-    def given(self) -> tuple[Any, StepFailedError | None]:
+    async def is_skipped(self) -> bool:
+        """Whether the step's condition does not hold. When that can't be told, the step fails with the reason."""
+        try:
+            return self.step.when is not None and not await holds(self.step.when, self.names, self.run.budget)
+        except DomainError as error:
+            self._problem = error
+            return False
+
+    async def given(self) -> tuple[Any, DomainError | None]:
         """What the step works on, or why there is nothing."""
+        if self._problem is not None:
+            return None, self._problem
         if self.step.input is None:
             return self.names["input"], None
         try:
-            return paths.search(self.step.input, self.names), None
-        except paths.PathError as error:
-            return None, StepFailedError(f"input: {error}")
+            found = await search(self.step.input, self.names, self.run.budget)
+            values.check_size(found)
+        except values.TooLargeError as error:
+            return None, StepFailedError(f"its input can't be kept: {error}")
+        except DomainError as error:
+            return None, error
+        return found, None
 
-    async def attempt(self, given: Any, problem: StepFailedError | None) -> Outcome:
+    async def attempt(self, given: Any, problem: DomainError | None) -> Outcome:
         """Do it once, within the step's time."""
         if problem is not None:
             raise problem
@@ -309,9 +337,19 @@ class _At:
         try:
             output, outputs = await self.machine.body(loaded, settled, f"{self.path}/", trace, used)
         except DomainError as error:
-            error.message = f"{run.workflow_key}: {trace[-1]['name']}: {error.message}"
+            inside = f"{trace[-1]['name']}: " if trace else ""
+            error.message = f"{run.workflow_key}: {inside}{error.message}"
             raise
         return Outcome(output=output if outputs is None else outputs, trace=used.trace)
+
+
+def _told(error: Exception, run_id: uuid.UUID, path: str = "") -> DomainError:
+    """What people are told of an error, in words that every database takes."""
+    if not isinstance(error, DomainError):
+        logger.error("run %s: unexpected error at %s", run_id, path or "its end", exc_info=error)
+        return InternalError(error)
+    error.message = storable(error.message)
+    return error
 
 
 def _seen(done: Done) -> dict[str, Any]:
@@ -324,17 +362,17 @@ def _seen(done: Done) -> dict[str, Any]:
     return seen
 
 
-def _output(name: str, wanted: Any, names: Mapping[str, Any]) -> Any:
+async def _output(name: str, wanted: Any, names: Mapping[str, Any], run: RunContext) -> Any:
     """One of the outputs that a definition declares; null for a single reference to what is not there."""
     try:
         if not isinstance(wanted, str):
-            value = paths.search(wanted["path"], names)
+            value = await search(wanted["path"], names, run.budget)
         else:
             value, missing = values.fill(wanted, names, limit=MAX_KEPT)
             if missing and VARIABLE.fullmatch(wanted.strip()):
                 value = None
         values.check_size(value)
-    except (paths.PathError, values.TooLargeError) as error:
+    except (StepFailedError, values.TooLargeError) as error:
         raise StepFailedError(f"outputs.{name}: {error}") from None
     except TooLongError:
         raise StepFailedError(f"outputs.{name}: it would be too long") from None

@@ -9,11 +9,14 @@ A step's path is its id; inside a `map` it is `id[3]/inner`, inside a sub-workfl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from django.utils import timezone
 
 from workflows.structure import Step
+
+MAX_COST = 1_000_000  # dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,11 @@ class Decision:
     comment: str = ""
 
 
-class Parked(Exception):  # noqa: N818  # nothing went wrong
+class Stopped(Exception):  # noqa: N818  # nothing went wrong
+    """This process stops working on the run, which is not over."""
+
+
+class Parked(Stopped):
     """The run can't go on now: it waits for somebody's decision, or for a time. Interpret it again then.
 
     `until` is None while nobody knows. `trace` has what was done so far.
@@ -100,6 +107,15 @@ class Attempt:
     ended: datetime | None = None
     done: Done | None = None
     error: str | None = None
+    due: datetime | None = None
+    kept: Any = None  # {"value": ...}, since what is kept may be null
+
+
+def cost_of(trace: Mapping[str, Any]) -> Decimal | None:
+    """What a step's models cost, in dollars; None when nobody knows, or when no column could hold what they say."""
+    cost = trace.get("cost_usd")
+    said = Decimal("NaN") if cost is None else Decimal(str(cost))
+    return said if said.is_finite() and abs(said) < MAX_COST else None
 
 
 class MemoryJournal:
@@ -141,10 +157,18 @@ class MemoryJournal:
         return None
 
     async def keep(self, path: str, value: Any) -> Any:
-        return self._kept.setdefault(path, value)
+        if path not in self._kept:
+            self._kept[path] = value
+            if path in self._latest:
+                self._latest[path].kept = {"value": value}
+        return self._kept[path]
 
     async def due(self, path: str, seconds: float) -> datetime:
-        return self._due.setdefault(path, timezone.now() + timedelta(seconds=seconds))
+        if path not in self._due:
+            self._due[path] = timezone.now() + timedelta(seconds=seconds)
+            if path in self._latest:
+                self._latest[path].due = self._due[path]
+        return self._due[path]
 
     def _close(self, path: str, error: str | None) -> Attempt:
         latest = self._latest[path]

@@ -2,6 +2,9 @@
 
 It stops work on runs that are cancelled or were taken over. In a process that takes runs from the queue it also offers
 queued legs to the engine, wakes what is due, and finds runs whose process is gone.
+
+Each look reads first, and writes only where there is something to do: on SQLite an UPDATE or a DELETE takes the write
+lock also when it finds no row.
 """
 
 import logging
@@ -16,12 +19,14 @@ from typing import IO, Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from governance import process
+from governance.db import ago
 from governance.realtime.tail import leave_the_pool
 from workflows import engine, hints, legs, liveness, schedules
-from workflows.held import held
+from workflows.held import Held, held
 from workflows.models import GOING, Delivery, RunState, StepAttempt, WorkflowRun, WorkflowWorker
 
 logger = logging.getLogger("promptops.workflows")
@@ -31,6 +36,8 @@ HEAL = 2.0  # seconds between two looks for runs whose process is gone
 TIDY = 60.0  # seconds between two looks for texts and rows whose time is over
 #: A leg that was queued for so long, and that the engine knows nothing of, is offered again.
 LOST_AFTER = timedelta(seconds=10)
+#: Seconds after which a run is lost that no process has signed, and none said that it goes on.
+UNSIGNED = 60.0
 AT_ONCE = 200
 
 
@@ -113,14 +120,16 @@ class Keeper:
             if WorkflowRun.objects.filter(status__in=GOING).exists():
                 engine.launch(me, legs.work)  # it is needed soon
         now = time.monotonic()
-        _try(wake_due)
-        _try(schedules.tick)
-        if now - self._healed_at >= HEAL:
-            self._healed_at = now
-            _try(heal, me)
         if now - self._tidied_at >= TIDY:
             self._tidied_at = now
             _try(tidy)
+        _try(schedules.tick)
+        if not WorkflowRun.objects.filter(status__in=GOING).exists():
+            return
+        _try(wake_due)
+        if now - self._healed_at >= HEAL:
+            self._healed_at = now
+            _try(heal, me)
         _try(dispatch, me)
 
     def _may_take(self) -> bool:
@@ -147,10 +156,22 @@ def watch() -> None:
     if not mine:
         return
     rows = WorkflowRun.objects.filter(pk__in=[one.run_id for one in mine], status=RunState.RUNNING)
-    claims = dict(rows.values_list("pk", "claim"))
+    found = {pk: (claim, owner) for pk, claim, owner in rows.values_list("pk", "claim", "owner")}
     for one in mine:
-        if claims.get(one.run_id) != one.claim:
+        claim, owner = found.get(one.run_id, (None, None))
+        if claim != one.claim:
             one.working.cancel()
+        elif owner is None:
+            _sign(one)
+
+
+def _sign(one: Held) -> None:
+    """Say whose a run is that a request began before the database knew this process; until then, that it goes on."""
+    ours = WorkflowRun.objects.filter(pk=one.run_id, claim=one.claim, status=RunState.RUNNING, owner=None)
+    if process.current is not None:
+        ours.update(owner=process.current)
+    elif ours.filter(changed_at__lt=ago(UNSIGNED / 4)).exists():
+        ours.update(changed_at=Now())
 
 
 def dispatch(me: uuid.UUID) -> int:
@@ -159,43 +180,62 @@ def dispatch(me: uuid.UUID) -> int:
     if not waiting.exists():
         return 0
     engine.launch(me, legs.work)
+    # First ours alone, then offered: the engine takes its time, and nobody has to wait for that. Legs that were not
+    # offered in the end, since this process died, are found by `heal`.
     with transaction.atomic():
         rows = waiting.select_for_update(skip_locked=connection.vendor == "postgresql").order_by("created_at")
         offered = list(rows.values_list("pk", "leg")[:AT_ONCE])
+        ours = WorkflowRun.objects.filter(pk__in=[run_id for run_id, _ in offered])
+        now = timezone.now()
+        ours.filter(changed_at__lt=now - LOST_AFTER).update(changed_at=now)  # else `heal` finds them at once
+        ours.update(dispatched=True)
+    try:
         engine.offer(offered)
-        WorkflowRun.objects.filter(pk__in=[run_id for run_id, _ in offered]).update(dispatched=True)
+    except Exception:
+        for run_id, leg in offered:
+            WorkflowRun.objects.filter(pk=run_id, leg=leg, status=RunState.QUEUED).update(dispatched=False)
+        raise
     return len(offered)
 
 
 def wake_due() -> None:
     """Queue what has waited long enough, and give up what has run out of time."""
     now = timezone.now()
-    WorkflowRun.objects.filter(status=RunState.WAITING, due_at__lte=now).update(
-        status=RunState.QUEUED, leg=F("leg") + 1, dispatched=False, due_at=None, waits_for="", changed_at=now
-    )
+    due = WorkflowRun.objects.filter(status=RunState.WAITING, due_at__lte=now)
+    if due.exists():
+        due.update(
+            status=RunState.QUEUED, leg=F("leg") + 1, dispatched=False, due_at=None, waits_for="", changed_at=now
+        )
     for run_id in WorkflowRun.objects.filter(status__in=GOING, deadline__lte=now).values_list("pk", flat=True)[
         :AT_ONCE
     ]:
-        with transaction.atomic():
-            run = WorkflowRun.objects.select_for_update(no_key=True).get(pk=run_id)
-            if run.going:
-                message = f"given up: it was not over in {settings.PROMPTOPS_WORKFLOW_DAYS:g} days"
-                legs.close(run, RunState.FAILED, {"error": message, "code": "timeout"})
+        _try(give_up, run_id)
+
+
+@transaction.atomic
+def give_up(run_id: uuid.UUID) -> None:
+    """Close a run that has run out of time."""
+    run = WorkflowRun.objects.select_for_update(no_key=True).get(pk=run_id)
+    if run.going:
+        message = f"given up: it was not over in {settings.PROMPTOPS_WORKFLOW_DAYS:g} days"
+        legs.close(run, RunState.FAILED, {"error": message, "code": "timeout"})
 
 
 def heal(me: uuid.UUID) -> None:
     """Queue runs again whose process is gone, or that fell out of the engine."""
-    here = {one.run_id for one in held.all()}
-    running = WorkflowRun.objects.filter(status=RunState.RUNNING)
+    here = [one.run_id for one in held.all()]
+    running = WorkflowRun.objects.filter(status=RunState.RUNNING).exclude(pk__in=here)
     owners = {owner for owner in running.values_list("owner", flat=True) if owner not in (None, me)}
     gone = liveness.dead(owner for owner in owners if owner)
     now = timezone.now()
     # One of ours that we do not work on: the database went away under it.
-    ours = Q(owner=me, changed_at__lt=now - LOST_AFTER) & ~Q(pk__in=here)
-    lost = list(running.filter(Q(owner__in=gone) | Q(owner=None) | ours)[:AT_ONCE])
+    ours = Q(owner=me, changed_at__lt=now - LOST_AFTER)
+    # One of a process that the database did not know when it began: who works on it signs it, or says that it goes on.
+    unsigned = Q(owner=None, changed_at__lt=ago(UNSIGNED))
+    lost = list(running.filter(Q(owner__in=gone) | unsigned | ours)[:AT_ONCE])
     for run in lost:
         logger.warning("run %s: the process that had it is gone, it goes on elsewhere", run.pk)
-        again(run, died=run.owner in gone)
+        again(run, died=True)
     queued = WorkflowRun.objects.filter(status=RunState.QUEUED, dispatched=True, changed_at__lt=now - LOST_AFTER)
     stale = list(queued[:AT_ONCE])
     if stale:
@@ -203,12 +243,11 @@ def heal(me: uuid.UUID) -> None:
         known = engine.knows((run.pk, run.leg) for run in stale)
         known -= pending_of_the_dead(known)
         for run in stale:
-            if (run.pk, run.leg) in known:
-                WorkflowRun.objects.filter(pk=run.pk, leg=run.leg).update(changed_at=now)  # it is only a long queue
-            else:
+            if (run.pk, run.leg) not in known:
                 again(run)
-    workers = set(WorkflowWorker.objects.exclude(pk=me).values_list("pk", flat=True))
-    WorkflowWorker.objects.filter(pk__in=liveness.dead(workers)).delete()
+        in_line = [run.pk for run in stale if (run.pk, run.leg) in known]  # it is only a long queue
+        if in_line:
+            WorkflowRun.objects.filter(pk__in=in_line, status=RunState.QUEUED).update(changed_at=now)
 
 
 def again(run: WorkflowRun, *, died: bool = False) -> None:
@@ -244,7 +283,11 @@ def tidy() -> None:
             WorkflowRun.objects.filter(pk=run_id).update(
                 definition=None, variables=None, output=None, outputs=None, error="", forget_at=None
             )
-    Delivery.objects.filter(forget_at__lte=now).delete()
+    deliveries = Delivery.objects.filter(forget_at__lte=now)
+    if deliveries.exists():
+        deliveries.delete()
+    if gone := liveness.dead(WorkflowWorker.objects.values_list("pk", flat=True)):
+        WorkflowWorker.objects.filter(pk__in=gone).delete()
     if engine.is_running():
         engine.forget()
 

@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.db import close_old_connections, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from agents.providers import bridge, client
 from governance import process
 from governance import runs as log
+from governance.db import AWAY
 from governance.errors import DomainError
 from governance.models import Workspace
 from workflows import actors, definition, hints
@@ -25,10 +26,11 @@ from workflows.interpreter import Result, Used, interpret
 from workflows.journal import Parked
 from workflows.models import AttemptState, RunState, StepAttempt, WorkflowRun
 from workflows.steps import STEP_TYPES, RunContext
+from workflows.steps.base import InternalError
 
 logger = logging.getLogger("promptops.workflows")
 
-#: So many processes may die on one step; then it is taken for what kills them.
+#: A run may be lost so often at one step, mostly with its process; then that step is taken for what kills them.
 MAX_DEATHS = 10
 MAX_ERROR = 4000
 #: Types of steps whose attempt lives over the end of a process.
@@ -40,8 +42,13 @@ def work(run_id: uuid.UUID, leg: int) -> None:
     try:
         run = claim(run_id, leg)
         if run is not None:
-            go_on(run)
-    except (DatabaseError, InterfaceError) as error:
+            try:
+                go_on(run)
+            except AWAY:
+                raise
+            except Exception as error:
+                fail(run, 0, error)
+    except AWAY as error:
         # The keeper finds a run that nobody works on, and offers it again.
         logger.warning("run %s: the database is away, it is left for later: %s", run_id, error)
         connection.close()
@@ -70,33 +77,33 @@ def claim(run_id: uuid.UUID, leg: int) -> WorkflowRun | None:
 
 
 def go_on(run: WorkflowRun) -> None:
-    """Interpret the run, whose claim is ours."""
-    try:
-        actor = actors.restore(run.bounds, workspace_id=run.workspace_id)
-        if run.deaths >= MAX_DEATHS:
-            raise DomainError(f"given up: {run.deaths} processes died while they worked on the same step")
-        journal = RunJournal(leaving=held.is_leaving)
-        journal.load(run.pk, run.claim)
-        client.warm_up()
-        context = RunContext(
-            actor=actor,
-            workspace_id=run.workspace_id,
-            run_id=run.pk,
-            workflow_id=run.workflow_id,
-            workflow_key=run.key,
-            variables=run.variables,
-            strict=run.strict,
-            unit=run.unit,
-        )
-        working = bridge.Working(interpret, definition.load(run.definition), context, journal)
-    except DomainError as error:
-        fail(run, 0, error)
-        return
-    finish(run, working)
+    """Interpret the run, whose claim is ours. Raises what keeps it from being begun."""
+    actor = actors.restore(run.bounds, workspace_id=run.workspace_id)
+    if run.deaths >= MAX_DEATHS:
+        raise DomainError(f"given up: it was lost {run.deaths} times while the same step was made")
+    if run.own_call:
+        raise DomainError("it had an api_key or a base_url of its own, which is not kept: start it anew")
+    journal = RunJournal(leaving=held.is_leaving)
+    journal.load(run.pk, run.claim)
+    client.warm_up()
+    context = RunContext(
+        actor=actor,
+        workspace_id=run.workspace_id,
+        run_id=run.pk,
+        workflow_id=run.workflow_id,
+        workflow_key=run.key,
+        variables=run.variables,
+        strict=run.strict,
+        unit=run.unit,
+    )
+    finish(run, bridge.Working(interpret, definition.load(run.definition), context, journal))
 
 
 def finish(run: WorkflowRun, working: "bridge.Working[Result]", *, began: float | None = None) -> None:
-    """Wait for the work, and write down what came of it. The run's claim is ours."""
+    """Wait for the work, and write down what came of it. The run's claim is ours.
+
+    Raises only what says that the database is away: then the run is left as it is, and found by the keeper.
+    """
     began = time.monotonic() if began is None else began
 
     def worked() -> int:
@@ -107,6 +114,7 @@ def finish(run: WorkflowRun, working: "bridge.Working[Result]", *, began: float 
     try:
         with held.holding(Held(run.pk, run.claim, working)):
             result = working.result()
+        end_with(run, worked(), result)
     except Parked as parked:
         park(run, worked(), parked)
     except ReleasedError:
@@ -115,13 +123,10 @@ def finish(run: WorkflowRun, working: "bridge.Working[Result]", *, began: float 
         logger.info("run %s: it is not ours any more", run.pk)
     except concurrent.futures.CancelledError:
         release(run, worked())  # this process ends; a cancelled run's claim is gone, and nothing is written
-    except (DatabaseError, InterfaceError):
+    except AWAY:
         raise
     except Exception as error:
-        logger.exception("run %s: unexpected error", run.pk)
-        fail(run, worked(), DomainError(f"internal error: {type(error).__name__}"))
-    else:
-        end_with(run, worked(), result)
+        fail(run, worked(), error)
 
 
 def park(run: WorkflowRun, worked_ms: int, parked: Parked) -> None:
@@ -177,22 +182,27 @@ def outcome_of(result: Result) -> tuple[RunState, dict[str, Any]]:
     return RunState.FAILED, {"error": message[:MAX_ERROR], "code": result.error.code}
 
 
-def fail(run: WorkflowRun, worked_ms: int, error: DomainError) -> None:
+def fail(run: WorkflowRun, worked_ms: int, error: Exception) -> None:
     """Close the run, whose claim is ours, for a reason that is no step's."""
+    if not isinstance(error, DomainError):
+        logger.error("run %s: unexpected error", run.pk, exc_info=error)
+        error = InternalError(error)
     end_as(run, RunState.FAILED, {"error": error.message[:MAX_ERROR], "code": error.code}, worked_ms=worked_ms)
 
 
 def end_as(
     run: WorkflowRun, status: RunState, outcome: Mapping[str, Any], *, worked_ms: int, used: Used | None = None
-) -> None:
-    """Close the run, here and in the run log, in one transaction; nothing happens when the claim is lost."""
+) -> bool:
+    """Close the run, here and in the run log, in one transaction. Nothing happens, and False is returned, when the
+    claim is lost."""
     try:
         with transaction.atomic():
             hold(run.pk, run.claim)
             close(run, status, outcome, worked_ms=worked_ms, used=used)
     except LostClaimError:
-        return
+        return False
     hints.give(run.pk)
+    return True
 
 
 def close(

@@ -2,19 +2,18 @@
 
 Each process that works on runs holds a lock on a file in the data folder: the system drops it with the process, so that
 on the same machine a death is known at once. Of other machines' processes the database knows (ServerProcess), within
-a quarter of a minute.
+a quarter of a minute by its own clock: those of the machines may differ.
 """
 
 import fcntl
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 from django.conf import settings
-from django.utils import timezone
 
+from governance.db import ago
 from governance.models import ServerProcess
 from governance.realtime.registry import FORGET_AFTER
 
@@ -54,8 +53,7 @@ def dead(process_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     asked = set(process_ids)
     if not asked:
         return set()
-    seen = timezone.now() - timedelta(seconds=FORGET_AFTER)
-    known = set(ServerProcess.objects.filter(pk__in=asked, seen_at__gt=seen).values_list("pk", flat=True))
+    known = set(ServerProcess.objects.filter(pk__in=asked, seen_at__gt=ago(FORGET_AFTER)).values_list("pk", flat=True))
     return {process_id for process_id in asked if process_id not in known or _let_go(process_id)}
 
 

@@ -1,11 +1,13 @@
 """JMESPath: how a workflow reaches into what it knows. Pure.
 
 An expression has no loop, but it can copy what it is given into itself again and again, so that a short one makes
-gigabytes: what it does is counted, and it is stopped when that is too much.
+gigabytes: what it does is counted, and it is stopped when that is too much. No single call into the interpreter's own
+functions, which nothing can stop, is given more than takes some milliseconds.
 """
 
 import functools
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,10 +20,12 @@ from governance.api.parsing import unstorable
 
 MAX_LENGTH = 1000
 MAX_DEPTH = 60
-#: What one evaluation may do: visits of nodes, and values and thousands of characters that are made or compared.
+#: What one evaluation may do: visits of nodes, and values and hundreds of characters that are made or compared.
 MAX_WORK = 1_000_000
-#: Characters that one call of `join` may make.
-MAX_TEXT = 4 * 1024 * 1024
+#: Characters that one call may make.
+MAX_TEXT = 1024 * 1024
+#: Work between two looks at the clock.
+_BETWEEN = 1000
 
 _MAKERS = {
     "multi_select_list",
@@ -39,6 +43,25 @@ class PathError(ValueError):
     """It is no JMESPath expression, or it can't be evaluated on what it was given."""
 
 
+class TooMuchError(PathError):
+    """It would take more time or memory than an expression may."""
+
+    def __init__(self) -> None:
+        super().__init__("it makes too much of what it is given")
+
+
+class Clock:
+    """Tells when so many seconds of the processor are over, on the thread where it was made."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.thread_time() + seconds
+
+    def check(self) -> None:
+        """Raise TooMuchError when the time is over."""
+        if time.thread_time() > self._end:
+            raise TooMuchError
+
+
 @functools.lru_cache(maxsize=2048)
 def compiled(path: str) -> Mapping[str, Any]:
     """The parsed expression. Raises PathError, which says what is wrong with it."""
@@ -54,10 +77,11 @@ def compiled(path: str) -> Mapping[str, Any]:
     return parsed
 
 
-def search(path: str, names: Mapping[str, Any]) -> Any:
-    """What `path` finds in `names`; None when it finds nothing. Raises PathError when it does not fit what is there."""
+def search(path: str, names: Mapping[str, Any], clock: Clock | None = None) -> Any:
+    """What `path` finds in `names`; None when it finds nothing. Raises PathError when it does not fit what is there,
+    TooMuchError when it takes too much for that."""
     try:
-        return _Counting().visit(compiled(path), names)
+        return _Counting(clock).visit(compiled(path), names)
     except JMESPathError as error:
         raise PathError(" ".join(str(error).split())[:300]) from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -126,7 +150,7 @@ def _check_call(name: Any, given: int) -> None:
 
 
 def weigh(value: Any, limit: float, *, strict: bool = False) -> int:
-    """How much `value` is: its values, and thousands of characters. Stops and raises PathError beyond `limit`.
+    """How much `value` is: its values, and hundreds of characters. Stops and raises TooMuchError beyond `limit`.
 
     Without recursion, and a value that is in it twice counts twice. `strict` refuses what no database takes.
     """
@@ -135,7 +159,7 @@ def weigh(value: Any, limit: float, *, strict: bool = False) -> int:
         item = waiting.pop()
         total += 1
         if isinstance(item, str):
-            total += len(item) // 1000
+            total += len(item) // 100
             if strict and unstorable(item):
                 raise PathError("text may hold no NUL character and no lone surrogate")
         elif isinstance(item, Mapping):
@@ -146,8 +170,29 @@ def weigh(value: Any, limit: float, *, strict: bool = False) -> int:
         elif strict and isinstance(item, float) and not math.isfinite(item):
             raise PathError("expected a JSON number")
         if total + len(waiting) > limit:
-            raise PathError("it makes too much of what it is given")
+            raise TooMuchError
     return total
+
+
+def _length(value: Any) -> int:
+    """About how many characters `value` has as JSON. Stops beyond what a call may make, and raises TooMuchError."""
+    total, waiting = 0, [value]
+    while waiting:
+        item = waiting.pop()
+        total += len(item) + 2 if isinstance(item, str) else 2
+        if isinstance(item, int):
+            total += item.bit_length() // 3
+        elif isinstance(item, Mapping):
+            waiting.extend(item)
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        if total + len(waiting) > MAX_TEXT:
+            raise TooMuchError
+    return total
+
+
+_SORTING = {"sort", "sort_by"}
 
 
 class _Functions(Functions):
@@ -158,19 +203,25 @@ class _Functions(Functions):
         resolved_args = list(resolved_args)
         values = [value for value in resolved_args if isinstance(value, str | int | float | list | dict)]
         self._counting.spend(sum(weigh(value, self._counting.left) for value in values))
-        if function_name == "join" and len(resolved_args) == 2:
+        if function_name in _SORTING and isinstance(resolved_args[0], list):
+            self._counting.spend(len(resolved_args[0]) * len(resolved_args[0]).bit_length())
+        elif function_name == "join" and isinstance(resolved_args[0], str) and isinstance(resolved_args[1], list):
             glue, parts = resolved_args
-            if isinstance(glue, str) and isinstance(parts, list) and len(glue) * len(parts) > MAX_TEXT:
-                raise PathError("join() makes too long a text")
+            if _length(parts) + len(glue) * len(parts) > MAX_TEXT:
+                raise TooMuchError
+        elif function_name == "to_string":
+            _length(resolved_args[0])
         return super().call_function(function_name, resolved_args)
 
 
 class _Counting(TreeInterpreter):
     """Evaluates one expression, and counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None) -> None:
         super().__init__(Options(custom_functions=_Functions(self)))
         self.left = MAX_WORK
+        self._clock = clock
+        self._look_at = MAX_WORK - _BETWEEN
         usual = TreeInterpreter.COMPARATOR_FUNC
         self.COMPARATOR_FUNC = {  # type: ignore[misc]  # ours, which count
             name: functools.partial(self._compare, compare) for name, compare in usual.items()
@@ -179,7 +230,10 @@ class _Counting(TreeInterpreter):
     def spend(self, work: int) -> None:
         self.left -= work
         if self.left < 0:
-            raise PathError("it makes too much of what it is given")
+            raise TooMuchError
+        if self.left < self._look_at and self._clock is not None:
+            self._clock.check()
+            self._look_at = self.left - _BETWEEN
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         self.spend(1)

@@ -106,6 +106,9 @@ class TriggerSerializer(ApiSerializer):
     variables = ObjectField(required=False, default=dict)
     last_at = serializers.DateTimeField(read_only=True, allow_null=True)
     last_run_id = serializers.UUIDField(read_only=True, allow_null=True)
+    last_error = serializers.CharField(
+        read_only=True, help_text="Why its last start failed; empty once one has gone well."
+    )
     created_by = serializers.CharField(read_only=True)
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)

@@ -2,24 +2,29 @@
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max
 from django.utils import timezone
 
 from governance import audit
 from governance import runs as log
 from governance.actors import Actor
+from governance.db import conflict_of
 from governance.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.runs import OpenRun
 from workflows import actors, hints, legs
 from workflows.models import GOING, AttemptState, RunState, StepAttempt, Trigger, Workflow, WorkflowRun
 
+#: Types of steps that have others inside.
+HOLDING = ("map", "workflow")
+_ITEM = re.compile(r"\[[0-9]+\]$")
 #: What a run does once it is over, unless somebody resumes it: nothing.
 OVER = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
@@ -70,7 +75,7 @@ def start(
     )
     if bounds is not None:
         run.bounds = dict(bounds)
-    run.save(force_insert=True)
+    insert(run)
     transaction.on_commit(lambda: hints.give(run.pk))
     return run
 
@@ -89,6 +94,21 @@ def new(opened: OpenRun, *, actor: Actor, workflow: Workflow, **values: Any) -> 
         changed_at=now,
         **values,
     )
+
+
+class KeyTakenError(Exception):
+    """Another request with the same Idempotency-Key was quicker."""
+
+
+def insert(run: WorkflowRun) -> None:
+    """Store a new run. Raises KeyTakenError."""
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+    except IntegrityError as error:
+        if run.idempotency_key and conflict_of(error) == "taken":  # its id is new: nothing else is unique
+            raise KeyTakenError from error
+        raise
 
 
 def find_repeated(*, actor: Actor, workflow: Workflow, key: str, body_digest: str) -> WorkflowRun | None:
@@ -114,7 +134,8 @@ def cancel(*, actor: Actor, run: WorkflowRun) -> WorkflowRun:
 def resume(*, actor: Actor, run: WorkflowRun, step: str | None = None) -> WorkflowRun:
     """Go on with a run that failed or was cancelled: with the step where it ended, or again from `step` on.
 
-    What was done before is kept; what came of `step` and of all that began after it is void.
+    What was done before is kept; what came of `step` and of all that began after it is void. The steps that `step` is
+    inside of go on with the attempt that they were at, and with what they memorised.
     """
     run = _lock(run)
     if run.going:
@@ -123,17 +144,30 @@ def resume(*, actor: Actor, run: WorkflowRun, step: str | None = None) -> Workfl
         raise ConflictError("this run has succeeded: say from which step it is to go on")
     if run.definition is None:
         raise ConflictError("the texts of this run were deleted when their days were over: start a new one")
+    now = timezone.now()
     attempts = StepAttempt.objects.filter(run_id=run.pk, superseded=False)
     if step is None:
         void = attempts.exclude(status__in=[AttemptState.SUCCEEDED, AttemptState.SKIPPED]).exclude(failed_over=True)
+        around = set(void.filter(type__in=HOLDING).values_list("path", flat=True))
     else:
         first = attempts.filter(path=step).order_by("id").first()
         if first is None:
             raise InvalidInputError.of("from", f"this run has not come to a step {step!r}")
         void = attempts.filter(pk__gte=first.pk)
+        around = set(paths_around(step))
+    void = void.exclude(path__in=around)
     void.filter(number=0).delete()
-    void.update(superseded=True, changed_at=timezone.now())
-    now = timezone.now()
+    void.update(superseded=True, changed_at=now)
+    going_on = attempts.filter(path__in=around).order_by().values("path").annotate(last=Max("pk")).values("last")
+    StepAttempt.objects.filter(pk__in=list(going_on.values_list("last", flat=True))).update(
+        status=AttemptState.RUNNING,
+        output=None,
+        trace=None,
+        error=None,
+        failed_over=False,
+        ended_at=None,
+        changed_at=now,
+    )
     WorkflowRun.objects.filter(pk=run.pk).update(
         status=RunState.QUEUED,
         leg=F("leg") + 1,
@@ -154,6 +188,12 @@ def resume(*, actor: Actor, run: WorkflowRun, step: str | None = None) -> Workfl
     went = {"old": run.status, "new": RunState.QUEUED.value}
     _record(actor, run, "resume", "Resumed", {"status": went, "from": {"old": None, "new": step}})
     return _changed(run)
+
+
+def paths_around(path: str) -> list[str]:
+    """The paths of the steps that the step at `path` is inside of: `a` and `a[3]/b` for `a[3]/b/c`."""
+    places = [place for place, sign in enumerate(path) if sign == "/"]
+    return [_ITEM.sub("", path[:place]) for place in places]
 
 
 @transaction.atomic

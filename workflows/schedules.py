@@ -1,39 +1,22 @@
 """Runs that the clock starts."""
 
-import logging
-import zoneinfo
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from croniter import CroniterError, croniter
 from django.db import transaction
 from django.utils import timezone
 
 from governance import audit
 from governance.actors import Actor
-from governance.errors import DomainError, InvalidInputError
+from governance.db import AWAY
 from governance.models.base import changed
 from workflows import actors, triggers
+from workflows.cron import next_tick
 from workflows.models import Schedule, Trigger, Workflow, WorkflowRun
 
-logger = logging.getLogger("promptops.workflows")
+__all__ = ["create_schedule", "delete_schedule", "next_tick", "tick", "update_schedule"]
 
 AT_ONCE = 50
-
-
-def next_tick(cron: str, zone: str, after: datetime) -> datetime:
-    """The first tick after that moment. Raises InvalidInputError for what is no cron expression, or no time zone."""
-    try:
-        place = zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInputError.of("timezone", "expected a name such as Europe/Berlin or UTC") from None
-    if len(cron.split()) != 5:
-        raise InvalidInputError.of("cron", "expected five fields: minute, hour, day of month, month, day of week")
-    try:
-        moment: datetime = croniter(cron, after.astimezone(place), max_years_between_matches=5).get_next(datetime)
-    except (CroniterError, ValueError, KeyError, OverflowError) as error:
-        raise InvalidInputError.of("cron", f"expected a cron expression that comes true: {error}") from None
-    return moment.astimezone(UTC)
 
 
 @transaction.atomic
@@ -69,16 +52,20 @@ def delete_schedule(*, actor: Actor, schedule: Schedule, if_match: str | None = 
 def tick(now: datetime | None = None) -> list[WorkflowRun]:
     """Start a run for each schedule whose time has come. Many processes may look: each tick is of one of them.
 
-    Ticks that nobody was there for make one run, at once.
+    Ticks that nobody was there for make one run, at once. One whose run can't be started says why, and goes on to its
+    next tick: it would hardly go better a moment later, and the others have their turn.
     """
     now = now or timezone.now()
     due = Schedule.objects.select_related("workflow").filter(enabled=True, next_at__lte=now).order_by("next_at")
     started = []
     for schedule in due[:AT_ONCE]:
         try:
-            run = _tick(schedule, now)
-        except DomainError as error:
-            logger.warning("schedule %s could not start its run: %s", schedule.pk, error.message)
+            with triggers.telling_failures(schedule):
+                run = _tick(schedule, now)
+        except AWAY:
+            raise
+        except Exception:
+            _skip(schedule, now)
         else:
             if run is not None:
                 started.append(run)
@@ -93,8 +80,17 @@ def _tick(schedule: Schedule, now: datetime) -> WorkflowRun | None:
     if not mine.update(next_at=following, last_at=now):
         return None
     run = triggers.start(schedule, Trigger.SCHEDULE, schedule.variables)
-    Schedule.objects.filter(pk=schedule.pk).update(last_run_id=run.pk)
+    Schedule.objects.filter(pk=schedule.pk).update(last_run_id=run.pk, last_error="")
     return run
+
+
+def _skip(schedule: Schedule, now: datetime) -> None:
+    """Go on to the next tick; a schedule that has none, such as in a time zone that is gone, waits to be edited."""
+    try:
+        following = next_tick(schedule.cron, schedule.timezone, now)
+    except Exception:
+        following = None
+    Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at).update(next_at=following)
 
 
 def _set_next(schedule: Schedule) -> None:

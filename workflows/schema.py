@@ -11,10 +11,10 @@ from rest_framework import serializers
 
 from governance.api.fields import ObjectField
 from workflows import conditions
-from workflows.definition import MAX_INPUTS, MAX_OUTPUTS, InputSerializer, OutputPathSerializer
+from workflows.definition import MAX_INPUTS, MAX_OUTPUTS, SPARE, InputSerializer, OutputPathSerializer
 from workflows.steps import STEP_TYPES
 from workflows.steps.base import Shape, StepType
-from workflows.steps.fields import IDENTIFIER, MAX_STEPS, ComparisonSerializer
+from workflows.steps.fields import IDENTIFIER, INPUT_NAME, MAX_STEPS, ComparisonSerializer
 
 COMPONENTS = "#/components/schemas/"
 
@@ -22,9 +22,8 @@ COMPONENTS = "#/components/schemas/"
 def of_document(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     """The JSON Schema of the document that `serializer` reads, which has a definition in it."""
     document = of(serializer)
-    names = {"propertyNames": {"pattern": _pattern(IDENTIFIER)}}
-    for field in ("inputs", "outputs"):
-        document["properties"][field] |= names
+    for field, pattern in (("inputs", INPUT_NAME), ("outputs", IDENTIFIER)):
+        document["properties"][field] |= {"propertyNames": {"pattern": _pattern(pattern)}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "PromptOps workflow",
@@ -53,7 +52,7 @@ def components() -> dict[str, Any]:
 
 
 def steps() -> dict[str, Any]:
-    return {"type": "array", "minItems": 1, "maxItems": MAX_STEPS, "items": {"$ref": f"{COMPONENTS}WorkflowStep"}}
+    return {"type": "array", "maxItems": MAX_STEPS, "items": {"$ref": f"{COMPONENTS}WorkflowStep"}}
 
 
 def inputs() -> dict[str, Any]:
@@ -121,6 +120,9 @@ def _of_serializer(serializer: Any) -> dict[str, Any]:
 def _of_type(step_type: StepType) -> dict[str, Any]:
     described = _of_serializer(step_type.fields())
     described["properties"]["type"] = {"type": "string", "enum": [step_type.name]}
+    for name, values in SPARE.items():
+        spare = {"enum": list(values), "nullable": True, "deprecated": True, "description": "Taken and dropped."}
+        described["properties"].setdefault(name, spare)
     shapes = _merged(step_type.fields.shapes)
     if shapes:
         described["anyOf"] = [_of_shape(shape) for shape in shapes]

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agents.serializers import SecretField
 from governance.api.fields import FlagField, IdField, KeyField, ObjectField, StringField
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
 from prompts.serializers import STATUSES, LabelField
@@ -54,7 +55,7 @@ class WorkflowSerializer(ApiSerializer):
     name = StringField(required=False, allow_blank=True, max_length=200)
     description = StringField(required=False, allow_blank=True, max_length=2000)
     inputs = InputsField(required=False, help_text=INPUTS)
-    steps = StepsField()
+    steps = StepsField(required=False, default=list)
     outputs = OutputsField(required=False, help_text=OUTPUTS)
     version = LabelField(required=False, default="v1")
     status = serializers.ChoiceField(choices=STATUSES, read_only=True)
@@ -71,7 +72,7 @@ class WorkflowImportSerializer(ApiSerializer):
     name = StringField(required=False, allow_blank=True, max_length=200)
     description = StringField(required=False, allow_blank=True, max_length=2000)
     inputs = InputsField(required=False, help_text=INPUTS)
-    steps = StepsField()
+    steps = StepsField(required=False, default=list)
     outputs = OutputsField(required=False, help_text=OUTPUTS)
 
 
@@ -111,6 +112,16 @@ class WorkflowRunRequestSerializer(ApiSerializer):
         required=False, max_length=64, help_text="`draft`, `live`, or a label; the live one, else the draft."
     )
     background = FlagField(required=False, default=False, help_text="Answer 202 at once, and run in the background.")
+    api_key = SecretField(
+        required=False, allow_blank=True, help_text="For the model steps of this run. It is not kept anywhere."
+    )
+    base_url = StringField(
+        required=False, allow_blank=True, max_length=500, help_text="Where the model steps of this run call."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """An empty address or key counts as not given: the first clients send both with every run."""
+        return {name: value for name, value in attrs.items() if value != "" or name not in ("api_key", "base_url")}
 
 
 class TraceEntrySerializer(serializers.Serializer[Any]):

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
+from agents.providers import registry
 from governance import audit, publishing
 from governance.actors import Actor
 from governance.concurrency import check_if_match
@@ -22,6 +23,7 @@ def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: obje
     taken key."""
     given = {"steps": steps, **{name: values.pop(name) for name in DEFINITION_FIELDS if name in values}}
     parsed = definition.parse(given)
+    publishing.refuse_reserved(values.get("version", ""))
     workflow = Workflow(workspace=workspace, key=key, **values, **parsed.as_json())
     _refuse_taken_key(workflow)
     _refuse_circles(workflow, parsed)
@@ -48,6 +50,8 @@ def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
     differences = changed(workflow, values)
     if not differences:
         return workflow
+    if "version" in differences:
+        publishing.refuse_reserved(workflow.version)
     if workflow.key != old_key:
         _refuse_taken_key(workflow)
     _refuse_circles(workflow, parsed or definition.load(workflow.definition))
@@ -104,12 +108,13 @@ def publish(
 def rollback(*, actor: Actor, workflow: Workflow, version: str, if_match: str | None = None) -> Workflow:
     """Make an earlier version live again, and the draft equal to it. No version is removed.
 
-    Raises NotFoundError when the workflow has no such version.
+    Raises NotFoundError when the workflow has no such version, ConflictError when a provider that it uses is gone.
     """
     workflow = _lock(workflow, if_match)
     target = workflow.versions.filter(label=version).first()
     if target is None:
         raise NotFoundError("version not found")
+    _refuse_lost_providers(target)
     live = workflow.live
     differences = changed(workflow, target.definition)
     if live is not None and live.pk == target.pk and not differences:
@@ -159,6 +164,13 @@ def _refuse_circles(workflow: Workflow, parsed: Definition) -> None:
         seen.add(key)
         _, stored = there[key].served
         waiting |= definition.called(definition.load(stored))
+
+
+def _refuse_lost_providers(version: WorkflowVersion) -> None:
+    """Versions that are not live don't keep a provider from being deleted."""
+    lost = sorted(definition.providers(definition.load(version.definition)) - registry.providers().keys())
+    if lost:
+        raise ConflictError(f"{version.label} runs on {', '.join(lost)}, and there is no such provider any more")
 
 
 def _snapshot(workflow: Workflow, label: str, note: str, actor: Actor) -> WorkflowVersion:

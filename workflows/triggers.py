@@ -1,17 +1,24 @@
 """What schedules and webhooks have in common: runs that nobody starts by hand."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from governance import audit
 from governance.actors import Actor
+from governance.api.parsing import storable
 from governance.concurrency import check_if_match
-from governance.errors import NotFoundError
+from governance.db import AWAY
+from governance.errors import DomainError, NotFoundError, UnauthorizedError
 from workflows import actors, runs
 from workflows.execution import frozen
 from workflows.models import Schedule, Trigger, Webhook, WorkflowRun
 
+logger = logging.getLogger("promptops.workflows")
 T = TypeVar("T", Schedule, Webhook)
+
+MAX_ERROR = 1000
 
 
 def start(trigger: Schedule | Webhook, kind: Trigger, variables: Mapping[str, Any]) -> WorkflowRun:
@@ -25,6 +32,24 @@ def start(trigger: Schedule | Webhook, kind: Trigger, variables: Mapping[str, An
         trigger_id=trigger.pk,
         bounds=trigger.bounds,
     )
+
+
+@contextmanager
+def telling_failures(trigger: Schedule | Webhook) -> Iterator[None]:
+    """What keeps a run from being started is written down beside the trigger, and raised on.
+
+    Not that a call is refused, which is nothing of the trigger's, nor that the database is away.
+    """
+    try:
+        yield
+    except (UnauthorizedError, *AWAY):
+        raise
+    except Exception as error:
+        said = error.message if isinstance(error, DomainError) else f"internal error ({type(error).__name__})"
+        logger.warning("%s %s could not start its run: %s", type(trigger).__name__, trigger.pk, said)
+        rows: Any = type(trigger)._default_manager
+        rows.filter(pk=trigger.pk).update(last_error=storable(said)[:MAX_ERROR])
+        raise
 
 
 def lock(model: type[T], row: T, if_match: str | None) -> T:

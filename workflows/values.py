@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from prompts.rendering import NOT_THERE, VARIABLE, TooLongError, lookup, render, variables_of
+from prompts.rendering import NOT_THERE, VARIABLE, Rendered, TooLongError, lookup, render, variables_of
 
 
 class TooLargeError(ValueError):
@@ -19,7 +19,8 @@ class TooLargeError(ValueError):
 def fill(value: Any, names: Mapping[str, Any], *, limit: int) -> tuple[Any, list[str]]:
     """`value` with its strings filled, and the names that had no value, each once.
 
-    Raises TooLongError when what is filled in has more than `limit` characters in all.
+    Raises TooLongError when what is filled in has more than `limit` characters in all, TooLargeError for a value that
+    can't be kept.
     """
     filled, missing, _ = _fill(value, names, limit)
     return filled, list(dict.fromkeys(missing))
@@ -43,33 +44,64 @@ def names_in(value: Any) -> list[str]:
     return [name for text in strings_of(value) for name in variables_of(text)]
 
 
+def rendered(template: str, names: Mapping[str, Any], *, limit: int) -> Rendered:
+    """A template with its values in it. Raises TooLongError when they have more than `limit` characters, TooLargeError
+    for one that can't be kept: what all steps made, for example, is not even written out to be measured."""
+    left = limit
+    for name in variables_of(template):
+        found = lookup(names, name)
+        if isinstance(found, Mapping | list):
+            left -= check_size(found)
+            if left < 0:
+                raise TooLongError
+    return render(template, names, limit=limit)
+
+
 def check_size(value: Any) -> int:
     """The characters of `value` as JSON (of a text, as it is). Raises TooLargeError for what can't be kept."""
-    if not isinstance(value, str):
-        _check_depth(value)
     limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
+    if not isinstance(value, str):
+        _check_shape(value, limit)
     try:
         size = len(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False))
     except ValueError:
         raise TooLargeError("it holds a number that JSON can't have") from None
     if size > limit:
-        raise TooLargeError(f"it has over {limit} characters")
+        raise TooLargeError(_over(limit))
     return size
 
 
-def _check_depth(value: Any) -> None:
+def _check_shape(value: Any, limit: int) -> None:
+    """Refuse what is no plain JSON, too deep, or beyond the limit for sure, in a time that the limit bounds: one list
+    may be in a value so often that it could not be written out."""
     deepest: int = settings.PROMPTOPS_MAX_JSON_DEPTH
-    level, depth = [value], 0
-    while level := [
-        child
-        for item in level
-        if isinstance(item, list | Mapping)
-        for child in (item.values() if isinstance(item, Mapping) else item)
-        if isinstance(child, list | Mapping)
-    ]:
+    level, depth, total = [[value]], -1, 0
+    while level:
         depth += 1
-        if depth >= deepest:
+        if depth > deepest:
             raise TooLargeError(f"it is nested deeper than {deepest} levels")
+        below: list[Any] = []
+        for parent in level:
+            children = parent.values() if isinstance(parent, dict) else parent
+            total += 2 * len(children)
+            if isinstance(parent, dict):
+                total += sum(map(len, parent))
+            for child in children:
+                if isinstance(child, str):
+                    total += len(child)
+                elif isinstance(child, dict | list):
+                    below.append(child)
+                elif isinstance(child, int):
+                    total += child.bit_length() // 4
+                elif child is not None and not isinstance(child, float):
+                    raise TooLargeError("it holds what JSON can't have")
+            if total > limit:
+                raise TooLargeError(_over(limit))
+        level = below
+
+
+def _over(limit: int) -> str:
+    return f"it has over {limit} characters"
 
 
 def _fill(value: Any, names: Mapping[str, Any], left: int) -> tuple[Any, list[str], int]:
@@ -83,8 +115,8 @@ def _fill(value: Any, names: Mapping[str, Any], left: int) -> tuple[Any, list[st
             if left < 0:
                 raise TooLongError
             return found, [], left
-        rendered = render(value, names, limit=left)
-        return rendered.text, rendered.missing, left - len(rendered.text)
+        made = rendered(value, names, limit=left)
+        return made.text, made.missing, left - len(made.text)
     if isinstance(value, Mapping):
         filled: dict[str, Any] = {}
         missing: list[str] = []
@@ -95,8 +127,8 @@ def _fill(value: Any, names: Mapping[str, Any], left: int) -> tuple[Any, list[st
     if isinstance(value, list):
         items, missing = [], []
         for item in value:
-            made, lacks, left = _fill(item, names, left)
-            items.append(made)
+            one, lacks, left = _fill(item, names, left)
+            items.append(one)
             missing += lacks
         return items, missing, left
     return value, [], left

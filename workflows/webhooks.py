@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from governance import audit, secretbox
 from governance.actors import Actor
+from governance.db import conflict_of
 from governance.errors import UnauthorizedError
 from governance.models.base import changed
 from workflows import actors, triggers
@@ -87,15 +88,24 @@ def receive(
 
 
 def _take(webhook: Webhook, signature: str, payload: Any) -> WorkflowRun:
+    variables = {**webhook.variables, "input": payload}
+    if isinstance(payload, Mapping):
+        variables = {**webhook.variables, **payload, "input": payload}
+    with triggers.telling_failures(webhook), transaction.atomic():
+        _refuse_second(webhook, signature)
+        run = triggers.start(webhook, Trigger.WEBHOOK, variables)
+        Webhook.objects.filter(pk=webhook.pk).update(last_at=timezone.now(), last_run_id=run.pk, last_error="")
+        return run
+
+
+def _refuse_second(webhook: Webhook, signature: str) -> None:
+    """Note the call, which may come once. Raises UnauthorizedError."""
+    until = timezone.now() + timedelta(seconds=2 * TOLERANCE + 60)
     try:
         with transaction.atomic():
-            until = timezone.now() + timedelta(seconds=2 * TOLERANCE + 60)
             Delivery.objects.create(webhook=webhook, signature=signature, forget_at=until)
-            variables = {**webhook.variables, "input": payload}
-            if isinstance(payload, Mapping):
-                variables = {**webhook.variables, **payload, "input": payload}
-            run = triggers.start(webhook, Trigger.WEBHOOK, variables)
-            Webhook.objects.filter(pk=webhook.pk).update(last_at=timezone.now(), last_run_id=run.pk)
-            return run
-    except IntegrityError:
-        raise UnauthorizedError("this call was taken already: sign each with the time that it is made at") from None
+    except IntegrityError as error:
+        if conflict_of(error) == "taken":
+            said = "this call was taken already: sign each with the time that it is made at"
+            raise UnauthorizedError(said) from None
+        raise

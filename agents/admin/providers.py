@@ -26,7 +26,16 @@ class ModelProviderForm(ServiceForm[ModelProvider]):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text="Stored encrypted and never shown again. Left empty, the stored one stays.",
     )
+    unsupported = forms.CharField(
+        required=False,
+        label="Does not know",
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text="Parameters, or stream_options and the like, with commas between: they are not sent.",
+    )
     forget_key = forms.BooleanField(required=False, label="Forget the stored key")
+
+    def starting_values(self) -> dict[str, Any]:
+        return {"unsupported": ", ".join(self.instance.unsupported)}
 
 
 @admin.register(ModelProvider)
@@ -38,7 +47,7 @@ class ModelProviderAdmin(ServiceAdmin[ModelProvider]):
     list_display = ["name", "label", "base_url", "default_model", "key_hint", "updated_at"]
     search_fields = ["name", "label", "base_url"]
     ordering = ["name"]
-    add_fields = ["name", "label", "base_url", "default_model", "api_key"]
+    add_fields = ["name", "label", "base_url", "default_model", "unsupported", "api_key"]
     change_fields = [*add_fields, "forget_key"]
     readonly_fields = ["key_hint", "created_at", "updated_at"]
 

@@ -2,15 +2,17 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from agents.models import ModelProvider
 from agents.outbound import check_base_url
-from agents.providers.base import MODEL_PARAMETERS, ModelCall, Provider
+from agents.providers.base import ModelCall, Provider
+from agents.providers.parameters import chosen
 from governance import secretbox
 from governance.errors import InvalidInputError
 
@@ -69,6 +71,13 @@ def find(name: str) -> Provider:
     return there[name]
 
 
+def hold(name: str) -> Provider:
+    """The same for who is about to store that name: in a transaction, it is there until that ends."""
+    if transaction.get_connection().in_atomic_block:
+        ModelProvider.objects.select_for_update().filter(name=name).values_list("pk").first()
+    return find(name)
+
+
 def key_of(provider: Provider) -> str | None:
     """The server's own key for the provider: the stored one, else that of the environment, which may end in a newline.
 
@@ -104,18 +113,22 @@ def prepare(
     model: str,
     prompt: str,
     config: Mapping[str, Any],
+    asked: Iterable[str] = (),
     api_key: str | None = None,
     base_url: str | None = None,
 ) -> ModelCall:
     """A call, ready to be made.
 
-    The server's key goes to the provider's own address only: with a `base_url` from the request, just the request's
-    `api_key` is used. Raises InvalidInputError for an unknown provider, an address that is not allowed, and a key that
-    lacks or that no header can carry.
+    Of `config`, the names in `asked` are the request's own: those that can't be sent are refused, while those that a
+    prompt or an agent has for other purposes are told in the answer. The server's key goes to the provider's own
+    address only: with a `base_url` from the request, just the request's `api_key` is used; an empty one of either is
+    none. Raises InvalidInputError for an unknown provider, a parameter that can't be sent, an address that is not
+    allowed, and a key that lacks or that no header can carry.
     """
     found = find(provider)
-    own_address = base_url is None
-    url = found.base_url if base_url is None else check_base_url(base_url)
+    parameters, unsent = chosen(config, asked=asked, provider=found)
+    own_address = not base_url
+    url = check_base_url(base_url) if base_url else found.base_url
     key = api_key or (key_of(found) if own_address else None)
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidInputError.of("api_key", "expected visible ASCII characters only, as a header can carry them")
@@ -129,7 +142,8 @@ def prepare(
         base_url=url,
         vouched=own_address and found.vouched,
         api_key=key,
-        parameters={name: value for name, value in config.items() if name in MODEL_PARAMETERS},
+        parameters=parameters,
+        unsent=unsent,
         timeout=settings.PROMPTOPS_PROVIDER_TIMEOUT,
         retries=settings.PROMPTOPS_PROVIDER_RETRIES,
     )
@@ -152,4 +166,5 @@ def _as_admin_has_it(provider: Provider | None, row: ModelProvider) -> Provider:
         label=row.label or provider.label,
         default_model=row.default_model or provider.default_model,
         stored_key=row.encrypted_key,
+        unsupported=frozenset(row.unsupported),
     )

@@ -9,11 +9,12 @@ import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlencode
 
+from django.conf import settings
 from rest_framework import serializers
 
-from agents import outbound, schemas
+from agents import calls, outbound, schemas
 from agents.outbound import check_url
 from agents.providers import bridge
 from agents.toolbox import NAME_PATTERN, Caller, Description, Returned, Tool, ToolFailedError, ToolKind, ToolSerializer
@@ -32,14 +33,8 @@ MAX_HEADERS = 20
 TIMEOUT = 30.0
 #: What a hint begins with; no header can carry it, so that it can't be meant as a value.
 MASK = "…"
-DEFAULTS = {
-    "Accept": "application/json, text/*;q=0.9, */*;q=0.5",
-    "Accept-Encoding": "identity",  # a compressed answer could be of any size
-    "User-Agent": "PromptOps",
-}
 _PLACE = re.compile(r"\{([A-Za-z0-9_-]+)\}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, 5.6.2
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _VALUE = re.compile(r"[\x20-\x7e]{1,2000}")
 #: Those that say how the request is sent, which is not a tool's to say.
 _OURS = {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept-encoding", "upgrade"}
@@ -144,30 +139,30 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
 
 
 async def _answer(description: Description, arguments: Mapping[str, Any]) -> tuple[int, str]:
-    """Status and text of what came back. Raises ToolFailedError when nothing did, ProviderError from the guard."""
-    import httpx2
-
-    from agents.providers import transport  # brings httpx2, which is loaded with the first call
-
+    """Status and text of what came back. Raises ToolFailedError when nothing did."""
     method = description["method"]
     address, query, rest = _filled(description["url"], arguments)
-    secrets = {name: _opened(name, value) for name, value in description["headers"].items()}
-    given = {name.lower() for name in secrets}
-    headers = {**{name: value for name, value in DEFAULTS.items() if name.lower() not in given}, **secrets}
-    body = {"params": [*query, *_query(rest)]} if method in WITHOUT_BODY else {"params": query, "json": rest}
+    headers, content = {}, None
+    if method in WITHOUT_BODY:
+        query += _query(rest)
+    else:
+        headers["Content-Type"] = "application/json"
+        content = as_text(rest).encode("utf-8", "replace")
     try:
-        async with asyncio.timeout(TIMEOUT):
-            bounded = transport.Bounded(transport.Guarded(await outbound.admit(address)))
-            async with httpx2.AsyncClient(
-                transport=bounded, follow_redirects=False, trust_env=False, timeout=TIMEOUT
-            ) as client:
-                answer = await client.request(method, address, headers=headers, **body)
+        answer = await calls.call(
+            method,
+            f"{address}?{urlencode(query)}" if query else address,
+            headers=headers,
+            secrets={name: _opened(name, value) for name, value in description["headers"].items()},
+            content=content,
+            seconds=TIMEOUT,
+            limit=settings.PROMPTOPS_MAX_ANSWER_BYTES,
+        )
     except TimeoutError:
         raise ToolFailedError(f"it did not answer within {TIMEOUT:g} seconds") from None
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        said = _without(" ".join(str(error).split())[:500], secrets)
-        raise ToolFailedError(f"it could not be reached: {said or type(error).__name__}") from None
-    return answer.status_code, _without(_UNSTORABLE.sub("\ufffd", answer.text), secrets)
+    except calls.UnansweredError as error:
+        raise ToolFailedError(error.message) from None
+    return answer.status, answer.text
 
 
 def _filled(url: str, arguments: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]], dict[str, Any]]:
@@ -237,15 +232,6 @@ def _place(description: Description) -> str:
 
 def _hint(value: str) -> str:
     return MASK + (value[-4:] if len(value) >= 16 else "")
-
-
-def _without(text: str, secrets: Mapping[str, str]) -> str:
-    """`text` without our secrets, should the other side repeat them; also without their scheme, such as Bearer."""
-    for name, value in secrets.items():
-        for secret in (value, value.rpartition(" ")[2]):
-            if len(secret) >= 8:
-                text = text.replace(secret, f"[{name}]")
-    return text
 
 
 KIND = ToolKind(

@@ -26,10 +26,13 @@ from django.utils.text import capfirst
 from governance.actors import Actor
 from governance.admin.conflicts import clashes
 from governance.admin.forms import EnvironmentField, OperationForm, ServiceForm
+from governance.api.exceptions import RACED
 from governance.api.filtering import containing
+from governance.db import conflict_of
 from governance.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
 from governance.models import Environment, User
 from governance.querysets import visible_to
+from governance.text import words_of
 
 M = TypeVar("M", bound=Model)
 
@@ -54,7 +57,9 @@ def as_refusal(error: Exception) -> DomainError:
     if isinstance(error, DomainError):
         return error
     if isinstance(error, IntegrityError):
-        return ConflictError("somebody else changed this at the same time: look again, then repeat your change")
+        if conflict_of(error) == "refused":
+            raise error  # no race: a fault of ours
+        return ConflictError(RACED[conflict_of(error)].removeprefix("conflict: "))
     if isinstance(error, DataError):
         return InvalidInputError("a value is out of the range that can be stored")
     return NotFoundError("somebody else deleted this at the same time")
@@ -123,7 +128,12 @@ class ScopedAdmin(admin.ModelAdmin[M], Generic[M]):
         self, request: HttpRequest, queryset: QuerySet[M], search_term: str
     ) -> tuple[QuerySet[M], bool]:
         """As the API searches: every word is in one of the fields, the case of each letter aside."""
-        for word in search_term.split() if self.get_search_fields(request) else ():
+        try:
+            words = words_of(search_term) if self.get_search_fields(request) else []
+        except ValueError as problem:
+            self.message_user(request, f"Nothing was searched: {problem}.", messages.WARNING)
+            return queryset.none(), False
+        for word in words:
             queryset = self.narrowed(queryset, word, self.get_search_fields(request))
         return queryset, False
 

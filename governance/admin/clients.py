@@ -7,17 +7,16 @@ connected, a client in its own list. The session's cookie and one small query ne
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 
 from governance.admin.base import ReadOnlyAdmin
 from governance.admin.filters import WorkspaceFilter
+from governance.db import ago
 from governance.models import Connection
 from governance.realtime.registry import FORGET_AFTER
 
@@ -37,8 +36,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
         css = {"all": ["governance/observe.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
-        alive = timezone.now() - timedelta(seconds=FORGET_AFTER)
-        return super().get_queryset(request).filter(process__seen_at__gt=alive)
+        return super().get_queryset(request).filter(process__seen_at__gt=ago(FORGET_AFTER))
 
     def get_urls(self) -> list[URLPattern]:
         live = path("live/", self.admin_site.admin_view(self.live_view), name="governance_connection_live")

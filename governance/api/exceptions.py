@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
+from governance.db import conflict_of
 from governance.errors import DomainError
 from governance.logs import request_id
 
@@ -31,6 +32,13 @@ _CODES = {
     413: "payload_too_large",
     415: "unsupported_media_type",
     429: "too_many_attempts",
+}
+
+
+#: What is said when the database held a rule that a service had checked a moment before.
+RACED = {
+    "taken": "conflict: somebody else took this name, or added the same, at the same time: look again",
+    "referred": "conflict: somebody else deleted what this refers to, or began to use it, at the same time: look again",
 }
 
 
@@ -111,9 +119,13 @@ def _of_drf(exception: drf.APIException) -> Response:
 
 def _of_database(exception: Exception) -> Response:
     if isinstance(exception, IntegrityError):
-        # Two writers raced for one name: the rule that a service checks first is a constraint too, and it held.
-        logger.warning("constraint held: %s", exception)
-        return Response(body("conflict: somebody else changed this at the same time", "conflict"), status=409)
+        # Two writers raced: the rule that a service checks first is a constraint too, and it held.
+        kind = conflict_of(exception)
+        if kind != "refused":
+            logger.warning("constraint held: %s", exception)
+            return Response(body(RACED[kind], "conflict"), status=409)
+        logger.error("a service let through what no row may hold", exc_info=exception)
+        return Response(body("internal error: report it with this request_id", "internal"), status=500)
     if isinstance(exception, DataError):
         logger.warning("the database refused a value: %s", exception)
         return Response(body("a value is out of the range that can be stored", "invalid"), status=400)

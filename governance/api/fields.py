@@ -9,8 +9,11 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from governance.text import composed
+
 # A pattern ends in \Z: `$` would let a last line break through.
 KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z"
+PROMPT_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*\Z"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"
 MAX_KEY = 200
 MAX_TAGS = MAX_TAG = 100
@@ -58,6 +61,14 @@ class KeyField(PatternField):
     def __init__(self, **kwargs: Any) -> None:
         expected = "letters, digits and any of . _ : - (first a letter or a digit)"
         super().__init__(KEY_PATTERN, expected=expected, **{"max_length": MAX_KEY, **kwargs})
+
+
+class PromptKeyField(PatternField):
+    """What applications call a prompt by: a key, or several with `/` between them, as in folders."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        expected = "letters, digits and any of . _ : - (first a letter or a digit), with / between folders"
+        super().__init__(PROMPT_KEY_PATTERN, expected=expected, **{"max_length": MAX_KEY, **kwargs})
 
 
 class IdField(serializers.UUIDField):
@@ -138,7 +149,7 @@ class ObjectField(serializers.JSONField):
 
 
 class TagsField(serializers.Field[list[str], Any, list[str], Any]):
-    """A list of strings; "a, b" is taken for ["a", "b"]. Kept in order, each once."""
+    """A list of strings; "a, b" is taken for ["a", "b"]. Kept in order, each once, in whatever Unicode form."""
 
     default_error_messages = {
         "invalid": "expected a list of strings, or one string with commas between",
@@ -161,7 +172,10 @@ class TagsField(serializers.Field[list[str], Any, list[str], Any]):
             self.fail("many")
         if any(len(tag) > MAX_TAG for tag in data):
             self.fail("long")
-        return list(dict.fromkeys(tag.strip() for tag in data if tag.strip()))
+        once: dict[str, str] = {}
+        for tag in filter(None, map(str.strip, data)):
+            once.setdefault(composed(tag), tag)
+        return list(once.values())
 
     def to_representation(self, value: list[str]) -> list[str]:
         return value

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
@@ -9,7 +10,9 @@ from typing import Any
 
 from django import forms
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Func, Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Lower, StrIndex
+from django.db.models.lookups import GreaterThan
 from django.utils.dateparse import parse_datetime
 from django_filters import rest_framework as filters
 from django_filters.fields import BaseCSVField
@@ -17,6 +20,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
 from governance.api.fields import NO_TIME, is_time
+from governance.text import MAX_SEARCH
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -34,6 +38,13 @@ class _Words(BaseCSVField):  # type: ignore[misc]
         if value == []:
             raise forms.ValidationError("expected at least one field to order by")
         return super().clean(value)
+
+
+class SearchFilter(filters.CharFilter):  # type: ignore[misc]
+    """A text to search for, bounded: what a search costs grows with what is searched for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_SEARCH, **kwargs)
 
 
 class StableOrdering(filters.OrderingFilter):  # type: ignore[misc]
@@ -87,8 +98,21 @@ class WindowFilterSet(ApiFilterSet):
 
 
 def containing(value: str, *fields: str) -> Q:
-    """Rows that have `value` in one of these fields, case aside."""
-    lookup, wanted = "icontains", value
-    if connection.vendor == "sqlite" and not value.isascii():
-        lookup, wanted = "iregex", re.escape(value)  # SQLite's LIKE knows the case of ASCII only, Python's re of all
-    return reduce(or_, (Q(**{f"{field}__{lookup}": wanted}) for field in fields))
+    """Rows that have `value` in one of these fields, the case of each letter and its Unicode form aside.
+
+    Not by LIKE, which compares its whole pattern anew at each place: with long texts of one character that adds up.
+    """
+    function: Callable[[Any], Func] = _searched
+    if connection.vendor == "sqlite":
+        # SQLite's LOWER knows ASCII alone; a value beyond it is looked for by a function of ours (promptops.sqlite3).
+        function = Lower if value.isascii() else _folded
+    wanted = function(Value(value))
+    return reduce(or_, (Q(GreaterThan(StrIndex(function(Cast(name, TextField())), wanted), 0)) for name in fields))
+
+
+def _searched(text: Any) -> Func:
+    return Lower(Func(Cast(text, TextField()), function="NORMALIZE", output_field=TextField()))
+
+
+def _folded(text: Any) -> Func:
+    return Func(text, function="promptops_folded", output_field=TextField())

@@ -57,6 +57,11 @@ def unstorable(text: str) -> bool:
     return _UNSTORABLE.search(text) is not None
 
 
+def storable(text: str) -> str:
+    """`text` with a mark in place of each character that no database column takes."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _check(value: Any) -> None:
     """Walk without recursion: the walk must not be what a deep body breaks."""
     limit = settings.PROMPTOPS_MAX_JSON_DEPTH

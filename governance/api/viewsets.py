@@ -3,12 +3,14 @@
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from governance import changes
 from governance.actors import Actor
 from governance.concurrency import if_match, none_match
 from governance.errors import NotFoundError
@@ -17,6 +19,7 @@ from governance.querysets import visible_to
 
 M = TypeVar("M", bound=Model)
 
+REVISION_HEADER = "X-PromptOps-Revision"
 #: OPTIONS is not among them: it is answered like any other method that is not there.
 METHODS = ["get", "head", "post", "put", "patch", "delete"]
 
@@ -65,6 +68,18 @@ class RowsViewSet(GenericViewSet[M], Generic[M]):
     @property
     def actor(self) -> Actor:
         return actor_of(self.request)
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        changes.begin()
+        return super().initialize_request(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """The answer of a write says by which revision applications are served it."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        revision = changes.reflected()
+        if revision is not None and status.is_success(response.status_code):
+            response[REVISION_HEADER] = str(revision)
+        return response
 
     def get_queryset(self) -> QuerySet[M]:
         return visible_to(self.actor, super().get_queryset())

@@ -186,6 +186,9 @@ class Hub:
     def looked(self, at: float) -> None:
         pass
 
+    def unreachable(self) -> None:
+        pass
+
     # --- runs ---
 
     def watching_runs(self) -> set[str]:

@@ -11,13 +11,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from governance import process
+from governance.db import ago
 from governance.models import Connection, ServerProcess
 from governance.runs import Sweep
 
@@ -102,12 +103,13 @@ class Registry:
 @transaction.atomic
 def _write(process_id: uuid.UUID, added: dict[uuid.UUID, Presence], removed: set[uuid.UUID]) -> bool:
     """Returns whether this process had been forgotten, and its connections with it."""
-    now = timezone.now()
-    ServerProcess.objects.filter(seen_at__lt=now - timedelta(seconds=FORGET_AFTER)).exclude(pk=process_id).delete()
-    known = ServerProcess.objects.filter(pk=process_id).update(seen_at=now)
+    silent = ServerProcess.objects.filter(seen_at__lt=ago(FORGET_AFTER)).exclude(pk=process_id)
+    if gone_silent := list(silent.values_list("pk", flat=True)):
+        ServerProcess.objects.filter(pk__in=gone_silent, seen_at__lt=ago(FORGET_AFTER)).delete()
+    known = ServerProcess.objects.filter(pk=process_id).update(seen_at=Now())
     if not known:
         ServerProcess.objects.create(
-            pk=process_id, host=sockets.gethostname(), pid=os.getpid(), started_at=now, seen_at=now
+            pk=process_id, host=sockets.gethostname(), pid=os.getpid(), started_at=Now(), seen_at=Now()
         )
     gone = list(removed)
     for start in range(0, len(gone), 500):

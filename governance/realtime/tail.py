@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from django.conf import settings
-from django.db import connection, connections
+from django.db import DatabaseError, InterfaceError, connection, connections
 
 from governance import access
 from governance.models import Change, Environment
@@ -47,6 +47,7 @@ class Listener(Protocol):
     def deliver(self, position: Position, frames: list[Frame]) -> None: ...
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None: ...
     def looked(self, at: float) -> None: ...
+    def unreachable(self) -> None: ...
 
 
 class Tail:
@@ -95,6 +96,9 @@ class Tail:
                     await self._look()
             except Exception as error:
                 logger.warning("could not read the change log, trying again: %s", error)
+                if isinstance(error, DatabaseError | InterfaceError):
+                    for listener in self._listeners:
+                        listener.unreachable()
                 await asyncio.sleep(settings.PROMPTOPS_TICK_SECONDS)
 
     def stop(self) -> None:
@@ -108,7 +112,7 @@ class Tail:
         positions = {key: at for key, at in self._positions.items() if at.workspace_id in wanted}
         known = self._known & wanted
         loop = asyncio.get_running_loop()
-        reading = await loop.run_in_executor(self._thread, _read, wanted, positions)
+        reading = await loop.run_in_executor(self._thread, _read_surely, wanted, positions)
         self._apply(reading, wanted, known, positions)
         for listener in self._listeners:
             listener.looked(began)
@@ -156,6 +160,14 @@ def leave_the_pool() -> None:
     own = connection.copy()
     own.settings_dict["OPTIONS"].pop("pool", None)
     connections[own.alias] = own
+
+
+def _read_surely(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
+    """Read, on a new connection if the old one broke: only what fails with that too is the database's own absence."""
+    try:
+        return _read(wanted, positions)
+    except (DatabaseError, InterfaceError):
+        return _read(wanted, positions)
 
 
 def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:

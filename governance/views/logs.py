@@ -1,10 +1,8 @@
 """What happened: audit, runs, live connections."""
 
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -15,6 +13,7 @@ from governance import runs, statistics
 from governance.actors import Actor
 from governance.api.pagination import LogLimitOffset
 from governance.api.viewsets import ReadViewSet, RowsViewSet, one
+from governance.db import ago
 from governance.errors import InvalidInputError
 from governance.filters import AuditFilter, ConnectionFilter, RunFilter, StatsFilter
 from governance.models import AuditEntry, Connection, LogCount, Run, RunTally
@@ -93,5 +92,4 @@ class ConnectionViewSet(RowsViewSet[Connection]):
     filterset_class = ConnectionFilter
 
     def get_queryset(self) -> QuerySet[Connection]:
-        alive = timezone.now() - timedelta(seconds=FORGET_AFTER)
-        return super().get_queryset().filter(process__seen_at__gt=alive)
+        return super().get_queryset().filter(process__seen_at__gt=ago(FORGET_AFTER))

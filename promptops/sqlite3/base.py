@@ -13,6 +13,7 @@ from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 from governance import turns
+from governance.text import folded
 
 PATIENCE = 20.0  # seconds in line; many short transactions may be before this one
 
@@ -52,8 +53,17 @@ class Line:
 _lines: dict[str, Line] = defaultdict(Line)  # by database
 
 
+def _folded(text: str | None) -> str | None:
+    return None if text is None else folded(text)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     _line: Line | None = None  # in which it is this connection's turn
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        new = super().get_new_connection(conn_params)
+        new.create_function("promptops_folded", 1, _folded, deterministic=True)
+        return new
 
     def _start_transaction_under_autocommit(self) -> None:
         line = _lines[str(self.settings_dict["NAME"])]

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from governance.admin.base import actor_of
 from governance.querysets import visible_to
+from prompts import searching
 from prompts.models import Prompt, PromptTag
 
 LOOKED_AT = 300
@@ -50,7 +51,7 @@ class CategoryFilter(WordFilter):
         return named.order_by().values_list("category", flat=True).distinct()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> QuerySet[Prompt]:
-        return queryset.filter(category=self.value()) if self.value() else queryset
+        return searching.of_category(queryset, self.value() or "") if self.value() else queryset
 
 
 class TagFilter(WordFilter):
@@ -62,6 +63,4 @@ class TagFilter(WordFilter):
         return tags.order_by().values_list("name", flat=True).distinct()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> QuerySet[Prompt]:
-        if not self.value():
-            return queryset
-        return queryset.filter(pk__in=PromptTag.objects.filter(name=self.value()).values("prompt"))
+        return searching.tagged(queryset, self.value() or "") if self.value() else queryset

@@ -17,6 +17,7 @@ from prompts.serializers import (
     PublishSerializer,
     RollbackSerializer,
     RolloutSerializer,
+    VersionSerializer,
 )
 
 
@@ -39,6 +40,10 @@ class PromptForm(InEnvironmentForm[Prompt]):
 
 class PublishPromptForm(PublishForm):
     serializer_class = PublishSerializer
+
+
+class VersionForm(PublishForm):
+    serializer_class = VersionSerializer
 
 
 class RollbackPromptForm(RollbackForm):

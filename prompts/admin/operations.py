@@ -18,6 +18,7 @@ from prompts.admin.forms import (
     PublishPromptForm,
     RollbackPromptForm,
     RolloutForm,
+    VersionForm,
 )
 from prompts.models import Prompt, PromptVersion
 from prompts.usage import LOOKED_AT, shares
@@ -56,12 +57,30 @@ class PromptOperations(VersionedAdmin[Prompt]):
 
     def get_urls(self) -> list[URLPattern]:
         return [
+            self.operation_url("snapshot", self.snapshot_view),
             self.operation_url("copy", self.copy_view),
             self.operation_url("rollout", self.rollout_view),
             self.operation_url("end-rollout", self.end_rollout_view),
             self.operation_url("finish-rollout", self.finish_rollout_view),
             *super().get_urls(),
         ]
+
+    def snapshot_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def perform(actor: Actor, prompt: Prompt, form: VersionForm) -> str:
+            version, new = services.create_version(actor=actor, prompt=prompt, if_match=form.seen, **form.values)
+            if new:
+                return f"Made version {version.label} of {prompt.key}. What is live has not changed."
+            return f"Version {version.label} of {prompt.key} is this draft already."
+
+        return self.operate(
+            request,
+            object_id,
+            title="Make a version",
+            form_class=VersionForm,
+            perform=perform,
+            button="Make it",
+            note="Keeps the draft as it is now as a version, and changes nothing that applications are served.",
+        )
 
     def copy_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def perform(actor: Actor, prompt: Prompt, form: CopyForm) -> str:

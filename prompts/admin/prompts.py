@@ -160,7 +160,8 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
         except TooLongError:
             return JsonResponse({"error": "with these values the text is too long to be shown"}, status=400)
         names = variables_of(content)
-        return JsonResponse({"text": rendered.text, "missing": rendered.missing, "variables": names})
+        told = {"text": rendered.text, "missing": rendered.missing, "unused": rendered.unused, "variables": names}
+        return JsonResponse(told)
 
     # --- through the services -----------------------------------------------------------------------------------
 

@@ -107,9 +107,10 @@ def test_a_provider_is_told_of_each_call_and_its_outcome_as_its_format_has_it(
     answer = run(viewer, boss, "Go")
     assert (answer.status_code, answer.json()["result"]["output"]) == (200, "Done."), answer.json()
     told = upstream.bodies[1]["messages"]
+    well_formed = [*wishes[:2], {**wishes[2], "function": {"name": "nobody", "arguments": "{}"}}]
     assert told[:2] == [
         {"role": "user", "content": "Go"},
-        {**message, "tool_calls": [*wishes[:3], told[1]["tool_calls"][3]]},
+        {**message, "tool_calls": [*well_formed, told[1]["tool_calls"][3]]},
     ]
     assert [(one["role"], one["tool_call_id"]) for one in told[2:]] == [
         ("tool", told[1]["tool_calls"][number]["id"]) for number in range(4)
@@ -344,7 +345,7 @@ def test_schemas_that_could_take_for_ever_are_refused_or_given_up(
 
 def test_an_agent_without_tools_or_schema_answers_as_before(viewer: APIClient, make_agent: MakeAgent) -> None:
     body = run(viewer, make_agent(model="mock-1"), "Hi").json()
-    assert body.keys() == {"rendered", "missing", "result", "run_id"}
+    assert body.keys() == {"rendered", "missing", "unused", "result", "run_id"}
     assert "parsed" not in body["result"]
 
 

@@ -94,7 +94,12 @@ def test_arguments_go_into_the_path_and_the_query(viewer: APIClient, make_agent:
         ("sure", "true"),
     ]
     sent = {name.lower() for name, _ in request.headers}
-    assert sent == {"host", "accept", "accept-encoding", "connection", "user-agent"}
+    assert sent - {"connection"} == {"host", "accept", "accept-encoding", "user-agent"}
+
+
+def test_an_answer_is_read_by_the_charset_that_it_names(viewer: APIClient, make_agent: MakeAgent, place: Place) -> None:
+    place.answer = lambda request: Response("Grüße".encode("latin-1"), content_type="text/plain; charset=iso-8859-1")
+    assert call(viewer, make_agent())["output"] == "Grüße"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

@@ -89,7 +89,7 @@ def test_an_allowed_place_may_not_send_us_on_to_another(
         "allowed.example:80/v1",
         "http:///v1",
         "http://",
-        "",
+        " ",
         5,
         None,
     ],

@@ -101,19 +101,26 @@ def test_a_run_is_logged_with_who_ran_what_where_and_what_it_took(viewer: APICli
 
 
 @pytest.mark.parametrize(
-    ("variables", "rendered", "missing"),
+    ("variables", "rendered", "missing", "unused"),
     [
-        ({}, "{{a}} {{ b.c }} {{a}}", ["a", "b.c"]),
-        ({"a": 1}, "1 {{ b.c }} 1", ["b.c"]),
-        ({"a": None, "b": {"c": ["x", True]}}, 'null ["x",true] null', []),
-        ({"a": "{{b.c}}", "b.c": "{{a}}"}, "{{b.c}} {{a}} {{b.c}}", []),
+        ({}, "{{a}} {{ b.c }} {{a}}", ["a", "b.c"], []),
+        ({"a": 1, "A": 2}, "1 {{ b.c }} 1", ["b.c"], ["A"]),
+        ({"a": None, "b": {"c": ["x", True]}}, 'null ["x",true] null', [], []),
+        ({"a": "{{b.c}}", "b.c": "{{a}}", "b": {}}, "{{b.c}} {{a}} {{b.c}}", [], ["b"]),
     ],
 )
-def test_variables_without_a_value_stay_in_the_text_and_are_listed(
-    viewer: APIClient, variables: dict[str, Any], rendered: str, missing: list[str]
+def test_variables_without_a_value_stay_in_the_text_and_are_listed_as_values_are_that_it_does_not_use(
+    viewer: APIClient, variables: dict[str, Any], rendered: str, missing: list[str], unused: list[str]
 ) -> None:
     body = run(viewer, content="{{a}} {{ b.c }} {{a}}", variables=variables).json()
-    assert (body["rendered"], body["missing"]) == (rendered, missing)
+    assert (body["rendered"], body["missing"], body["unused"]) == (rendered, missing, unused)
+
+
+def test_names_of_any_script_and_with_hyphens_are_filled_and_missed_like_others(viewer: APIClient) -> None:
+    content, values = "Hi {{user-name}}, {{имя}} {{質問}}", {"user-name": "a", "имя": "b", "質問": "c"}
+    assert run(viewer, content=content, variables=values, strict=True).json()["rendered"] == "Hi a, b c"
+    refused = run(viewer, content=content, variables={}, strict=True)
+    assert (refused.status_code, refused.json()["fields"]) == (400, {"variables": ["user-name", "имя", "質問"]})
 
 
 def test_strict_makes_variables_without_a_value_an_error_that_names_them_and_no_run(

@@ -39,6 +39,7 @@ def test_the_answer_is_the_output_with_the_providers_own_word_on_model_usage_and
     assert body == {
         "rendered": "Hi Ada",
         "missing": [],
+        "unused": [],
         "result": {
             "provider": "openai",
             "model": "model-of-the-provider",
@@ -62,7 +63,7 @@ def test_the_answer_is_the_output_with_the_providers_own_word_on_model_usage_and
     assert latency == logged["latency_ms"] >= 0
 
 
-def test_only_the_parameters_of_models_are_sent_and_the_requests_go_before_the_prompts_own(
+def test_the_parameters_of_models_are_sent_the_requests_before_the_prompts_own_and_what_is_not_is_told(
     editor: APIClient, upstream: Upstream
 ) -> None:
     own = dict.fromkeys(MODEL_PARAMETERS, "own")
@@ -72,7 +73,7 @@ def test_only_the_parameters_of_models_are_sent_and_the_requests_go_before_the_p
         {
             "id": prompt.json()["data"]["id"],
             "provider": "ollama",
-            "config": {"temperature": 0.5, "stop": ["a"], "theirs": 2, "messages": [], "extra_headers": {"x": "y"}},
+            "config": {"temperature": 0.5, "stop": ["a"]},
         },
     )
     assert answer.status_code == 200, answer.json()
@@ -84,6 +85,31 @@ def test_only_the_parameters_of_models_are_sent_and_the_requests_go_before_the_p
         "model": "llama3.2",
         "messages": [{"role": "user", "content": "x"}],
     }
+    assert answer.json()["result"]["unsent"] == ["ours", "stream"]
+
+
+@pytest.mark.parametrize("name", ["theirs", "messages", "stream", "n", "extra_headers", "temperatur"])
+def test_what_is_no_parameter_of_models_is_refused_in_a_request_by_its_name(
+    viewer: APIClient, upstream: Upstream, name: str
+) -> None:
+    for body in ({"config": {name: 1}}, {"variants": [{"config": {name: 1}}]}):
+        refused = run(viewer, provider="ollama", **body)
+        assert (refused.status_code, name in refused.json()["error"]) == (400, True), refused.json()
+    assert upstream.requests == []
+    assert name != "temperatur" or "did you mean temperature?" in refused.json()["error"]
+
+
+def test_an_empty_key_and_an_empty_address_count_as_not_given(
+    viewer: APIClient, editor: APIClient, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-server")
+    empty = {"api_key": "", "base_url": ""}
+    assert run(viewer, provider="openai", **empty).status_code == 200
+    assert run(viewer, provider="openai", api_key="sk-mine", variants=[empty]).status_code == 200
+    made = editor.post("/api/agents", {"key": "k", "prompt": "Hi", "provider": "openai"}).json()["data"]
+    assert viewer.post(f"/api/agents/{made['id']}/run", empty).status_code == 200
+    sent = [request.headers["Authorization"] for request in upstream.requests]
+    assert sent == ["Bearer sk-server", "Bearer sk-mine", "Bearer sk-server"]
 
 
 SURROUNDINGS = {

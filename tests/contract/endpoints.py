@@ -99,6 +99,7 @@ ENDPOINTS: list[Endpoint] = [
     Endpoint(method="GET", path="/api/me", least=VIEWER),
     *_rows("prompts", least=EDITOR, new={"key": "new", "env": "prod"}, change={"content": "other"}),
     Endpoint(method="GET", path=f"{_PROMPT}/versions", least=VIEWER),
+    Endpoint(method="POST", path=f"{_PROMPT}/versions", least=EDITOR, body={"note": "kept"}, status=201),
     Endpoint(method="POST", path="/api/prompts/publish", least=EDITOR, body={"id": world.PROMPT, "note": "new"}),
     Endpoint(method="POST", path="/api/prompts/rollback", least=EDITOR, body={"id": world.PROMPT, "version": "v1"}),
     Endpoint(method="POST", path=f"{_PROMPT}/copy", least=EDITOR, body={"env": "prod", "key": "copied"}, status=201),

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 from rest_framework.test import APIClient
 
 from governance import audit
+from governance.api.exceptions import RACED
 from governance.models import AuditEntry, Workspace
 from tests.contract import world
 from tests.contract.endpoints import ENDPOINTS, Endpoint
@@ -62,6 +64,13 @@ def test_without_a_database_it_is_alive_but_not_ready(db: None, client: Any) -> 
     assert (ready.json()["checks"]["database"], ready.headers["Retry-After"]) == ("down", "1")
 
 
+def held(kind: type[psycopg.Error]) -> IntegrityError:
+    """What Django makes of a constraint that held."""
+    error = IntegrityError("a secret in a message")
+    error.__cause__ = kind("a secret in a message")
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -69,7 +78,10 @@ def test_without_a_database_it_is_alive_but_not_ready(db: None, client: Any) -> 
         (KeyError("a secret in a message"), (500, INTERNAL)),
         (RecursionError("a secret in a message"), (500, INTERNAL)),
         (UnicodeEncodeError("utf-8", "a secret", 0, 1, "surrogates not allowed"), (500, INTERNAL)),
-        (IntegrityError("a secret in a message"), (409, "conflict: somebody else changed this at the same time")),
+        (IntegrityError("a secret in a message"), (500, INTERNAL)),
+        (held(psycopg.errors.UniqueViolation), (409, RACED["taken"])),
+        (held(psycopg.errors.ForeignKeyViolation), (409, RACED["referred"])),
+        (held(psycopg.errors.NotNullViolation), (500, INTERNAL)),
         (DataError("a secret in a message"), (400, "a value is out of the range that can be stored")),
         (OperationalError("a secret in a message"), (503, BUSY)),
     ],

@@ -6,11 +6,85 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from governance.models import AuditEntry, Change
+from prompts.models import Prompt, PromptVersion
+
 MakePrompt = Callable[..., dict[str, Any]]
 
 
 def fetch(client: APIClient, key: str = "greeting", **query: str) -> Any:
     return client.get(f"/api/sdk/prompts/{key}", {"env": "prod", **query})
+
+
+@pytest.mark.parametrize("word", ["draft", "live", "latest"])
+def test_a_word_of_the_api_is_no_label_wherever_one_can_be_given(
+    editor: APIClient, make_prompt: MakePrompt, word: str
+) -> None:
+    prompt = make_prompt(content="one")
+    workflow = {"key": "flow", "steps": [{"name": "a", "type": "render", "template": "x"}]}
+    flow = editor.post("/api/workflows", workflow).json()["data"]["id"]
+    for method, path, body in (
+        ("post", "/api/prompts", {"key": "other", "version": word}),
+        ("patch", f"/api/prompts/{prompt['id']}", {"version": word}),
+        ("post", f"/api/prompts/{prompt['id']}/versions", {"version": word}),
+        ("post", "/api/prompts/publish", {"id": prompt["id"], "version": word}),
+        ("post", "/api/workflows", {**workflow, "key": "second", "version": word}),
+        ("patch", f"/api/workflows/{flow}", {"version": word}),
+        ("post", "/api/workflows/publish", {"id": flow, "version": word}),
+    ):
+        refused = getattr(editor, method)(path, body)
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, ["version"]), path
+    assert fetch(editor, version=word).status_code == 404
+    assert editor.get(f"/api/prompts/{prompt['id']}").json()["data"] == prompt
+
+
+def test_a_label_from_before_the_rule_is_served_pinned_and_rolled_back_to_and_given_to_nothing_new(
+    editor: APIClient, make_prompt: MakePrompt
+) -> None:
+    prompt = make_prompt(content="one", publish=True)
+    PromptVersion.objects.update(label="live")
+    Prompt.objects.update(version="live")
+    before = editor.get(f"/api/prompts/{prompt['id']}").json()["data"]
+    assert (fetch(editor).json()["version"], fetch(editor, version="live").json()["content"]) == ("live", "one")
+    saved = editor.put(f"/api/prompts/{prompt['id']}", {**before, "content": "two"})  # as it was fetched
+    assert (saved.status_code, saved.json()["data"]["version"]) == (200, "live")
+    assert editor.post("/api/prompts/publish", {"id": prompt["id"]}).json()["data"]["version"] == "v2"
+    assert fetch(editor, version="live").json()["content"] == "one"
+    assert editor.post("/api/prompts/rollback", {"id": prompt["id"], "version": "live"}).status_code == 200
+    assert fetch(editor).json()["version"] == "live"
+    copied = editor.post(f"/api/prompts/{prompt['id']}/copy", {"env": "test"})
+    assert (copied.status_code, copied.json()["data"]["version"]) == (201, "v1")
+    Prompt.objects.filter(environment__name="test").update(version="latest")
+    copy = copied.json()["data"]["id"]
+    assert editor.post("/api/prompts/publish", {"id": copy}).json()["data"]["version"] == "v1"
+
+
+def test_a_version_is_made_of_the_draft_without_anything_that_is_served_changing(
+    editor: APIClient, viewer: APIClient, make_prompt: MakePrompt
+) -> None:
+    prompt = make_prompt(content="one", publish=True)
+    path = f"/api/prompts/{prompt['id']}/versions"
+    editor.patch(f"/api/prompts/{prompt['id']}", {"content": "two", "model": "m-2"})
+    served, changes = fetch(editor), Change.objects.count()
+    assert viewer.post(path, {}).status_code == 403
+    made = editor.post(path, {"note": "to be looked at"})
+    version = made.json()["data"]
+    assert (made.status_code, version["version"], version["number"], version["live"]) == (201, "v2", 2, False)
+    assert (version["content"], version["model"], version["note"]) == ("two", "m-2", "to be looked at")
+    assert (fetch(editor).content, fetch(editor).headers["ETag"]) == (served.content, served.headers["ETag"])
+    assert Change.objects.count() == changes
+    assert fetch(editor, version="v2").json()["content"] == "two"
+    assert editor.get(f"/api/prompts/{prompt['id']}").json()["data"]["status"] == "modified"
+    assert [row["number"] for row in editor.get(path).json()["data"]] == [2, 1]
+    entry = AuditEntry.objects.order_by("-created_at").first()
+    assert entry is not None
+    assert (entry.action, entry.changes["version"]) == ("snapshot", {"old": None, "new": "v2"})
+    again = editor.post(path, {"version": "v2"})
+    assert (again.status_code, again.json()["data"]) == (200, version)
+    assert editor.post(path, {"version": "v1"}).status_code == 409
+    assert editor.post(path, {}, headers={"If-Match": '"1"'}).status_code == 412
+    assert editor.post("/api/prompts/publish", {"id": prompt["id"], "version": "v2"}).json()["data"]["number"] == 2
+    assert fetch(editor).json()["content"] == "two"
 
 
 def test_a_prompt_that_was_never_published_is_served_as_its_draft(editor: APIClient, make_prompt: MakePrompt) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prompts.rendering import TooLongError, render, variables_of
 from tests.contract.vectors import load
 
-NAMES = st.from_regex(r"[A-Za-z0-9_]{1,3}(\.[A-Za-z0-9_]{1,3}){0,2}", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z0-9_é質-]{1,3}(\.[A-Za-z0-9_😀-]{1,3}){0,2}", fullmatch=True)
 SPACE = st.sampled_from(["", " ", "  ", "\t", "\n", "\u00a0"])
 #: Values that are full of what a template is made of.
 VALUES = st.text("{}ab. \n") | st.sampled_from(["{{a}}", "{{", "}}", "{{a", "{{ b }}"])
@@ -42,7 +42,7 @@ def written(pieces: list[str | tuple[str, str]]) -> str:
 @pytest.mark.parametrize("vector", load("rendering"), ids=lambda vector: vector["name"])
 def test_the_vectors_that_sdks_read_hold_here(vector: dict[str, Any]) -> None:
     rendered = render(vector["template"], vector["variables"])
-    assert (rendered.text, rendered.missing) == (vector["text"], vector["missing"])
+    assert (rendered.text, rendered.missing, rendered.unused) == (vector["text"], vector["missing"], vector["unused"])
 
 
 @given(templates(), st.dictionaries(NAMES, VALUES, max_size=4), st.data())
@@ -72,7 +72,24 @@ def test_missing_are_exactly_the_names_without_a_value_and_they_stay_as_they_are
 def test_a_text_without_variables_is_untouched(text: str, values: dict[str, str]) -> None:
     assume(not variables_of(text))
     rendered = render(text, values)
-    assert (rendered.text, rendered.missing) == (text, [])
+    assert (rendered.text, rendered.missing, rendered.unused) == (text, [], list(values))
+
+
+@given(templates(), st.dictionaries(NAMES, VALUES, max_size=4))
+def test_each_given_name_is_either_asked_for_whole_or_by_a_path_or_unused(
+    pieces: list[str | tuple[str, str]], values: dict[str, str]
+) -> None:
+    names = {piece[0] for piece in pieces if isinstance(piece, tuple)}
+    asked = {name if name in values else name.split(".")[0] for name in names}
+    assert render(written(pieces), values).unused == [name for name in values if name not in asked]
+
+
+@given(st.characters(codec="utf-8", exclude_characters="{}"))
+def test_a_character_makes_a_name_unless_it_is_white_space_or_other_ascii(character: str) -> None:
+    space = character.isspace() and character not in "\x1c\x1d\x1e\x1f"
+    allowed = not space and (not character.isascii() or character.isalnum() or character in "_.-")
+    assert variables_of("{{" + character + "}}") == [character] * allowed
+    assert variables_of("{{" + character + "a}}") == ["a"] * space + [character + "a"] * allowed
 
 
 @given(JSON.filter(lambda value: not isinstance(value, str)))
@@ -99,6 +116,9 @@ def test_what_is_no_string_is_rendered_as_json_that_reads_back_as_the_value(valu
         lambda n: ("{{" + " " * 50 + "a" * 50 + " " * 50) * (n // 152),
         lambda n: "{{a}}" * (n // 5),
         lambda n: "{{x}}" * (n // 5),
+        lambda n: ("{{" + "é-" * 64) * (n // 130),
+        lambda n: ("{{" + "é" * 128 + " " * 800) * (n // 930),
+        lambda n: "".join(f"{{{{{number}}}}}" for number in range(n // 9)),
     ],
     ids=[
         "opening braces",
@@ -115,6 +135,9 @@ def test_what_is_no_string_is_rendered_as_json_that_reads_back_as_the_value(valu
         "openings with much in them",
         "many variables with a value",
         "many variables without one",
+        "openings with the longest name in them",
+        "openings with the longest name and much space in them",
+        "many different variables without one",
     ],
 )
 def test_a_hundred_kilobytes_of_any_shape_take_less_than_a_tenth_of_a_second(shape: Any) -> None:

@@ -15,7 +15,10 @@ from tests.contract.vectors import load
 VECTORS = load("rollouts")
 NAMES = st.text("ab._", min_size=1, max_size=4)
 TEMPLATES = st.lists(
-    st.sampled_from(["{{", "}}", "{", "}", " ", "\n", "\u00a0", "-", "é", "{{a}}", "{{ a.b }}", "{{b}}"]) | NAMES,
+    st.sampled_from(
+        ["{{", "}}", "{", "}", " ", "\n", "\u00a0", "-", "é", "\u001c", "\u200b", "{{a}}", "{{ a.b }}", "{{b}}"]
+    )
+    | NAMES,
     max_size=12,
 ).map("".join)
 JSON = st.recursive(
@@ -38,13 +41,14 @@ def rollout(seed: str, weight_a: float) -> Rollout:
 @pytest.mark.parametrize("vector", load("rendering"), ids=lambda vector: vector["name"])
 def test_the_vectors_of_rendering_hold(vector: dict[str, Any]) -> None:
     rendered = Template(vector["template"]).fill(vector["variables"])
-    assert (rendered.text, list(rendered.missing)) == (vector["text"], vector["missing"])
+    told = (rendered.text, list(rendered.missing), list(rendered.unused))
+    assert told == (vector["text"], vector["missing"], vector["unused"])
 
 
 @given(TEMPLATES | st.text(), st.dictionaries(NAMES, JSON, max_size=4))
 def test_any_text_with_any_values_is_rendered_as_the_server_renders_it(text: str, variables: dict[str, Any]) -> None:
     ours, theirs = Template(text).fill(variables), rendering.render(text, variables)
-    assert (ours.text, list(ours.missing)) == (theirs.text, theirs.missing)
+    assert (ours.text, list(ours.missing), list(ours.unused)) == (theirs.text, theirs.missing, theirs.unused)
     assert list(Template(text).names) == rendering.variables_of(text)
 
 

@@ -338,3 +338,33 @@ def test_the_example_of_the_documentation_can_be_imported_and_run(editor: APICli
     body = run(editor, made.json()["data"], variables={"ticket": "It is broken"}).json()
     assert body["outputs"] == {"kind": None, "text": "We are looking at: It is broken"}
     assert all(f"| `{name}` |" in DOCS.read_text(encoding="utf-8") for name in STEP_TYPES)
+
+
+@pytest.mark.django_db
+def test_variables_of_any_script_and_with_hyphens_can_be_declared_and_are_seen_by_every_field(
+    viewer: APIClient, make_workflow: MakeWorkflow
+) -> None:
+    names = {"user-name": "a", "имя": "b", "質問": {"c.d": "e", "f": "g"}}
+    flow = make_workflow(
+        {"id": "all", "type": "render", "template": "{{user-name}} {{ имя }} {{inputs.имя}} {{質問.f}} {{質問.c.d}}"},
+        {"type": "workflow", "workflow_key": "below", "variables": {"to": "{{質問}}", "a.b": "{{ user-name }}"}},
+        {"type": "extract", "path": '[input, inputs."user-name", "имя", "質問".f, steps.all.output]'},
+        inputs={name: {"required": True} for name in names},
+        outputs={"text": "{{質問.f}} {{user-name}}", "single": "{{имя}}"},
+    )
+    make_workflow({"type": "render", "template": "{{to.f}} {{a.b}}"}, key="below")
+    answer = viewer.post(f"/api/workflows/{flow['id']}/run", {"variables": names})
+    assert answer.status_code == 200, answer.json()
+    assert answer.json()["output"] == ["g a", "a", "b", "g", "a b b g {{質問.c.d}}"]
+    assert answer.json()["outputs"] == {"text": "g a", "single": "b"}
+    lacking = viewer.post(f"/api/workflows/{flow['id']}/run", {"variables": {"user-name": "a"}})
+    assert (lacking.status_code, "имя" in lacking.json()["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["a b", "a.b", "", "x" * 129, "steps", "{x}", "a/b"])
+@pytest.mark.django_db
+def test_what_can_be_no_variable_is_no_input(editor: APIClient, name: str) -> None:
+    refused = editor.post("/api/workflows", {"key": "x", "inputs": {name: {}}, "steps": []})
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["inputs"])
+    if name != "steps":
+        assert not CHECKER.is_valid({"key": "x", "inputs": {name: {}}})

@@ -80,7 +80,7 @@ def test_an_extract_takes_what_its_path_finds_in_all_that_the_step_sees(
         (extract("length(input.items[0].n)"), "length(input.items[0].n): "),
         (extract("[@,@,@,@][]" + "|[@,@,@,@][]" * 10), "it makes too much of what it is given"),
         (extract("[@,@,@,@]" + "|[@,@,@,@]" * 10), "it makes too much of what it is given"),
-        (extract("to_string(@)" + "|join(@,[@,@,@])" * 20), "join() makes too long a text"),
+        (extract("to_string(@)" + "|join(@,[@,@,@])" * 20), "it makes too much of what it is given"),
     ],
     ids=["nothing", "no list", "doubled lists", "doubled references", "doubled texts"],
 )
@@ -384,3 +384,73 @@ def test_statistics_count_what_a_workflow_used_once(viewer: APIClient, make_work
     statistics = viewer.get("/api/runs/stats").json()
     assert used == {name: row[name] for name in used} == {name: statistics[name] for name in used}
     assert statistics["total"] == 3
+
+
+CHARSETS = [
+    ("text/plain; charset=iso-8859-1", "Grüße".encode("latin-1"), "Grüße"),
+    ('text/plain; charset="windows-1252"; x=y', "“€”".encode("cp1252"), "“€”"),
+    ("text/html;charset=Shift_JIS", "質問".encode("shift_jis"), "質問"),
+    ("text/plain; charset=utf-16", "Grüße".encode("utf-16"), "Grüße"),
+    ("text/plain", "\ufeffGrüße".encode(), "Grüße"),
+    ("text/plain; charset=nobody-knows", "Grüße".encode(), "Grüße"),
+    ("text/plain; charset=zlib", b"x\x9c\x00", "x\ufffd\ufffd"),
+    ("text/plain; charset=unicode_escape", rb"\u0041", r"\u0041"),
+    ("text/plain", b"a\x00\xff", "a\ufffd\ufffd"),
+]
+
+
+@pytest.mark.parametrize(("kind", "raw", "text"), CHARSETS)
+def test_an_answer_is_read_by_the_charset_that_it_names(
+    viewer: APIClient, make_workflow: MakeWorkflow, place: Place, kind: str, raw: bytes, text: str
+) -> None:
+    place.handler = lambda request: Response(raw, content_type=kind)
+    assert output(viewer, make_workflow({"type": "http", "url": place.url})) == text
+
+
+@pytest.mark.parametrize(
+    ("charset", "given"), [("utf-8", "utf-8-sig"), ("iso-8859-1", "latin-1"), ("utf-16", "utf-16")]
+)
+def test_json_is_read_by_its_charset_too_and_what_is_none_fails(
+    viewer: APIClient, make_workflow: MakeWorkflow, place: Place, charset: str, given: str
+) -> None:
+    workflow = make_workflow({"type": "http", "url": place.url})
+    place.handler = lambda request: Response(
+        '{"a": "ü"}'.encode(given), content_type=f"application/json; charset={charset}"
+    )
+    assert output(viewer, workflow) == {"a": "ü"}
+    place.handler = lambda request: Response(b'{"a": "\xff"}', content_type="application/json")
+    assert "can't be used: it is not utf-8" in run(viewer, workflow).json()["error"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"json": {"order": "{{nope}}", "note": "for {{nope}}"}},
+        {"json": [["{{nope.deep}}"]]},
+        {"body": "for {{nope}}"},
+        {"headers": {"X-Order": "{{nope}}"}},
+        {"url": "/x/{{nope}}"},
+        {"url": "/x?q={{nope}}"},
+    ],
+)
+def test_a_name_without_a_value_is_told_and_nothing_is_sent_wherever_it_stands_in_an_http_step(
+    viewer: APIClient, make_workflow: MakeWorkflow, place: Place, field: dict[str, Any]
+) -> None:
+    step = {"type": "http", "method": "POST", **field, "url": place.url + field.get("url", "/x")}
+    failed = run(viewer, make_workflow(step))
+    assert (failed.status_code, "there is no value for nope" in failed.json()["error"]) == (400, True)
+    assert failed.json()["fields"]["variables"][0].startswith("nope")
+    assert place.requests == []
+
+
+def test_names_without_a_value_in_what_an_agent_and_a_workflow_are_given_are_told_in_the_trace(
+    viewer: APIClient, editor: APIClient, make_workflow: MakeWorkflow
+) -> None:
+    editor.post("/api/agents", {"key": "helper", "prompt": "{{a}} {{b}}", "env": "prod"})
+    make_workflow(render("{{a}}"), key="other")
+    given = {"variables": {"a": "for {{nope}}"}}
+    flow = make_workflow(
+        {"type": "agent", "agent_key": "helper", **given}, {"type": "workflow", "workflow_key": "other", **given}
+    )
+    steps = run(viewer, flow).json()["steps"]
+    assert [step["missing"] for step in steps] == [["nope", "b"], ["nope"]]

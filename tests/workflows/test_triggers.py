@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -187,3 +188,74 @@ def test_nobody_sees_or_makes_triggers_in_another_workspace(
     assert stranger.get(f"/api/schedules/{made['id']}").status_code == 404
     assert schedule(stranger, workflow).status_code == 400
     assert stranger.delete(f"/api/schedules/{made['id']}").status_code == 404
+
+
+def test_a_schedule_whose_start_fails_says_why_goes_on_to_its_next_tick_and_keeps_nobody_waiting(
+    editor: APIClient, make_workflow: Make
+) -> None:
+    demanding = make_workflow(SAY, inputs={"city": {"type": "string", "required": True}})
+    for _ in range(schedules.AT_ONCE):
+        assert schedule(editor, demanding, cron="0 * * * *").status_code == 201
+    Schedule.objects.update(next_at=timezone.now() - timedelta(hours=1))
+    fine = schedule(editor, make_workflow(SAY, key="fine"), cron="0 * * * *").json()["data"]
+    Schedule.objects.filter(pk=fine["id"]).update(next_at=timezone.now() - timedelta(minutes=1))
+    assert schedules.tick() == []
+    assert not Schedule.objects.exclude(pk=fine["id"]).filter(next_at__lte=timezone.now()).exists()
+    [run] = schedules.tick()
+    assert run.trigger_id == uuid.UUID(fine["id"])
+    failing = Schedule.objects.exclude(pk=fine["id"]).first()
+    assert failing is not None
+    shown = editor.get(f"/api/schedules/{failing.pk}").json()["data"]
+    assert "city" in shown["last_error"]
+    assert (shown["enabled"], shown["last_run_id"]) == (True, None)
+    assert editor.get(f"/api/schedules/{fine['id']}").json()["data"]["last_error"] == ""
+    # Once it is mended, its next start goes well, and nothing is said any more.
+    editor.patch(f"/api/schedules/{failing.pk}", {"variables": {"city": "Bonn"}})
+    Schedule.objects.filter(pk=failing.pk).update(next_at=timezone.now())
+    assert len(schedules.tick()) == 1
+    assert Schedule.objects.get(pk=failing.pk).last_error == ""
+
+
+def test_a_schedule_that_breaks_or_has_no_next_tick_any_more_stops_no_other(
+    editor: APIClient, make_workflow: Make
+) -> None:
+    broken, gone, fine = (
+        schedule(editor, make_workflow(SAY, key=key)).json()["data"]["id"] for key in ("broken", "gone", "fine")
+    )
+    Schedule.objects.update(next_at=timezone.now())
+    Schedule.objects.filter(pk=broken).update(bounds={})  # no role in it: a fault that nobody thought of
+    Schedule.objects.filter(pk=gone).update(timezone="Europe/Atlantis")
+    [run] = schedules.tick()
+    assert str(run.trigger_id) == fine
+    assert schedules.tick() == []
+    assert Schedule.objects.get(pk=broken).last_error == "internal error (KeyError)"
+    lost = Schedule.objects.get(pk=gone)
+    assert (lost.next_at, lost.enabled) == (None, True)
+    assert "timezone" in lost.last_error
+
+
+def test_a_signed_call_that_can_start_no_run_is_told_so_and_its_owner_too_and_may_come_again(
+    editor: APIClient, anonymous: APIClient, make_workflow: Make
+) -> None:
+    url, secret = hook(editor, make_workflow(SAY, inputs={"city": {"type": "string", "required": True}}))
+    now = int(time.time())
+    for _ in range(2):  # it was not taken
+        refused = call(anonymous, url, secret, b"{}", at=now)
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, ["variables"])
+    shown = editor.get("/api/webhooks").json()["data"][0]
+    assert "city" in shown["last_error"]
+    assert call(anonymous, url, "another", b"{}").status_code == 401
+    assert call(anonymous, url, secret, b'{"city": "Bonn"}', at=now).status_code == 202
+    assert editor.get("/api/webhooks").json()["data"][0]["last_error"] == ""
+
+
+def test_a_rule_of_the_database_that_a_start_breaks_is_not_told_as_a_repeated_call(
+    editor: APIClient, anonymous: APIClient, make_workflow: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, secret = hook(editor, make_workflow(SAY))
+    field = WorkflowRun._meta.get_field("status")
+    monkeypatch.setattr(field, "_get_default", lambda: "odd", raising=False)
+    answer = call(anonymous, url, secret, b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "internal error" in Webhook.objects.get().last_error
+    assert WorkflowRun.objects.count() == Delivery.objects.count() == 0

@@ -73,14 +73,18 @@ class TriggerAdmin(ServiceAdmin[T], Generic[T]):
         address = reverse("admin:workflows_workflowrun_change", args=[row.last_run_id])
         return format_html('<a href="{}">{}</a>', address, ago(row.last_at))
 
+    @admin.display(description="last start failed", ordering="last_error")
+    def failed(self, row: Any) -> str:
+        return row.last_error or NOTHING
+
 
 @admin.register(Schedule)
 class ScheduleAdmin(TriggerAdmin[Schedule]):
     form = ScheduleForm
-    list_display = ["name", "workflow", "cron", "timezone", "enabled", "next_at", "last_run", "created_by"]
+    list_display = ["name", "workflow", "cron", "timezone", "enabled", "next_at", "last_run", "failed", "created_by"]
     add_fields = ["workflow", "name", "cron", "timezone", "enabled", "variables"]
     change_fields = add_fields[1:]
-    readonly_fields = ["workflow", "next_times", "last_run", "created_by", "created_at", "updated_at"]
+    readonly_fields = ["workflow", "next_times", "last_run", "failed", "created_by", "created_at", "updated_at"]
     change_form_template = "workflows/admin/schedule.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -123,10 +127,10 @@ class ScheduleAdmin(TriggerAdmin[Schedule]):
 @admin.register(Webhook)
 class WebhookAdmin(TriggerAdmin[Webhook]):
     form = WebhookForm
-    list_display = ["name", "workflow", "enabled", "last_run", "created_by"]
+    list_display = ["name", "workflow", "enabled", "last_run", "failed", "created_by"]
     add_fields = ["workflow", "name", "enabled", "variables"]
     change_fields = add_fields[1:]
-    readonly_fields = ["workflow", "address", "last_run", "created_by", "created_at", "updated_at"]
+    readonly_fields = ["workflow", "address", "last_run", "failed", "created_by", "created_at", "updated_at"]
     change_form_template = "workflows/admin/webhook.html"
 
     class Media:

@@ -75,6 +75,9 @@ class WorkflowRun(models.Model):
     unit = models.CharField(max_length=500, null=True)  # noqa: DJ001  # nobody is not the same as ""
     actor = models.CharField(max_length=200)
     bounds = models.JSONField(help_text="Who started it, and what that one could do then.")
+    own_call = models.BooleanField(
+        default=False, help_text="It has a key or an address of its own, which only the process where it began knows."
+    )
     trigger = models.CharField(max_length=8, choices=Trigger.choices, default=Trigger.API)
     trigger_id = models.UUIDField(null=True)
     idempotency_key = models.CharField(max_length=200, blank=True)

@@ -21,6 +21,9 @@ class Triggering(Versioned):
     name = models.CharField(max_length=200)
     enabled = models.BooleanField(default=True)
     variables = models.JSONField(default=dict, blank=True)
+    last_error = models.TextField(
+        blank=True, editable=False, help_text="Why its last start failed; empty once one has gone well."
+    )
     created_by = models.CharField(max_length=200, editable=False)
     bounds = models.JSONField(editable=False)
 

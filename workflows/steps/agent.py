@@ -18,7 +18,7 @@ class AgentStep(StepSerializer):
 
 
 async def run(step: Step, context: Context) -> Outcome:
-    given, _ = context.fill(step.fields.get("variables", {}))
+    given, lacking = context.fill(step.fields.get("variables", {}))
     run = context.run
     try:
         answer = await run_agent(
@@ -38,8 +38,13 @@ async def run(step: Step, context: Context) -> Outcome:
             raise
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
     result = answer["result"]
-    trace = {name: result[name] for name in model.GIVES if name in result}
-    known = {"agent_key": step["agent_key"], "missing": answer["missing"], "run_id": answer["run_id"]}
+    trace = {name: result[name] for name in (*model.GIVES, *model.TOLD) if name in result}
+    known = {
+        "agent_key": step["agent_key"],
+        "missing": list(dict.fromkeys([*lacking, *answer["missing"]])),
+        "unused": [name for name in answer["unused"] if name in given],  # the step's input was given by nobody
+        "run_id": answer["run_id"],
+    }
     return Outcome(output=result.get("parsed", result["output"]), trace={**known, **trace})
 
 
@@ -48,5 +53,5 @@ STEP = StepType(
     summary="Run an agent of the same workspace. The output is its answer: JSON, if it answers by a schema.",
     fields=AgentStep,
     run=run,
-    gives=(*model.GIVES, "agent_key", "missing", "run_id"),
+    gives=(*model.GIVES, *model.TOLD, "agent_key", "missing", "unused", "run_id"),
 )

@@ -19,6 +19,7 @@ async def run(step: Step, context: Context) -> Outcome:
     if decision is None:
         if until is not None and until <= timezone.now():
             raise StepTimeoutError(f"nobody approved within {step.timeout:g} seconds")
+        context.run.refuse_to_wait()
         raise Parked(context.path, reason="approval", until=until)
     if not decision.approved:
         raise RejectedError(f"{decision.by} rejected it{decision.comment and f': {decision.comment}'}")

@@ -15,8 +15,9 @@ from governance.api.fields import StringField
 from governance.api.serializers import ApiSerializer
 from governance.db import briefly
 from governance.errors import DomainError, InvalidInputError
-from prompts.rendering import TooLongError
-from workflows import paths, values
+from prompts.rendering import Rendered, TooLongError
+from workflows import conditions, paths, values
+from workflows.budget import Budget
 from workflows.journal import Decision
 from workflows.steps.fields import (
     ChoiceField,
@@ -64,8 +65,27 @@ class RejectedError(DomainError):
     code = "rejected"
 
 
+class InternalError(DomainError):
+    """Something broke that nobody thought of: a fault of this server, and not of the workflow."""
+
+    status = 502
+    code = "internal"
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"internal error ({type(cause).__name__}): what happened is in the server's log")
+
+
 #: The codes of errors after which a step may be done again. Bad input would be as bad the second time.
 REPEATABLE = ("step_failed", "step_timeout", "http_failed", "provider_failed", "provider_timeout", "limit_reached")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCall:
+    """The key and the address that a request brought for the model steps of its run. They are in this process's memory
+    and nowhere else: a run that has them can't go on in another process, nor wait for long."""
+
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +93,8 @@ class RunContext:
     """What a whole run has in common.
 
     `run_id` is the run's in the run log, to which the runs of its models and agents belong. `depth` is 0 for a run that
-    somebody started, and one more in each sub-workflow.
+    somebody started, and one more in each sub-workflow. `budget` is what its expressions may take, those of its
+    sub-workflows included.
     """
 
     actor: Actor
@@ -85,6 +106,15 @@ class RunContext:
     strict: bool = False
     unit: str | None = None
     depth: int = 0
+    budget: Budget = field(default_factory=Budget)
+    own_call: OwnCall | None = None
+
+    def refuse_to_wait(self) -> None:
+        """Raises StepFailedError where a run would be put aside that can't be taken up again."""
+        if self.own_call is not None:
+            raise StepFailedError(
+                "a run with an api_key or a base_url of its own can't be put aside to wait, since they are not kept"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,23 +155,58 @@ class Context:
     engine: Engine
 
     def fill(self, value: Any) -> tuple[Any, list[str]]:
-        """A value with its templates filled, and the names without a value. Raises InvalidInputError."""
-        limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
-        try:
-            filled, missing = values.fill(value, self.names, limit=limit)
-        except TooLongError:
-            raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
-        if self.run.strict and missing:
-            said = f"variables: there is no value for {', '.join(missing)}"
-            raise InvalidInputError(said, fields={"variables": missing})
+        """A value with its templates filled, and the names without a value. Raises InvalidInputError, and
+        StepFailedError for a value that is too large."""
+        filled, missing = self._bounded(values.fill, value)
+        self._refuse_missing(missing)
         return filled, missing
 
-    def search(self, path: str) -> Any:
-        """What a path finds. Raises StepFailedError when it does not fit what is there."""
+    def render(self, template: str) -> Rendered:
+        """A template filled. Raises as `fill` does."""
+        made = self._bounded(values.rendered, template)
+        self._refuse_missing(made.missing)
+        return made
+
+    async def search(self, path: str) -> Any:
+        """What a path finds. Raises StepFailedError when it does not fit what is there, or takes too long."""
+        return await search(path, self.names, self.run.budget)
+
+    async def holds(self, condition: Mapping[str, Any]) -> bool:
+        """Whether a condition holds. Raises StepFailedError when it takes too long to tell."""
+        return await holds(condition, self.names, self.run.budget)
+
+    def _bounded(self, work: Callable[..., T], template: Any) -> T:
+        limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
         try:
-            return paths.search(path, self.names)
-        except paths.PathError as error:
-            raise StepFailedError(f"{path}: {error}") from None
+            return work(template, self.names, limit=limit)
+        except TooLongError:
+            raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
+        except values.TooLargeError as error:
+            raise StepFailedError(f"a value in it is too large: {error}") from None
+
+    def _refuse_missing(self, missing: list[str]) -> None:
+        if self.run.strict and missing:
+            raise no_value_for(missing)
+
+
+def no_value_for(names: list[str]) -> InvalidInputError:
+    return InvalidInputError(f"variables: there is no value for {', '.join(names)}", fields={"variables": names})
+
+
+async def search(path: str, names: Mapping[str, Any], budget: Budget) -> Any:
+    """What a path finds among `names`. Raises StepFailedError when it does not fit what is there, or takes too long."""
+    try:
+        return await budget.compute(lambda clock: paths.search(path, names, clock))
+    except paths.PathError as error:
+        raise StepFailedError(f"{path}: {error}") from None
+
+
+async def holds(condition: Mapping[str, Any], names: Mapping[str, Any], budget: Budget) -> bool:
+    """Whether a condition holds for `names`. Raises StepFailedError when it takes too long to tell."""
+    try:
+        return await budget.compute(lambda clock: conditions.holds(condition, names, clock))
+    except paths.PathError as error:
+        raise StepFailedError(f"the condition can't be told: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from governance.api.serializers import ApiSerializer
-from workflows.conditions import holds
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
 from workflows.steps.fields import ConditionField, TargetField
 from workflows.structure import Step
@@ -27,7 +26,7 @@ async def run(step: Step, context: Context) -> Outcome:
     target: str | None = step.fields.get("otherwise")
     chosen: Any = None
     for number, branch in enumerate(step["branches"]):
-        if holds(branch["when"], context.names):
+        if await context.holds(branch["when"]):
             chosen, target = number, branch["goto"]
             break
     return Outcome(output=context.input, trace={"branch": chosen, "goto": target})

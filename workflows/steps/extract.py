@@ -13,7 +13,7 @@ class ExtractStep(StepSerializer):
 
 
 async def run(step: Step, context: Context) -> Outcome:
-    found = context.search(step["path"])
+    found = await context.search(step["path"])
     if found is None:
         if step.fields.get("required"):
             raise StepFailedError(f"{step['path']}: nothing is found there")

@@ -9,14 +9,17 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agents.schemas import Allowance
 from governance.api.fields import ContentField, ObjectField, PatternField, StringField
 from governance.api.serializers import ApiSerializer
-from prompts.rendering import variables_of
+from prompts.rendering import NAME, variables_of
 from workflows import conditions, paths
 from workflows.structure import END
 from workflows.values import names_in
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*\Z"
+#: A variable's name as a declared input may have it: without dots, since it is what a dotted name begins with.
+INPUT_NAME = "^" + NAME.replace("[^", "[^.", 1) + r"\Z"
 MAX_STEPS = 50
 #: Maps inside maps.
 MAX_NESTING = 3
@@ -27,7 +30,8 @@ ALWAYS_GIVEN = frozenset({"output", "error", "skipped"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What a step can see: `steps` before it with what can be asked of each, `later` ones of its own list that it can
-    go on at, declared `inputs`. `secrets` are the stored ones that it may keep."""
+    go on at, declared `inputs`. `secrets` are the stored ones that it may keep, `schemas` what its JSON Schemas may
+    take."""
 
     steps: Mapping[str, frozenset[str]] = field(default_factory=dict)
     later: Sequence[str] = ()
@@ -35,6 +39,7 @@ class Scope:
     nesting: int = 0
     parse_steps: Callable[[object, "Scope"], list[dict[str, Any]]] | None = None
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    schemas: Allowance = field(default_factory=Allowance)
 
     def problem(self, name: str) -> str | None:
         """What is wrong with a reference by a dotted name; None for a variable, which each run brings along."""
@@ -77,11 +82,19 @@ class _Referring:
 
 
 class IdentifierField(PatternField):
-    """An id by which other steps refer to a step, or the name of an input or an output."""
+    """An id by which other steps refer to a step, or the name of an output."""
 
     def __init__(self, **kwargs: Any) -> None:
         expected = "letters, digits and _ (first a letter or _)"
         super().__init__(IDENTIFIER, expected=expected, **{"max_length": 100, **kwargs})
+
+
+class InputNameField(PatternField):
+    """The name of an input: what can be a variable in a template."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        expected = "1 to 128 letters and digits of any script, _ and -"
+        super().__init__(INPUT_NAME, expected=expected, **{"max_length": 128, **kwargs})
 
 
 class StepIdField(IdentifierField):

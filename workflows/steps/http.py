@@ -4,11 +4,9 @@ The scheme, host and port are written out in the workflow: no variable can lead 
 of the URL is percent-encoded, and can't make a path go up.
 """
 
-import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -16,11 +14,11 @@ from django.conf import settings
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from agents import outbound
+from agents import calls, outbound
 from agents.providers import client
 from governance.api.parsing import loads
-from governance.errors import InvalidInputError, ProviderError
-from prompts.rendering import NOT_THERE, VARIABLE, as_text, lookup, variables_of
+from governance.errors import InvalidInputError
+from prompts.rendering import VARIABLE, as_text, lookup
 from workflows.steps.base import (
     Context,
     HttpFailedError,
@@ -30,16 +28,16 @@ from workflows.steps.base import (
     StepSerializer,
     StepTimeoutError,
     StepType,
+    no_value_for,
     on_database,
 )
 from workflows.steps.fields import AnyValuesField, ChoiceField, HeadersField, TemplateField, WholeField
-from workflows.steps.secret import SecretHeadersField, opened, sealed_for, without
+from workflows.steps.secret import SecretHeadersField, opened, sealed_for
 from workflows.structure import Step
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_URL = 4000
 _URL = re.compile(r"(https?://[^/?#\\{}\s]+)((?:[/?][^\\\s#]*)?)")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _HEADER = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -97,64 +95,37 @@ def split(url: str) -> tuple[str, str]:
 
 async def run(step: Step, context: Context) -> Outcome:
     origin, rest = split(step["url"])
-    path = _filled(rest, context.names)
-    headers, content = _headers(step, context, origin), _content(step, context)
+    path = _filled(rest, context)
+    headers, content = _headers(step, context), _content(step, context)
+    secrets = opened(origin, step.fields.get("secret_headers", {}))
     await on_database(client.warm_up)  # brings the HTTP client, which takes a second the first time
-    limit: float = settings.PROMPTOPS_PROVIDER_TIMEOUT if step.timeout is None else step.timeout
+    seconds: float = settings.PROMPTOPS_PROVIDER_TIMEOUT if step.timeout is None else step.timeout
     started = time.monotonic()
     try:
-        async with asyncio.timeout(limit):
-            status, kind, retry_after, raw = await _send(origin, path, step["method"], headers, content)
+        answer = await calls.call(
+            step["method"],
+            f"{origin}{path}",
+            headers=headers,
+            secrets=secrets,
+            content=content,
+            seconds=seconds,
+            limit=settings.PROMPTOPS_MAX_BODY_BYTES,
+        )
     except TimeoutError:
-        raise StepTimeoutError(f"{origin} did not answer within {limit:g} seconds") from None
-    if not 200 <= status < 300 and status not in step.fields.get("accept_statuses", ()):
-        raise HttpFailedError(f"{origin} answered {status}", retry_after=retry_after)
-    latency_ms = round((time.monotonic() - started) * 1000)
-    trace = {"status": status, "content_type": kind, "latency_ms": latency_ms}
-    said = without(raw, step.fields.get("secret_headers", {}), headers)
-    return Outcome(output=_read(origin, kind, said), trace=trace)
-
-
-async def _send(
-    origin: str, path: str, method: str, headers: Mapping[str, str], content: bytes | None
-) -> tuple[int, str, int | None, bytes]:
-    import httpx2  # comes with openai, which is loaded with the first call
-
-    from agents.providers import transport  # brings httpx2
-
-    try:
-        bounded = transport.Bounded(transport.Guarded(await outbound.admit(origin)))
-        limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
-        caller = httpx2.AsyncClient(transport=bounded, follow_redirects=False, trust_env=False, timeout=None)
-        async with caller:
-            # What the package would say of itself is left out; a compressed answer could be of any size.
-            caller.headers.clear()
-            said = {"User-Agent": "PromptOps", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
-            sent = {name.encode(): value.encode() for name, value in said.items()}
-            async with caller.stream(method, f"{origin}{path or '/'}", headers=sent, content=content) as answer:
-                pieces, size = [], 0
-                async for piece in answer.aiter_bytes():
-                    size += len(piece)
-                    if size > limit:
-                        raise HttpFailedError(f"{origin} answered with over {limit} bytes")
-                    pieces.append(piece)
-                after = answer.headers.get("Retry-After", "")
-                seconds = int(after) if after.isascii() and after.isdigit() and len(after) < 7 else None
-                return answer.status_code, answer.headers.get("Content-Type", ""), seconds, b"".join(pieces)
-    except ProviderError as error:
+        raise StepTimeoutError(f"{origin} did not answer within {seconds:g} seconds") from None
+    except calls.UnansweredError as error:
         raise HttpFailedError(f"{origin}: {error.message}") from None
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise HttpFailedError(f"{origin} could not be reached: {why}") from None
+    if not 200 <= answer.status < 300 and answer.status not in step.fields.get("accept_statuses", ()):
+        raise HttpFailedError(f"{origin} answered {answer.status}", retry_after=answer.retry_after)
+    latency_ms = round((time.monotonic() - started) * 1000)
+    trace = {"status": answer.status, "content_type": answer.content_type, "latency_ms": latency_ms}
+    return Outcome(output=_read(origin, answer), trace=trace)
 
 
-def _filled(rest: str, names: Mapping[str, Any]) -> str:
-    """The path and query, with percent-encoded values. Raises InvalidInputError when one lacks, or would go up."""
-    lacking = [name for name in variables_of(rest) if lookup(names, name) is NOT_THERE]
-    if lacking:
-        said = f"variables: there is no value for {', '.join(lacking)}"
-        raise InvalidInputError(said, fields={"variables": lacking})
-    path = VARIABLE.sub(lambda match: quote(as_text(lookup(names, match[1])), safe=""), rest)
+def _filled(rest: str, context: Context) -> str:
+    """The path and query, with percent-encoded values. Raises InvalidInputError when they would go up."""
+    _fill(context, {"url": rest})  # a value that lacks, or is too large, is told before it is written out
+    path = VARIABLE.sub(lambda match: quote(as_text(lookup(context.names, match[1])), safe=""), rest)
     if len(path) > 2 * MAX_URL:
         raise InvalidInputError.of("variables", f"with them the URL would have over {2 * MAX_URL} characters")
     if not {".", ".."}.isdisjoint(path.partition("?")[0].split("/")):
@@ -162,13 +133,21 @@ def _filled(rest: str, names: Mapping[str, Any]) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-def _headers(step: Step, context: Context, origin: str) -> dict[str, str]:
-    filled, _ = context.fill(dict(step.fields.get("headers", {})))
+def _fill(context: Context, value: Any) -> Any:
+    """Filled whole: what is sent elsewhere is never sent with a name in braces where a value should be."""
+    filled, missing = context.fill(value)
+    if missing:
+        raise no_value_for(missing)
+    return filled
+
+
+def _headers(step: Step, context: Context) -> dict[str, str]:
+    filled = _fill(context, dict(step.fields.get("headers", {})))
     headers = {name: as_text(value) for name, value in filled.items()}
     for name, value in headers.items():
         if not _HEADER.fullmatch(value):
             raise InvalidInputError.of("variables", f"with them the header {name} would hold what no header can carry")
-    given = {name.lower() for name in headers}
+    given = {name.lower() for name in (*headers, *step.fields.get("secret_headers", {}))}
     if "json" in step.fields and "content-type" not in given:
         headers["Content-Type"] = "application/json"
     elif "body" in step.fields and "content-type" not in given:
@@ -176,28 +155,28 @@ def _headers(step: Step, context: Context, origin: str) -> dict[str, str]:
     if step["method"] != "GET" and "idempotency-key" not in given:
         # The same in each attempt, so that the other side can tell that it has done this already.
         headers["Idempotency-Key"] = f"{context.run.run_id}/{context.path}"
-    return {**headers, **opened(origin, step.fields.get("secret_headers", {}))}
+    return headers
 
 
 def _content(step: Step, context: Context) -> bytes | None:
     if "json" in step.fields:
-        return json.dumps(context.fill(step["json"])[0], ensure_ascii=False).encode()
+        return json.dumps(_fill(context, step["json"]), ensure_ascii=False).encode("utf-8", "replace")
     if "body" in step.fields:
-        filled, _ = context.fill({"body": [step["body"], ""]})  # text, whatever it holds
-        return as_text(filled["body"][0]).encode()
+        filled = _fill(context, {"body": step["body"]})
+        return as_text(filled["body"]).encode("utf-8", "replace")
     return None
 
 
-def _read(origin: str, kind: str, raw: bytes) -> Any:
-    """JSON when the answer says that it is, else text."""
-    name = kind.partition(";")[0].strip().lower()
-    if raw and (name == "application/json" or name.endswith("+json")):
-        try:
-            return loads(raw)
-        except ParseError as error:
-            said = str(error.detail).replace("the body", "it")
-            raise StepFailedError(f"{origin} answered with JSON that can't be used: {said}") from None
-    return _UNSTORABLE.sub("\ufffd", raw.decode("utf-8", "replace"))
+def _read(origin: str, answer: calls.Answer) -> Any:
+    """JSON when the answer says that it is, else text; by the charset that it says."""
+    if not answer.raw or not answer.says_json:
+        return answer.text
+    try:
+        return loads(answer.exact_text)
+    except (ParseError, calls.UnansweredError) as error:
+        said = error.message if isinstance(error, calls.UnansweredError) else str(error.detail)
+        said = said.replace("the body", "it")
+        raise StepFailedError(f"{origin} answered with JSON that can't be used: {said}") from None
 
 
 STEP = StepType(

@@ -4,12 +4,12 @@ from rest_framework import serializers
 
 from agents import execution
 from agents.attempts import Plan, Subject
-from agents.execution import render_strictly
 from agents.providers import registry
-from governance.api.fields import ObjectField, StringField
+from agents.serializers import ParametersField
+from governance.api.fields import StringField
 from governance.errors import InvalidInputError
 from prompts.rendering import Rendered, as_text
-from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, on_database
+from workflows.steps.base import Context, Outcome, OwnCall, StepFailedError, StepSerializer, StepType, on_database
 from workflows.steps.fields import TemplateField
 from workflows.structure import Step
 
@@ -17,17 +17,19 @@ GIVES = (
     *("provider", "model", "prompt_tokens", "output_tokens", "cached_tokens", "tokens_estimated"),
     *("cost_usd", "latency_ms", "finish_reason"),
 )
+#: What is there only when there is something to tell.
+TOLD = ("refusal", "unsent")
 
 
 class ModelStep(StepSerializer):
     provider = StringField(required=False, max_length=50, default="mock")
     model = StringField(required=False, allow_blank=True, max_length=200, default="")
-    config = ObjectField(required=False, default=dict)
+    config = ParametersField(required=False, default=dict)
     prompt = TemplateField(required=False, help_text="What the model is sent; the step's input if not said.")
 
     def validate_provider(self, value: str) -> str:
         try:
-            return registry.find(value).name
+            return registry.hold(value).name
         except InvalidInputError as error:
             raise serializers.ValidationError(error.message.removeprefix("provider: ")) from None
 
@@ -35,10 +37,11 @@ class ModelStep(StepSerializer):
 async def run(step: Step, context: Context) -> Outcome:
     rendered = Rendered(as_text(context.input), [])
     if "prompt" in step.fields:
-        rendered = render_strictly(step["prompt"], context.names, strict=context.run.strict)
+        rendered = context.render(step["prompt"])
     plan = await on_database(_plan, step, context, rendered)
     answer = await execution.run_here(actor=context.run.actor, plan=plan)
     trace = {name: answer["result"][name] for name in GIVES}
+    trace |= {name: answer["result"][name] for name in TOLD if name in answer["result"]}
     if "prompt" in step.fields:
         trace["missing"] = rendered.missing
     return Outcome(output=answer["result"]["output"], trace=trace)
@@ -46,9 +49,15 @@ async def run(step: Step, context: Context) -> Outcome:
 
 def _plan(step: Step, context: Context, rendered: Rendered) -> Plan:
     run = context.run
+    own = run.own_call or OwnCall()
     try:
         call = registry.prepare(
-            provider=step["provider"], model=step["model"], prompt=rendered.text, config=step["config"]
+            provider=step["provider"],
+            model=step["model"],
+            prompt=rendered.text,
+            config=step["config"],
+            api_key=own.api_key,
+            base_url=own.base_url,
         )
     except InvalidInputError as error:  # the provider or its key is gone since the workflow was saved
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
@@ -67,5 +76,5 @@ STEP = StepType(
     summary="Send a text to a model.",
     fields=ModelStep,
     run=run,
-    gives=(*GIVES, "missing"),
+    gives=(*GIVES, *TOLD, "missing"),
 )

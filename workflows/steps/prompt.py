@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from agents.execution import render_strictly
-from governance.api.fields import KeyField, StringField
+from governance.api.fields import PromptKeyField, StringField
 from governance.models import Environment
 from governance.querysets import visible_to
 from prompts import documents
@@ -12,7 +11,7 @@ from workflows.structure import Step
 
 
 class PromptStep(StepSerializer):
-    prompt_key = KeyField()
+    prompt_key = PromptKeyField()
     env = StringField(required=False, max_length=50, default="prod")
 
 
@@ -20,7 +19,7 @@ async def run(step: Step, context: Context) -> Outcome:
     document = await on_database(_served, step, context)
     if document is None:
         raise StepFailedError(f"no prompt {step['prompt_key']} is served in {step['env']}")
-    rendered = render_strictly(document["content"], context.names, strict=context.run.strict)
+    rendered = context.render(document["content"])
     trace = {"missing": rendered.missing, "prompt_key": document["key"], "version": document["version"]}
     if "variant" in document:
         trace["variant"] = document["variant"]

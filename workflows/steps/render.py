@@ -1,6 +1,5 @@
 """Fill a template."""
 
-from agents.execution import render_strictly
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
 from workflows.steps.fields import TemplateField
 from workflows.structure import Step
@@ -11,7 +10,7 @@ class RenderStep(StepSerializer):
 
 
 async def run(step: Step, context: Context) -> Outcome:
-    rendered = render_strictly(step["template"], context.names, strict=context.run.strict)
+    rendered = context.render(step["template"])
     return Outcome(output=rendered.text, trace={"missing": rendered.missing})
 
 

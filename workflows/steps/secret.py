@@ -81,15 +81,6 @@ def opened(origin: str, secrets: Mapping[str, Mapping[str, Any]]) -> dict[str, s
     return headers
 
 
-def without(raw: bytes, secrets: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
-    """An answer without our secrets, should the other side repeat them; also without a scheme before, as Bearer is."""
-    for name in secrets:
-        for secret in (headers[name], headers[name].rpartition(" ")[2]):
-            if len(secret) >= 8:
-                raw = raw.replace(secret.encode(), f"[{name}]".encode())
-    return raw
-
-
 def name_of(secret: Mapping[str, Any]) -> str:
     """What a stored secret is called by those who may not know it."""
     return hashlib.sha256(secret["box"].encode()).hexdigest()[:16]

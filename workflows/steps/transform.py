@@ -1,22 +1,17 @@
 """Change the input without a model."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rest_framework.exceptions import ParseError
-
+from agents import json_answers
 from governance.api.fields import StringField
-from governance.api.parsing import loads
 from prompts.rendering import as_text
 from workflows.steps.base import Context, Outcome, Shape, StepFailedError, StepSerializer, StepType, kind_of
 from workflows.steps.fields import ChoiceField, WholeField
 from workflows.structure import Step
 
-#: A code block that somebody put around a text, whole.
-_FENCED = re.compile(r"\s*```[^\n`]*\n(.*)\n[ \t]*```\s*", re.DOTALL)
 MAX_TEXT = 4 * 1024 * 1024
 
 
@@ -31,11 +26,10 @@ class Operation:
 
 
 def _json_parse(text: str) -> Any:
-    fenced = _FENCED.fullmatch(text)
     try:
-        return loads(fenced[1] if fenced else text)
-    except ParseError as error:
-        raise StepFailedError(str(error.detail).replace("the body", "the input")) from None
+        return json_answers.read(text, called="the input")
+    except ValueError as error:
+        raise StepFailedError(str(error)) from None
 
 
 def _json_format(value: Any, *, indent: int | None = None) -> str:

@@ -8,16 +8,17 @@ from agents import schemas
 from governance.api.fields import ObjectField
 from governance.errors import InvalidInputError
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
+from workflows.steps.fields import _Referring
 from workflows.structure import Step
 
 
-class SchemaField(ObjectField):
+class SchemaField(_Referring, ObjectField):
     """A JSON Schema (draft 2020-12)."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         schema = super().to_internal_value(data)
         try:
-            schemas.check(schema, field="schema")
+            schemas.check(schema, field="schema", allowance=self.scope.schemas if self.scope else None)
         except InvalidInputError as error:
             raise serializers.ValidationError(error.message.removeprefix("schema: ")) from None
         return schema
@@ -28,7 +29,10 @@ class ValidateStep(StepSerializer):
 
 
 async def run(step: Step, context: Context) -> Outcome:
-    problem = schemas.problem(step["schema"], context.input)
+    try:
+        problem = await context.run.budget.examine(step["schema"], context.input)
+    except schemas.UncheckableError as error:
+        raise StepFailedError(f"the input can't be checked by the schema: {error}") from None
     if problem is not None:
         raise StepFailedError(f"the input does not fit the schema: {problem}")
     return Outcome(output=context.input)

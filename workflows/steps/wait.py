@@ -22,6 +22,7 @@ async def run(step: Step, context: Context) -> Outcome:
     due = await context.engine.due(step["seconds"])
     left = (due - timezone.now()).total_seconds()
     if left > AS_IT_IS:
+        context.run.refuse_to_wait()
         raise Parked(context.path, reason="wait", until=due)
     await asyncio.sleep(max(0.0, left))
     return Outcome(output=context.input)

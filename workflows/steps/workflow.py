@@ -24,6 +24,8 @@ async def run(step: Step, context: Context) -> Outcome:
     kept = await context.engine.keep(found)  # in a later life the same, whatever was published meanwhile
     if kept is None:
         raise StepFailedError(f"there is no workflow {step['workflow_key']}")
+    if not kept["definition"]["steps"]:
+        raise StepFailedError(f"the workflow {step['workflow_key']} has no steps yet: there is nothing to run")
     given, missing = context.fill(step.fields.get("variables", {}))
     below = replace(
         context.run,

@@ -1,8 +1,8 @@
 // The fields for the variables of a text: they come and go as one types, and what was typed in them is kept.
-const NAME = /\{\{\s*([A-Za-z0-9_.]+)\s*\}\}/g; // as prompts/rendering.py has it
+import { VARIABLE } from "../governance/variable.js";
 
 export function namesIn(...texts) {
-  return [...new Set(texts.flatMap((text) => [...text.matchAll(NAME)].map(([, name]) => name)))];
+  return [...new Set(texts.flatMap((text) => [...text.matchAll(VARIABLE)].map(([, name]) => name)))];
 }
 
 export class Variables {

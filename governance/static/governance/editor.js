@@ -20,6 +20,7 @@ import {
   syntaxHighlighting,
   tags,
 } from "../promptops/vendor/codemirror.js";
+import { VARIABLE } from "./variable.js";
 
 const theme = EditorView.theme({
   "&": {
@@ -56,7 +57,7 @@ const colors = HighlightStyle.define([
 ]);
 
 const variable = new MatchDecorator({
-  regexp: /\{\{\s*[A-Za-z0-9_.]+\s*\}\}/g,
+  regexp: VARIABLE,
   decoration: Decoration.mark({ class: "cm-variable" }),
 });
 

@@ -2,6 +2,7 @@
 
 from promptops_client._async import AsyncPromptOps
 from promptops_client._errors import (
+    CannotRender,
     ConfigurationError,
     EnvironmentNotFound,
     Forbidden,
@@ -18,6 +19,7 @@ from promptops_client._wire import VERSION
 
 __all__ = [
     "AsyncPromptOps",
+    "CannotRender",
     "Change",
     "ConfigurationError",
     "EnvironmentNotFound",

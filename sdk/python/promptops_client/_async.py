@@ -146,7 +146,8 @@ class AsyncPromptOps(Client[TaskFollower]):
     ) -> str:
         """The prompt's content with `variables` in it; what has no value stays as it is written.
 
-        Raises as `get_prompt` does, and MissingVariables when `strict` and some have no value.
+        Raises as `get_prompt` does, MissingVariables when `strict` and some have no value, CannotRender for a value
+        that has no JSON.
         """
         prompt = await self.get_prompt(key, env=env, version=version, unit=unit, fallback=fallback)
         return prompt.render(variables, strict=strict)

@@ -27,6 +27,14 @@ class MissingVariables(PromptOpsError, ValueError):  # noqa: N818
         self.names = tuple(names)
 
 
+class CannotRender(PromptOpsError, TypeError):  # noqa: N818
+    """A value can't be written into a text: it has no JSON. `name` is the variable that it was given for."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the value of {name} can't be written into a text: {reason}")
+        self.name = name
+
+
 class NotReady(PromptOpsError):  # noqa: N818
     """Nothing is known yet: the server could not be asked, and there is no copy on disk."""
 

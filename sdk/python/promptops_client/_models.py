@@ -62,15 +62,19 @@ class Prompt:
         return template_of(self.content).names
 
     def fill(self, variables: Mapping[str, Any]) -> Rendered:
-        """The content with `variables` in it, and the names that had no value and stayed as they are written."""
+        """The content with `variables` in it, the names that had no value and stayed as they are written, and the given
+        names that it does not ask for. Raises CannotRender for a value that has no JSON."""
         return template_of(self.content).fill(variables)
 
     def render(self, variables: Mapping[str, Any] | None = None, *, strict: bool = False) -> str:
-        """The content with `variables` in it. Raises MissingVariables when `strict` and some have no value."""
-        text, missing = template_of(self.content).fill(variables or {})
-        if missing and strict:
-            raise MissingVariables(missing)
-        return text
+        """The content with `variables` in it.
+
+        Raises MissingVariables when `strict` and some have no value, CannotRender for a value that has no JSON.
+        """
+        rendered = template_of(self.content).fill(variables or {})
+        if rendered.missing and strict:
+            raise MissingVariables(rendered.missing)
+        return rendered.text
 
     def document(self) -> dict[str, Any]:
         """As the server sends it."""

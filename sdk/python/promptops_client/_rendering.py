@@ -1,30 +1,41 @@
 """Fills `{{ name }}` in a text, exactly as the server does. Pure, and linear in the length of the text.
 
-The rules are the wire contract's, section 3; tests/contract/rendering.json holds their vectors.
+The rules are the wire contract's, section 3; tests/contract/rendering.json holds their vectors. Values that JSON has no
+form for (dates, decimals, UUIDs, sets) are written as `_as_json` says.
 """
 
+import datetime
 import json
 import re
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Set
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-_VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_.]+)\s*\}\}")
+from promptops_client._errors import CannotRender
+
+#: What Unicode calls white space, written out: `\s` matches four characters more.
+_SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+#: ASCII letters and digits, `_`, `.`, `-`, and any character beyond ASCII that is no white space.
+_NAME = rf"[^\x00-,/:-@\[-^`{{-\x7f{_SPACE}]{{1,128}}"
+_VARIABLE = re.compile(rf"\{{\{{[{_SPACE}]*({_NAME})[{_SPACE}]*\}}\}}")
 _NOT_THERE = object()
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Rendered(NamedTuple):
-    """`text` with the values in it, and the names that had none, each once, in order of appearance."""
+    """`text` with the values in it; `missing`: the names that had none, each once, in order of appearance; `unused`:
+    the given names that the text does not ask for, in the order in which they were given."""
 
     text: str
     missing: tuple[str, ...]
+    unused: tuple[str, ...] = ()
 
 
 class Template:
     """A text taken apart once: its pieces, and which of them are variables."""
 
-    __slots__ = ("_pieces", "_slots", "names")
+    __slots__ = ("_pieces", "_roots", "_slots", "names")
 
     def __init__(self, content: str) -> None:
         self._pieces: list[str] = []
@@ -37,11 +48,12 @@ class Template:
         self._pieces.append(content[end:])
         #: The variables, each once, in order of appearance.
         self.names: tuple[str, ...] = tuple(dict.fromkeys(name for _, name in self._slots))
+        self._roots = [(name, name.partition(".")[0]) for name in self.names]
 
     def fill(self, variables: Mapping[str, Any]) -> Rendered:
         """The text with `variables` in it; what has no value stays as it is written.
 
-        Raises TypeError for a value that is no string and has no JSON.
+        Raises CannotRender for a value that is no string and has no JSON.
         """
         pieces = self._pieces.copy()
         missing: list[str] = []
@@ -52,8 +64,10 @@ class Template:
             elif value is _NOT_THERE:
                 missing.append(name)
             else:
-                pieces[place] = _to_json(value)
-        return Rendered("".join(pieces), tuple(dict.fromkeys(missing)) if missing else ())
+                pieces[place] = _as_text(name, value)
+        asked = {name if name in variables else root for name, root in self._roots}
+        unused = tuple(name for name in variables if name not in asked)
+        return Rendered("".join(pieces), tuple(dict.fromkeys(missing)) if missing else (), unused)
 
 
 def _walk(variables: Mapping[str, Any], name: str) -> Any:
@@ -64,6 +78,41 @@ def _walk(variables: Mapping[str, Any], name: str) -> Any:
             return _NOT_THERE
         value = value[part]
     return value
+
+
+def _as_json(value: Any) -> Any:
+    """What JSON has for a value that it does not know.
+
+    A date or time is its ISO 8601 text, a Decimal or a UUID its `str()`, a set a list in the order of its members (of
+    their JSON, where they can't be compared), any other mapping an object. Raises TypeError for everything else.
+    """
+    if isinstance(value, datetime.date | datetime.time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, Decimal | uuid.UUID):
+        return str(value)
+    if isinstance(value, Set):
+        try:
+            return sorted(value, key=_to_json if any(isinstance(member, Set) for member in value) else None)
+        except TypeError:
+            return sorted(value, key=_to_json)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON")
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json).encode
+
+
+def _as_text(name: str, value: Any) -> str:
+    """A value that is no string as it stands in a text: as JSON, and where that is a single string, without quotes."""
+    try:
+        if isinstance(value, datetime.date | datetime.time | Decimal | uuid.UUID):
+            return str(_as_json(value))
+        return _to_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        # A type that has no JSON, a key that is no string, an object that holds itself, or one that is nested too deep.
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise CannotRender(name, reason) from error
 
 
 @lru_cache(maxsize=4096)

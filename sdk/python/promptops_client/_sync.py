@@ -159,7 +159,8 @@ class PromptOps(Client[ThreadFollower]):
     ) -> str:
         """The prompt's content with `variables` in it; what has no value stays as it is written.
 
-        Raises as `get_prompt` does, and MissingVariables when `strict` and some have no value.
+        Raises as `get_prompt` does, MissingVariables when `strict` and some have no value, CannotRender for a value
+        that has no JSON.
         """
         prompt = self.get_prompt(key, env=env, version=version, unit=unit, fallback=fallback)
         return prompt.render(variables, strict=strict)

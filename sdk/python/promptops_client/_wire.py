@@ -119,7 +119,7 @@ class Settings:
 
     def prompt_url(self, key: str, env: str | None, version: str | None = None) -> str:
         query = _query(env=env, workspace=self.workspace, version=version)
-        return f"{self.base_url}/api/sdk/prompts/{quote(key, safe='')}{query}"
+        return f"{self.base_url}/api/sdk/prompts/{quote(key)}{query}"
 
     def stream_url(self, env: str | None, *, since: int, epoch: str | None) -> str:
         """The token goes in a header, not in here."""

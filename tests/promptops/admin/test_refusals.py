@@ -101,7 +101,7 @@ def test_what_a_constraint_refuses_when_a_service_was_raced_is_an_error_on_the_f
     browser = browse(Role.EDITOR)
     refused = browser.add_page(Prompt).send(environment=str(world[Environment].pk), **PROMPT)
     assert refused.status == 200
-    assert refused.errors["__all__"][0].startswith("somebody else changed this at the same time")
+    assert refused.errors["__all__"][0].startswith("somebody else took this name")
     assert kept(refused, PROMPT) == PROMPT
 
 
