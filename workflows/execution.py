@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from agents.providers import bridge, client
-from governance import process
+from governance import process, run_slots
 from governance import runs as log
 from governance.actors import Actor
 from governance.errors import DomainError
@@ -71,7 +71,10 @@ def run(
         if background:
             started = runs.start(actor=actor, workflow=workflow, **values)
             return going_on(started)
-        return _Here(actor, workflow, values).answer()
+        with run_slots.take(actor) as places:
+            here = _Here(actor, workflow, values)
+            places.keep_until(here.working.when_done)
+        return here.answer()
     except IntegrityError:  # another request with the same key was quicker
         repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
         if repeated is None:
