@@ -42,7 +42,7 @@ class Request(ASGIRequest):
         As Django's, but for the underscore: service names have it, and Django takes no such name even where all are
         allowed. Raises DisallowedHost.
         """
-        host: str = self._get_raw_host()
+        host: str = self._get_raw_host()  # type: ignore[attr-defined]  # the stubs lack it
         found = _HOST.fullmatch(host.lower())
         allowed = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
         if found is None or not validate_host(found[1].removesuffix("."), allowed):
@@ -50,19 +50,22 @@ class Request(ASGIRequest):
         return host
 
 
+def _on_pool(
+    respond: Callable[..., HttpResponseBase], threads: int, name: str
+) -> Callable[..., Awaitable[HttpResponseBase]]:
+    return sync_to_async(respond, thread_sensitive=False, executor=ThreadPoolExecutor(threads, name))
+
+
 class Handler(ASGIHandler):
     def __init__(self) -> None:
         BaseHandler.__init__(self)
         self.load_middleware(is_async=False)
         # Each run that is waited for may hold a thread (governance/run_slots.py): those come on top.
-        self._on_thread = self._pool(settings.PROMPTOPS_THREADS + settings.PROMPTOPS_MAX_RUNS, "request")
-        # What watches the server is answered on threads of its own, also when all others are at work.
-        self._apart = self._pool(2, "metrics")
+        threads = settings.PROMPTOPS_THREADS + settings.PROMPTOPS_MAX_RUNS
+        self._on_thread = _on_pool(partial(turns.work, self._respond), threads, "request")
+        # What watches the server is answered on threads of its own, which don't stand in line with the others.
+        self._apart = _on_pool(self._respond, 2, "metrics")
         self._watched = f"{settings.PROMPTOPS_ROOT_PATH}/metrics"
-
-    def _pool(self, threads: int, name: str) -> Callable[..., Awaitable[HttpResponseBase]]:
-        pool = ThreadPoolExecutor(threads, name)
-        return sync_to_async(partial(turns.work, self._respond), thread_sensitive=False, executor=pool)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:

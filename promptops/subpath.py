@@ -4,11 +4,11 @@ Some proxies take the path off before they hand a request on, and some don't: bo
 (probes, the SDK's fetches, /ws) looks at addresses without the path; Django is told of it, so that its links have it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 Scope = dict[str, Any]
-Application = Callable[[Scope, Any, Any], Awaitable[None]]
+Application = Callable[[Scope, Any, Any], Coroutine[Any, Any, None]]
 
 
 def without(root: str, application: Application) -> Application:

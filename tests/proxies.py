@@ -45,7 +45,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _send(self, upstream: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while some := self.rfile.read1(65536):  # type: ignore[attr-defined]  # it is a BufferedReader
+            while some := self.rfile.read1(65536):
                 upstream.sendall(some)
 
 

@@ -24,7 +24,7 @@ SECONDS = {"PROMPTOPS_HEAD_SECONDS": "2", "PROMPTOPS_BODY_SECONDS": "3", "PROMPT
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(Path(tmp_path_factory.mktemp("server")), **SECONDS) as started:
+    with running(Path(tmp_path_factory.mktemp("server")), port=None, **SECONDS) as started:
         yield started
 
 
