@@ -14,6 +14,7 @@ from agents.pricing import cost_of
 from agents.providers import bridge, client
 from agents.providers.base import Completion
 from agents.toolbox import Caller, Limits
+from governance import run_slots
 from governance.actors import Actor
 from governance.db import briefly, let_go, on_thread
 from governance.errors import DomainError, InvalidInputError, ProviderTimeoutError
@@ -49,14 +50,15 @@ def run(*, actor: Actor, plan: Plan) -> dict[str, Any]:
 
 def run_each(*, actor: Actor, plans: Sequence[Plan]) -> list[dict[str, Any] | DomainError]:
     """Make several runs at once: for each, in order, its answer or its error."""
-    attempts = open_all(actor, plans)
-    try:
-        let_go()
-        outcomes = bridge.run(_complete_each, attempts)
-        return [close(attempt, outcome) for attempt, outcome in zip(attempts, outcomes, strict=True)]
-    except BaseException as error:
-        give_up(attempts, f"internal error: {type(error).__name__}")
-        raise
+    with run_slots.take(actor, len(plans)):
+        attempts = open_all(actor, plans)
+        try:
+            let_go()
+            outcomes = bridge.run(_complete_each, attempts)
+            return [close(attempt, outcome) for attempt, outcome in zip(attempts, outcomes, strict=True)]
+        except BaseException as error:
+            give_up(attempts, f"internal error: {type(error).__name__}")
+            raise
 
 
 async def run_here(*, actor: Actor, plan: Plan, tell: Tell | None = None) -> dict[str, Any]:
@@ -95,8 +97,10 @@ class Stream:
     def __init__(self, *, actor: Actor, plans: Sequence[Plan], single: bool) -> None:
         self._single = single
         self._answers: list[dict[str, Any] | None] = [None] * len(plans)
-        self._attempts = open_all(actor, plans)
-        self._flow = bridge.Flow(lambda: _stream_each(self._attempts))
+        with run_slots.take(actor, len(plans)) as places:
+            self._attempts = open_all(actor, plans)
+            self._flow = bridge.Flow(lambda: _stream_each(self._attempts))
+            places.keep_until(self._flow.when_done)
         try:
             let_go()
             self._first: tuple[int, Any] | None = self._flow.take()

@@ -50,10 +50,11 @@ PLAYGROUND_ANSWER: Any = PolymorphicProxySerializer(
     serializers=[RunAnswerSerializer, VariantsAnswerSerializer],
     resource_type_field_name=None,
 )
-RUN_RESPONSES = {200: RunAnswerSerializer, 502: RunErrorSerializer, 504: RunErrorSerializer}
+RUN_RESPONSES = {200: RunAnswerSerializer, 429: ErrorSerializer, 502: RunErrorSerializer, 504: RunErrorSerializer}
 AGENT_RESPONSES = {
     200: AgentAnswerSerializer,
     409: ErrorSerializer,
+    429: ErrorSerializer,
     502: AgentErrorSerializer,
     504: AgentErrorSerializer,
 }

@@ -1,11 +1,15 @@
 """Misconfiguration is told at start, with an id to look up."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
+
+#: The first words of the server's own addresses: a root path that begins with one could not be told from it.
+ADDRESSES = frozenset({"admin", "api", "health", "livez", "metrics", "readyz", "static", "ws"})
 
 
 @register(Tags.security)
@@ -37,6 +41,15 @@ def limits_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
             Error(
                 "PROMPTOPS_TICK_SECONDS has to be above 0 and at most 1: changes are promised within a second.",
                 id="promptops.E002",
+            )
+        )
+    root = settings.PROMPTOPS_ROOT_PATH
+    if root and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", root) or root.split("/")[1] in ADDRESSES):
+        problems.append(
+            Error(
+                "PROMPTOPS_ROOT_PATH is no path such as /promptops, or begins with an address of the server's own.",
+                hint=f"It can't begin with {', '.join(f'/{word}' for word in sorted(ADDRESSES))}.",
+                id="promptops.E010",
             )
         )
     return problems

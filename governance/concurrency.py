@@ -19,8 +19,12 @@ def if_match(request: Request) -> str | None:
 
 
 def check_if_match(header: str | None, etag: str) -> None:
-    """Raise PreconditionError unless `header` is absent, `*`, or lists `etag` (strong comparison)."""
-    if header is None or header.strip() == "*" or etag in tags_of(header):
+    """Raise PreconditionError unless `header` is absent, `*`, or lists `etag`.
+
+    The comparison is weak, where RFC 9110 asks for a strong one: a proxy that compresses an answer makes its tag weak,
+    and tags here name what a row says, not the bytes of an answer.
+    """
+    if header is None or matches_none(header, etag):
         return
     raise PreconditionError("somebody changed this since you read it: fetch it again, then repeat your change")
 

@@ -71,6 +71,13 @@ class TooManyAttemptsError(DomainError):
     code = "too_many_attempts"
 
 
+class TooManyRunsError(DomainError):
+    """So many runs are waited for that no other can be begun now."""
+
+    status = 429
+    code = "too_many_runs"
+
+
 class ProviderError(DomainError):
     """The model provider answered with a failure, or not in a way that can be used."""
 

@@ -26,7 +26,7 @@ class PromptOpsAdminSite(AdminSite):
         # Here and not above: as in each_context.
         from governance.admin.base import actor_of
         from governance.home import panels_for
-        from promptops.views import degraded
+        from promptops.probes import degraded
 
         facts = {"panels": panels_for(actor_of(request)), "degraded": degraded().items()}
         return super().index(request, {**facts, **(extra_context or {})})

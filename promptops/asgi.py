@@ -8,6 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promptops.settings")
 django.setup()  # first: what follows needs the app registry
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
 from governance.realtime import runtime  # noqa: E402
@@ -15,9 +16,21 @@ from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
 from governance.token_cache import tokens  # noqa: E402
 from promptops.gate import BodyLimit, Lifespan  # noqa: E402
 from promptops.handler import Handler  # noqa: E402
-from promptops.server import write_at_once  # noqa: E402
+from promptops.probes import Probes  # noqa: E402
+from promptops.server import Limits, limit, write_at_once  # noqa: E402
+from promptops.subpath import under, without  # noqa: E402
 from prompts.catalog import catalog  # noqa: E402
 from prompts.fastlane import FastLane  # noqa: E402
+
+limit(
+    Limits(
+        head_bytes=settings.PROMPTOPS_MAX_HEAD_BYTES,
+        headers=settings.PROMPTOPS_MAX_HEADERS,
+        head_seconds=settings.PROMPTOPS_HEAD_SECONDS,
+        body_seconds=settings.PROMPTOPS_BODY_SECONDS,
+        write_seconds=settings.PROMPTOPS_WRITE_SECONDS,
+    )
+)
 
 
 def load(workspace_id: str, env: str) -> None:
@@ -37,9 +50,10 @@ def look() -> bool:
 
 _protocols = ProtocolTypeRouter(
     {
-        "http": BodyLimit(Handler()),
+        "http": BodyLimit(Probes(under(settings.PROMPTOPS_ROOT_PATH, Handler()))),
         "websocket": URLRouter([path("ws", EventStream.as_asgi()), re_path("", NoSuchStream.as_asgi())]),
         "lifespan": Lifespan(),
     }
 )
-application = FastLane(_protocols, catalog=catalog, tokens=tokens, load=load, look=look, write=write_at_once)
+_lane = FastLane(_protocols, catalog=catalog, tokens=tokens, load=load, look=look, write=write_at_once)
+application = without(settings.PROMPTOPS_ROOT_PATH, _lane)

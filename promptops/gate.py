@@ -29,6 +29,9 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 SWITCH_INTERVAL = 0.0001
 #: Seconds that steps under way are waited for when the server stops.
 GRACE = 5.0
+#: What is read and forgotten of a body that was refused, so that its client finds the time to read the answer.
+LINGER_BYTES = 64 * 1024 * 1024
+LINGER_SECONDS = 10.0
 
 
 class _TooLargeError(Exception):
@@ -45,14 +48,15 @@ class BodyLimit:
         limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         if length.isdigit() and int(length) > limit:
-            await _refuse(scope, send, limit)
+            await _refuse(scope, receive, send, limit)
             return
         seen = 0
-        started = False
+        started, more = False, True
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, more
             message = await receive()
+            more = message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit:
                 raise _TooLargeError
@@ -67,22 +71,45 @@ class BodyLimit:
             await self.application(scope, counted, noted)
         except _TooLargeError:
             if not started:
-                await _refuse(scope, send, limit)
+                await _refuse(scope, receive, send, limit, more=more)
 
 
-async def _refuse(scope: Scope, send: Send, limit: int) -> None:
+def error_body(scope: Scope, sentence: str, code: str) -> dict[str, Any]:
+    """The contract's body of an error, for a request that Django does not see."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    content = body(f"the request body is over the limit of {limit} bytes", "payload_too_large")
-    content["request_id"] = identity = new_request_id(given.decode("latin-1"))
+    return {**body(sentence, code), "request_id": new_request_id(given.decode("latin-1"))}
+
+
+async def send_json(
+    scope: Scope, send: Send, status: int, content: Mapping[str, Any], *headers: tuple[bytes, bytes], last: bool = True
+) -> None:
+    """Answer with `content`; the answer is whole, though it is only over when something `last` was sent."""
     raw = json.dumps(content).encode()
-    headers = [
+    identity = content.get("request_id") or error_body(scope, "", "")["request_id"]
+    own = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", str(len(raw)).encode()),
+        (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", identity.encode()),
-        (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": raw})
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
+    await send({"type": "http.response.body", "body": raw, "more_body": not last})
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int, *, more: bool = True) -> None:
+    """Answer, and read on for a while: who closes on a client that still sends takes the answer away from it."""
+    content = error_body(scope, f"the request body is over the limit of {limit} bytes", "payload_too_large")
+    await send_json(scope, send, 413, content, (b"connection", b"close"), last=False)
+    left = LINGER_BYTES
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while more and left > 0:
+                message = await receive()
+                more = message.get("more_body", False)
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b""})
 
 
 class Lifespan:

@@ -7,7 +7,10 @@ connection stays open, and crosses twice. Measured, it takes a quarter of the CP
 """
 
 import asyncio
+import os
+import re
 import warnings
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -15,9 +18,10 @@ from typing import Any
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core import signals
-from django.core.exceptions import RequestAborted
+from django.core.exceptions import DisallowedHost, RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
+from django.http.request import validate_host
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import set_script_prefix
 
@@ -28,12 +32,40 @@ from governance.api.exceptions import json_error
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]+)?")
+
+
+class Request(ASGIRequest):
+    def get_host(self) -> str:
+        """The Host header, if it is one of those that are allowed.
+
+        As Django's, but for the underscore: service names have it, and Django takes no such name even where all are
+        allowed. Raises DisallowedHost.
+        """
+        host: str = self._get_raw_host()  # type: ignore[attr-defined]  # the stubs lack it
+        found = _HOST.fullmatch(host.lower())
+        allowed = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
+        if found is None or not validate_host(found[1].removesuffix("."), allowed):
+            raise DisallowedHost(f"the Host {host[:200]!r} is not one that this server answers to")
+        return host
+
+
+def _on_pool(
+    respond: Callable[..., HttpResponseBase], threads: int, name: str
+) -> Callable[..., Awaitable[HttpResponseBase]]:
+    return sync_to_async(respond, thread_sensitive=False, executor=ThreadPoolExecutor(threads, name))
+
+
 class Handler(ASGIHandler):
     def __init__(self) -> None:
         BaseHandler.__init__(self)
         self.load_middleware(is_async=False)
-        pool = ThreadPoolExecutor(settings.PROMPTOPS_THREADS, "request")
-        self._on_thread = sync_to_async(partial(turns.work, self._respond), thread_sensitive=False, executor=pool)
+        # Each run that is waited for may hold a thread (governance/run_slots.py): those come on top.
+        threads = settings.PROMPTOPS_THREADS + settings.PROMPTOPS_MAX_RUNS
+        self._on_thread = _on_pool(partial(turns.work, self._respond), threads, "request")
+        # What watches the server is answered on threads of its own, which don't stand in line with the others.
+        self._apart = _on_pool(self._respond, 2, "metrics")
+        self._watched = f"{settings.PROMPTOPS_ROOT_PATH}/metrics"
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
@@ -41,7 +73,8 @@ class Handler(ASGIHandler):
         except RequestAborted:
             return
         try:
-            response = await self._on_thread(scope, body)
+            on_thread = self._apart if scope["path"] == self._watched else self._on_thread
+            response = await on_thread(scope, body)
             if isinstance(response, StreamingHttpResponse) and response.is_async:
                 await self._send_while_wanted(response, receive, send)
             else:
@@ -70,9 +103,12 @@ class Handler(ASGIHandler):
         signals.request_started.send(sender=self.__class__, scope=scope)
         try:
             try:
-                request = ASGIRequest(scope, body)
+                request = Request(scope, body)
             except UnicodeDecodeError:
                 return json_error(400, "the address is not UTF-8")
+            if "CONTENT_LENGTH" not in request.META:  # a body in chunks, which Django and DRF would take for none
+                request.META["CONTENT_LENGTH"] = str(body.seek(0, os.SEEK_END))
+                body.seek(0)
             return self.get_response(request)
         finally:
             signals.request_finished.send(sender=self.__class__)

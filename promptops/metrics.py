@@ -1,19 +1,21 @@
 """Figures for Prometheus at /metrics: of this process, and of what all processes share.
 
-They tell of everybody's work and hold no content. They are for those who run the server: an admin's token, or a request
-from the machine itself that came through no proxy.
+They tell of everybody's work and hold no content. They are for those who run the server, by an admin's token: a request
+that comes from the machine itself may have come through a proxy on it, and for anybody.
 """
 
-import ipaddress
+import logging
 from collections.abc import Iterator
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from governance import run_slots
 from governance.api.exceptions import json_error
 from governance.authentication import authenticate
 from governance.bearer import bearer_of
@@ -22,6 +24,8 @@ from governance.models import Connection, Grain, Role, Run, RunStatus, RunTally
 from governance.realtime import runtime
 from promptops import __version__, draining
 from prompts.fastlane import served
+
+logger = logging.getLogger("promptops.metrics")
 
 _COUNTED = ("ok", "error", "interrupted")
 _USED = {"prompt_tokens": "prompt", "output_tokens": "output", "cached_tokens": "cached"}
@@ -32,7 +36,17 @@ class Collector:
 
     def collect(self) -> Iterator[Metric]:
         yield from self._process()
-        yield from self._runs()
+        reached = GaugeMetricFamily("promptops_database_up", "1 when the database could be asked.")
+        try:
+            runs = list(self._runs())
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("figures without those of runs: %s", error)
+            connection.close()
+            reached.add_metric([], 0)
+        else:
+            reached.add_metric([], 1)
+            yield from runs
+        yield reached
 
     def _process(self) -> Iterator[Metric]:
         about = GaugeMetricFamily("promptops_info", "The version that runs.", labels=["version"])
@@ -48,6 +62,9 @@ class Collector:
         here = GaugeMetricFamily("promptops_sockets", "Event streams open in this process.")
         here.add_metric([], runtime.sockets_here())
         yield here
+        waited = GaugeMetricFamily("promptops_runs_waited_for", "Runs that requests of this process wait for.")
+        waited.add_metric([], run_slots.taken())
+        yield waited
 
     def _runs(self) -> Iterator[Metric]:
         everywhere = GaugeMetricFamily("promptops_clients", "Event streams open in all processes.", labels=["kind"])
@@ -94,18 +111,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _admit(request: HttpRequest) -> None:
     secret = bearer_of(request.META.get("HTTP_AUTHORIZATION", ""))
-    if secret is not None:
-        actor = authenticate(secret)
-        if actor.role is not Role.ADMIN or actor.workspace_id is not None:
-            raise ForbiddenError("these figures are for admins of the whole installation")
-        return
-    forwarded = any(name in request.META for name in ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP"))
-    if forwarded or not _is_loopback(request.META.get("REMOTE_ADDR", "")):
+    if secret is None:
         raise UnauthorizedError("send an admin's token as `Authorization: Bearer <token>`")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    actor = authenticate(secret)
+    if actor.role is not Role.ADMIN or actor.workspace_id is not None:
+        raise ForbiddenError("these figures are for admins of the whole installation")

@@ -29,6 +29,8 @@ class RequestGate:
         finally:
             request_id.reset(token)
         response["X-Request-ID"] = identity
+        if isinstance(response, HttpResponse) and not response.has_header("Content-Length"):
+            response["Content-Length"] = str(len(response.content))  # Django gives one to what it let through
         return response
 
 
@@ -47,5 +49,7 @@ class ContentSecurityPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         if isinstance(response, HttpResponse) and response.get("Content-Type", "").startswith("text/html"):
-            response["Content-Security-Policy"] = self.DOCS if request.path.startswith("/api/docs") else self.STRICT
+            response["Content-Security-Policy"] = (
+                self.DOCS if request.path_info.startswith("/api/docs") else self.STRICT
+            )
         return response

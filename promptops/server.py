@@ -1,21 +1,122 @@
-"""uvicorn's fast HTTP protocol: mended for clients that offer an upgrade, and with a shorter way for whole answers."""
+"""uvicorn's fast HTTP protocol, with limits for what comes in, and a shorter way for whole answers that go out.
 
-from typing import Any
+uvicorn itself takes a head of any size, and waits for the rest of a request for ever. What is refused here is answered
+in the form of the contract, before any application has seen it.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from governance.logs import new_request_id
+
 _ABOUT_THE_UPGRADE = {b"upgrade", b"connection", b"http2-settings"}
+#: The parser is fed so much at once, so that it is known how much of a head has come.
+_SLICE = 16 * 1024
+#: websockets reads no longer line of a handshake, and no more of them.
+_LONGEST_LINE = 8000
+_MOST_LINES = 120
+#: Bytes of chunk sizes, for each byte of a body, that nobody can complain about: `1`, two line ends, leading zeros.
+_OVERHEAD = 16
+#: How long, and how much, is read and forgotten of a request that was refused, so that its client can read the answer.
+_LINGER_SECONDS = 5.0
+_LINGER_BYTES = 64 * 1024 * 1024
+
+
+class Limits(NamedTuple):
+    """What a connection may cost. Sizes are in bytes, times in seconds."""
+
+    head_bytes: int = 64 * 1024
+    headers: int = 100
+    head_seconds: float = 10.0
+    body_seconds: float = 60.0
+    write_seconds: float = 60.0
+
+
+_limits = Limits()
+
+
+def limit(limits: Limits) -> None:
+    """Set what connections that are opened from now on may cost."""
+    global _limits
+    _limits = limits
+
+
+class _RefusedError(Exception):
+    """Raised where the parser calls back: the request is answered with this."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.sentence = sentence
+
+
+class _OfferedError(Exception):
+    def __init__(self, head: bytes) -> None:
+        super().__init__("an upgrade that is not to a WebSocket")
+        self.head = head
+
+
+class _Trailers(list[tuple[bytes, bytes]]):
+    """Where the header lines after a body go: nowhere. They must not become headers of a request that was begun."""
+
+    def append(self, line: tuple[bytes, bytes]) -> None:
+        pass
+
+
+_TRAILERS = _Trailers()
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Ignores `Upgrade: h2c`, as RFC 9110 (7.8) lets a server do, and keeps the request's body.
+    """Also ignores `Upgrade: h2c`, as RFC 9110 (7.8) lets a server do, and keeps the request's body.
 
     Java's HTTP client offers it with its first request. The parser stops where the headers end, and what follows would
     be lost: here the request is read again as if nothing had been offered.
     """
 
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self._limits = _limits
+        self._head_bytes = 0  # of a head that has not come whole
+        self._spare = 0  # bytes that may still come of a body without being part of it
+        self._refusal: _RefusedError | None = None
+        self._lingering = _LINGER_BYTES
+        self._awaited: tuple[str, object, float] = ("", None, 0.0)
+
+    # --- what comes in ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn's hint is narrower than asyncio's
+        _sweep_of(self).add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _sweep_of(self).connections.discard(self)
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            self._lingering -= len(data)
+            if self._lingering < 0:
+                self.transport.close()
+        elif len(data) <= _SLICE:
+            self._feed(data)
+        else:
+            for start in range(0, len(data), _SLICE):
+                self._feed(data[start : start + _SLICE])
+                if (
+                    self._refusal is not None
+                    or self.transport.is_closing()
+                    or self.transport.get_protocol() is not self
+                ):
+                    return
+
+    def _feed(self, data: bytes) -> None:
         try:
             super().data_received(data)
         except _OfferedError as offer:
@@ -23,14 +124,59 @@ class HttpProtocol(HttpToolsProtocol):
             end = stopped.args[0] if isinstance(stopped, httptools.HttpParserUpgrade) else len(data)
             self.parser = httptools.HttpRequestParser(self)
             super().data_received(offer.head + data[end:])
+        if self._refusal is not None:
+            return
+        if self.scope is None or "method" not in self.scope:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes + _SLICE:
+                self._refuse(self._too_large())
+        elif self.cycle is not None and self.cycle.more_body:
+            self._spare -= len(data)
+            if self._spare < 0:
+                self._refuse(_RefusedError(400, "invalid", "a body's chunks say more about themselves than they hold"))
 
     def on_headers_complete(self) -> None:
-        if not self._is_refused_offer():
+        if len(self.headers) > self._limits.headers:
+            raise self._too_large()
+        if self._head_bytes:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self._limits.head_bytes:
+                raise self._too_large()
+            self._head_bytes = 0
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+            self._spare = self._limits.head_bytes
+            self.headers = _TRAILERS
+        elif self.parser.get_method() == b"CONNECT":
+            raise _RefusedError(405, "method_not_allowed", "this server is no proxy")
+        elif self._should_upgrade():
+            longest = max(len(name) + len(value) for name, value in [(b"", self.url), *self.headers])
+            if longest > _LONGEST_LINE or len(self.headers) > _MOST_LINES:
+                raise self._too_large()
+            if not self.url.isascii():
+                raise _RefusedError(400, "invalid", "the address is not ASCII")
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._spare += _OVERHEAD * len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        if not self._is_refused_offer():
-            super().on_message_complete()
+        if self._is_refused_offer():
+            return
+        super().on_message_complete()
+        if self.cycle is not None:
+            self.cycle.more_body = False  # uvicorn leaves it when the answer came first
+
+    def handle_websocket_upgrade(self) -> None:
+        _sweep_of(self).connections.discard(self)
+        super().handle_websocket_upgrade()
+
+    def _too_large(self) -> _RefusedError:
+        most, headers = self._limits.head_bytes, self._limits.headers
+        return _RefusedError(
+            431, "head_too_large", f"a request's head may have {most} bytes and {headers} header lines"
+        )
 
     def _is_refused_offer(self) -> bool:
         return bool(self.parser.should_upgrade()) and not self._should_upgrade()
@@ -44,11 +190,114 @@ class HttpProtocol(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in self.headers if name not in _ABOUT_THE_UPGRADE]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
+    # --- what is refused --------------------------------------------------------------------------------------------
 
-class _OfferedError(Exception):
-    def __init__(self, head: bytes) -> None:
-        super().__init__("an upgrade that is not to a WebSocket")
-        self.head = head
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls when the parser or one of its callbacks has failed; `__context__` tells which."""
+        why = _cause_of_what_is_handled()
+        self._refuse(why or _RefusedError(400, "invalid", "this is no HTTP request that can be read"))
+
+    def _refuse(self, refusal: _RefusedError) -> None:
+        """Answer, unless an answer is under way, and read on for a while without looking at what comes."""
+        self._refusal = refusal
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:  # an earlier request, which gets its answer; the connection ends with it
+                cycle.keep_alive = False
+                return
+            if cycle.response_started:
+                self.transport.close()
+                return
+            cycle.disconnected = True  # so its application hears that there is nobody to answer
+            cycle.message_event.set()
+        content = {"error": refusal.sentence, "code": refusal.code, "request_id": new_request_id("")}
+        raw = json.dumps(content).encode()
+        lines = [b"%s: %s\r\n" % pair for pair in self.server_state.default_headers]
+        lines += [
+            b"content-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n" % len(raw),
+            b"x-request-id: %s\r\nconnection: close\r\n\r\n" % content["request_id"].encode(),
+        ]
+        self.transport.write(b"".join((STATUS_LINE[refusal.status], *lines, raw)))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
+    # --- what does not come -----------------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """See what the client has to do, and end the connection when it has had its time for that."""
+        what, which, seconds = self._waits_for()
+        known, known_which, since = self._awaited
+        same = which == known_which if what == "take" else which is known_which
+        if not what or what != known or not same:
+            self._awaited = (what, which, now)
+        elif now - since > seconds:
+            self._give_up(what, seconds)
+
+    def _waits_for(self) -> tuple[str, object, float]:
+        """What the client has to do, for which request, and how many seconds it has for it."""
+        scope, cycle, limits = self.scope, self.cycle, self._limits
+        if self._refusal is not None and (cycle is None or cycle.response_complete or cycle.disconnected):
+            return "leave", None, _LINGER_SECONDS
+        waiting = self.transport.get_write_buffer_size()
+        if waiting:
+            return "take", waiting, limits.write_seconds
+        if scope is None or "method" not in scope:
+            return "head", scope, limits.head_seconds
+        if cycle is not None and cycle.more_body and not self.pipeline:
+            return "body", cycle, limits.body_seconds
+        if cycle is not None and cycle.response_complete and self.timeout_keep_alive_task is None:
+            return "ask", cycle, limits.head_seconds
+        return "", None, 0.0
+
+    def _give_up(self, what: str, seconds: float) -> None:
+        if what == "take":
+            self.transport.abort()
+        elif what == "body" or (what == "head" and self.scope is not None):
+            self._refuse(
+                _RefusedError(408, "request_timeout", f"the request's {what} did not come within {seconds:g} s")
+            )
+        else:
+            self.transport.close()
+
+
+def _cause_of_what_is_handled() -> _RefusedError | None:
+    """The refusal that a callback raised, if that is what the parser failed of."""
+    error = sys.exc_info()[1]
+    cause = error.__context__ if error is not None else None
+    return cause if isinstance(cause, _RefusedError) else None
+
+
+class _Sweep:
+    """Looks at all connections of a server once a second: a timer for each would cost more than what it watches."""
+
+    EVERY = 1.0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.connections: set[HttpProtocol] = set()
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: HttpProtocol) -> None:
+        self.connections.add(connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self.EVERY, self._look)
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(self.EVERY, self._look) if self.connections else None
+        now = self._loop.time()
+        for connection in list(self.connections):
+            connection.look(now)
+
+
+_sweeps: WeakKeyDictionary[Any, _Sweep] = WeakKeyDictionary()
+
+
+def _sweep_of(connection: HttpProtocol) -> _Sweep:
+    found = _sweeps.get(connection.server_state)
+    if found is None:
+        found = _sweeps[connection.server_state] = _Sweep(connection.loop)
+    return found
 
 
 def write_at_once(send: Any, status: int, headers: bytes, body: bytes) -> bool:

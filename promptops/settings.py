@@ -31,8 +31,19 @@ CSRF_TRUSTED_ORIGINS = env.list("PROMPTOPS_TRUSTED_ORIGINS", default=[])
 #: The static admin token for scripts. There is no default value: without one in the environment, it is the one that
 #: `manage.py quickstart` made, and without that there is none.
 PROMPTOPS_TOKEN: str | None = env.str("PROMPTOPS_TOKEN", default="") or secrets.read(SECRETS_DIR / "token")
+#: The path under which a proxy shows the server, such as `/promptops`; whether it takes it off or not.
+PROMPTOPS_ROOT_PATH = env.str("PROMPTOPS_ROOT_PATH", default="").strip().rstrip("/")
+FORCE_SCRIPT_NAME = PROMPTOPS_ROOT_PATH or None
 PROMPTOPS_SESSION_HOURS = env.float("PROMPTOPS_SESSION_HOURS", default=12.0)
 PROMPTOPS_MAX_BODY_BYTES = env.int("PROMPTOPS_MAX_BODY_BYTES", default=1024 * 1024)
+#: Bytes and lines of a request's head; seconds for it to come, for the body after it, and for a client that takes
+#: nothing of its answer; seconds that an idle connection is kept for the next request.
+PROMPTOPS_MAX_HEAD_BYTES = env.int("PROMPTOPS_MAX_HEAD_BYTES", default=64 * 1024)
+PROMPTOPS_MAX_HEADERS = env.int("PROMPTOPS_MAX_HEADERS", default=100)
+PROMPTOPS_HEAD_SECONDS = env.float("PROMPTOPS_HEAD_SECONDS", default=10.0)
+PROMPTOPS_BODY_SECONDS = env.float("PROMPTOPS_BODY_SECONDS", default=60.0)
+PROMPTOPS_WRITE_SECONDS = env.float("PROMPTOPS_WRITE_SECONDS", default=60.0)
+PROMPTOPS_KEEPALIVE_SECONDS = env.int("PROMPTOPS_KEEPALIVE_SECONDS", default=5)
 PROMPTOPS_MAX_CONTENT_BYTES = env.int("PROMPTOPS_MAX_CONTENT_BYTES", default=256 * 1024)
 PROMPTOPS_MAX_JSON_DEPTH = env.int("PROMPTOPS_MAX_JSON_DEPTH", default=64)
 #: Changes kept for each environment; a client that was away for longer than that gets a snapshot.
@@ -45,8 +56,12 @@ PROMPTOPS_SERVE_STALE_SECONDS = env.float("PROMPTOPS_SERVE_STALE_SECONDS", defau
 PROMPTOPS_WS_ORIGINS = env.list("PROMPTOPS_WS_ORIGINS", default=[])
 #: `host:port` of the places that a `base_url` in a request may name.
 PROMPTOPS_OUTBOUND_ALLOW = env.list("PROMPTOPS_OUTBOUND_ALLOW", default=[])
-#: Requests that one process works on at once, those that wait for a model provider included.
+#: Requests that one process works on at once, beside the runs that are waited for.
 PROMPTOPS_THREADS = env.int("PROMPTOPS_THREADS", default=128)
+#: Runs that one process lets be waited for at once (playground, agents, workflows in the foreground, their streams): in
+#: all, and for each user, token or the static token. Beyond them a run is answered 429.
+PROMPTOPS_MAX_RUNS = env.int("PROMPTOPS_MAX_RUNS", default=192)
+PROMPTOPS_MAX_RUNS_PER_TOKEN = env.int("PROMPTOPS_MAX_RUNS_PER_TOKEN", default=128)
 #: Seconds between "not ready" and the end, after SIGTERM.
 PROMPTOPS_DRAIN_SECONDS = env.float("PROMPTOPS_DRAIN_SECONDS", default=2.0)
 #: Seconds for a call to a model provider in all, its repetitions included.
@@ -186,6 +201,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PROMPTOPS_ROOT_PATH}/"  # other servers of the same host don't see them
 SESSION_COOKIE_AGE = int(PROMPTOPS_SESSION_HOURS * 3600)
 
 AXES_FAILURE_LIMIT = env.int("PROMPTOPS_LOGIN_FAILURES", default=5)
@@ -213,7 +229,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = PROMPTOPS_MAX_BODY_BYTES
 
 # --- Static files: served by the process itself, nothing to collect first ------------------------------------------
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{PROMPTOPS_ROOT_PATH}/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -238,6 +254,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "PromptOps API",
     "VERSION": "1",
     "DESCRIPTION": "The runtime platform for AI prompts, agents and workflows.",
+    "SERVERS": [{"url": PROMPTOPS_ROOT_PATH}] if PROMPTOPS_ROOT_PATH else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -260,14 +277,14 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {
-        "redact": {"()": "governance.logs.RedactSecrets"},
-        "request_id": {"()": "governance.logs.AddRequestId"},
+    "filters": {"request_id": {"()": "governance.logs.AddRequestId"}},
+    "formatters": {
+        "line": {
+            "()": "governance.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+        }
     },
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact", "request_id"]}
-    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
     "root": {"handlers": ["stderr"], "level": env.str("PROMPTOPS_LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},

@@ -15,9 +15,6 @@ from promptops.metrics import metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("health", views.health),
-    path("livez", views.livez),
-    path("readyz", views.readyz),
     path("metrics", metrics),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
@@ -33,7 +30,7 @@ urlpatterns = [
 
 def _error(request: HttpRequest, status: int, sentence: str) -> HttpResponseBase:
     """For people at the admin a page, which asks no database; JSON for all others."""
-    if not request.path.startswith("/admin/"):
+    if not request.path_info.startswith("/admin/"):
         return json_error(status, sentence)
     context = {"title": sentence.capitalize(), "site_title": admin.site.site_title, "request_id": request_id.get()}
     return HttpResponse(render_to_string("promptops/error.html", context), status=status)

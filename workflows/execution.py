@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from agents.outbound import check_base_url
 from agents.providers import bridge, client
-from governance import process
+from governance import process, run_slots
 from governance import runs as log
 from governance.actors import Actor
 from governance.db import AWAY
@@ -87,7 +87,10 @@ def run(
         if background:
             started = runs.start(actor=actor, workflow=workflow, **values)
             return going_on(started)
-        return _Here(actor, workflow, values, own_call).answer()
+        with run_slots.take(actor) as places:
+            here = _Here(actor, workflow, values, own_call)
+            places.keep_until(here.working.when_done)
+        return here.answer()
     except runs.KeyTakenError:
         repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
         if repeated is None:

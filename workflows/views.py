@@ -71,6 +71,7 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
             202: StartedSerializer,
             400: WorkflowRunErrorSerializer,
             409: WorkflowRunErrorSerializer,
+            429: ErrorSerializer,
             502: WorkflowRunErrorSerializer,
             504: WorkflowRunErrorSerializer,
         },

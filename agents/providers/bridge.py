@@ -88,6 +88,10 @@ class Working(Generic[T]):
         self._caller.serve(future, None)
         future.result()
 
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call that once the work is over, however it ends. On any thread."""
+        self._future.add_done_callback(lambda _: call())
+
     def cancel(self) -> None:
         """Stop the work where it is; it is done when it has put its things in order. On any thread."""
 
@@ -220,6 +224,10 @@ class Flow(Generic[T]):
             if not isinstance(made, _Errand):
                 return self._open(made)
             await on_thread(made.run)
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call that once the iterator has ended, however it does. On any thread."""
+        self._task.add_done_callback(lambda _: call())
 
     def close(self) -> None:
         """End the iterator, wherever it is: the provider's connection is closed with it."""

@@ -31,7 +31,8 @@ def for_scripts(
                 return view(actor, request, *args, **kwargs)
             except Exception as error:
                 said = handle(error, {})
-                return JsonResponse(said.data, status=said.status_code)
+                later = {name: value for name, value in said.items() if name == "Retry-After"}
+                return JsonResponse(said.data, status=said.status_code, headers=later)
 
         return answer
 

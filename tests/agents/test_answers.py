@@ -1,5 +1,6 @@
-"""The shapes in which providers answer, each whole and as a stream: what is an answer is read, and nothing else is one."""
+"""The shapes in which providers answer, each whole and as a stream: what is an answer is read, and nothing else."""
 
+import itertools
 import json
 from typing import Any
 
@@ -324,5 +325,5 @@ BODIES += [body.replace("\n", "\r\n") for body in BODIES] + [json.dumps(whole(co
 def test_where_a_body_is_torn_apart_changes_nothing(body: str, cuts: list[int]) -> None:
     raw = body.encode()
     places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
-    pieces = [raw[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [raw[start:end] for start, end in itertools.pairwise(places)]
     assert read(*pieces)[1] == read(raw)[1]

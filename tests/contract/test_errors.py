@@ -57,13 +57,6 @@ def test_so_it_is_while_a_session_is_looked_up_or_opened(path: str, viewer: APIC
     assert error_of(answer) == (503, BUSY)
 
 
-def test_without_a_database_it_is_alive_but_not_ready(db: None, client: Any) -> None:
-    with database(OperationalError("down")):
-        alive, health, ready = (client.get(path) for path in ("/livez", "/health", "/readyz"))
-    assert (alive.status_code, health.status_code, ready.status_code) == (200, 200, 503)
-    assert (ready.json()["checks"]["database"], ready.headers["Retry-After"]) == ("down", "1")
-
-
 def held(kind: type[psycopg.Error]) -> IntegrityError:
     """What Django makes of a constraint that held."""
     error = IntegrityError("a secret in a message")
@@ -102,7 +95,7 @@ def test_what_nobody_foresaw_is_told_in_json_without_its_message_and_writes_noth
 
 
 @pytest.mark.parametrize("given", ["a", "0", "A-b_c.9", "x" * 128, "6ba7b810-9dad-11d1-80b4-00c04fd430c8"])
-@pytest.mark.parametrize("path", ["/api/me", "/api/nope", "/api/sdk/prompts", "/health", "/api/schema", "/nope"])
+@pytest.mark.parametrize("path", ["/api/me", "/api/nope", "/api/sdk/prompts", "/api/schema", "/nope"])
 def test_a_sane_request_id_is_taken_and_returned(given: str, path: str, static: APIClient) -> None:
     answer = static.get(path, headers={"X-Request-ID": given})
     assert answer.headers["X-Request-ID"] == given
@@ -124,5 +117,5 @@ def test_the_audit_log_keeps_the_id_of_the_request_that_wrote_it(static: APIClie
 
 def test_every_answer_forbids_to_guess_its_type(make_prompt: Callable[..., Any], static: APIClient) -> None:
     prompt = make_prompt()
-    for path in ("/api/me", "/api/nope", f"/api/prompts/{prompt['id']}", "/api/sdk/prompts/greeting", "/health"):
+    for path in ("/api/me", "/api/nope", f"/api/prompts/{prompt['id']}", "/api/sdk/prompts/greeting"):
         assert static.get(path).headers["X-Content-Type-Options"] == "nosniff"

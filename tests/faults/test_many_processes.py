@@ -17,7 +17,7 @@ import pytest
 
 from tests.faults.redis import Redis
 from tests.faults.support import Stream, another, create, data, installation, listening
-from tests.servers import Server
+from tests.servers import TOKEN, Server
 
 Pair = tuple[Server, Server]
 
@@ -166,7 +166,7 @@ def test_a_credential_that_is_revoked_in_one_process_is_refused_within_a_second_
             return application.get(f"/api/sdk/prompts/{key}?env=prod", headers=headers).status_code
 
         def answered_from_memory() -> float:
-            figures = application.get("/metrics").text
+            figures = application.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
             found = re.search(r'^promptops_fetches_total\{status="200"\} (\S+)$', figures, re.MULTILINE)
             return float(found[1]) if found else 0.0
 

@@ -34,14 +34,15 @@ async def exchange(chunks: list[bytes], headers: list[tuple[bytes, bytes]]) -> t
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    await BodyLimit(application)({"type": "http", "headers": headers}, receive, send)
+    await BodyLimit(application)({"method": "POST", "path": "/", "type": "http", "headers": headers}, receive, send)
     return sent, given_on
 
 
 @given(sizes=st.lists(st.integers(0, LIMIT), min_size=1, max_size=8))
 async def test_a_body_is_refused_if_and_only_if_its_parts_are_together_over_the_limit(sizes: list[int]) -> None:
     sent, _ = await exchange([b"x" * size for size in sizes], [])
-    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert [message["type"] for message in sent][:2] == ["http.response.start", "http.response.body"]
+    assert [message.get("more_body", False) for message in sent[1:]][-1] is False
     assert sent[0]["status"] == (413 if sum(sizes) > LIMIT else 204)
 
 

@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
@@ -37,14 +36,14 @@ def test_runs_are_told_of_by_source_provider_and_status(static: APIClient) -> No
     assert "Hi" not in static.get("/metrics").content.decode().split()
 
 
-def test_they_are_for_admins_and_for_the_machine_itself(
+def test_they_are_for_admins_wherever_the_request_comes_from(
     static: APIClient, admin: APIClient, editor: APIClient, viewer: APIClient
 ) -> None:
     nobody = APIClient()
     assert [client.get("/metrics").status_code for client in (static, admin)] == [200, 200]
     assert [client.get("/metrics").status_code for client in (editor, viewer)] == [403, 403]
-    assert nobody.get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 200
     places: tuple[dict[str, Any], ...] = (
+        {"REMOTE_ADDR": "127.0.0.1"},
         {"REMOTE_ADDR": "192.0.2.1"},
         {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.1"},
         {"REMOTE_ADDR": "127.0.0.1", "HTTP_AUTHORIZATION": "Bearer wrong"},
@@ -69,11 +68,11 @@ def test_a_server_counts_what_it_answers_from_memory(tmp_path_factory: pytest.Te
         while ("promptops_fetches_total", frozenset({("status", "200")})) not in found:
             assert time.monotonic() < deadline, "nothing was answered from memory"
             assert client.get("/api/sdk/prompts/greeting?env=prod").status_code == 200
-            found = figures(httpx.get(f"{server.url}/metrics").text)
+            found = figures(client.get("/metrics").text)
         before = one(found, "promptops_fetches_total", status="200")
         for _ in range(5):
             client.get("/api/sdk/prompts/greeting?env=prod")
-        found = figures(httpx.get(f"{server.url}/metrics").text)
+        found = figures(client.get("/metrics").text)
         assert before + 1 <= one(found, "promptops_fetches_total", status="200") <= before + 5
         assert one(found, "promptops_sockets") == 0
         assert one(found, "process_resident_memory_bytes") > 0

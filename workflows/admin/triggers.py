@@ -4,6 +4,7 @@ import zoneinfo
 from typing import Any, Generic, TypeVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -138,7 +139,7 @@ class WebhookAdmin(TriggerAdmin[Webhook]):
 
     @admin.display(description="address")
     def address(self, webhook: Webhook) -> SafeString:
-        return format_html("<code>/api/hooks/{}</code>", webhook.pk)
+        return format_html("<code>{}/api/hooks/{}</code>", settings.PROMPTOPS_ROOT_PATH, webhook.pk)
 
     def perform_create(self, actor: Actor, values: dict[str, Any]) -> Webhook:
         webhook, secret = webhooks.create_webhook(actor=actor, **values)

@@ -4,10 +4,13 @@ import os
 from typing import Any
 
 import uvicorn
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 
-def uvicorn_settings(*, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> dict[str, Any]:
+def uvicorn_settings(
+    *, host: str = "127.0.0.1", port: int = 8000, workers: int = 1, keep_alive: int = 5
+) -> dict[str, Any]:
     """What uvicorn.run is given beside the application."""
     return {
         "host": host,
@@ -22,6 +25,7 @@ def uvicorn_settings(*, host: str = "127.0.0.1", port: int = 8000, workers: int 
         "lifespan": "on",
         "access_log": False,
         "log_config": None,  # settings.LOGGING, which keeps tokens out
+        "timeout_keep_alive": keep_alive,
         "timeout_graceful_shutdown": 10,
         "server_header": False,
         "backlog": 4096,  # a burst of reconnects after a restart
@@ -38,5 +42,6 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=1, help="processes; changes reach all through the database")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        settings = uvicorn_settings(host=options["host"], port=options["port"], workers=options["workers"])
-        uvicorn.run("promptops.asgi:application", **settings)
+        given = {name: options[name] for name in ("host", "port", "workers")}
+        told = uvicorn_settings(**given, keep_alive=settings.PROMPTOPS_KEEPALIVE_SECONDS)
+        uvicorn.run("promptops.asgi:application", **told)
