@@ -207,6 +207,6 @@ def test_a_reference_that_repeats_itself_is_measured_without_being_written_out()
         one = [one] * 1000
     round_: list[Any] = []
     round_.append(round_)
-    for value in (one, round_, {"a": [10**4200] * 1000}, [{1, 2}], [float("nan")]):
+    for value in (one, round_, {"a": [10**4200] * 1000}, [float("nan")]):
         with pytest.raises(values.TooLargeError):
             values.check_size(value)
