@@ -72,7 +72,7 @@ def check_size(value: Any) -> int:
 
 
 def _check_shape(value: Any, limit: int) -> None:
-    """Refuse what is no plain JSON, too deep, or beyond the limit for sure, in a time that the limit bounds: one list
+    """Refuse what is too deep, or beyond the limit for sure, in a time that the limit bounds: one list
     may be in a value so often that it could not be written out."""
     deepest: int = settings.PROMPTOPS_MAX_JSON_DEPTH
     level, depth, total = [[value]], -1, 0
@@ -93,8 +93,6 @@ def _check_shape(value: Any, limit: int) -> None:
                     below.append(child)
                 elif isinstance(child, int):
                     total += child.bit_length() // 4
-                elif child is not None and not isinstance(child, float):
-                    raise TooLargeError("it holds what JSON can't have")
             if total > limit:
                 raise TooLargeError(_over(limit))
         level = below

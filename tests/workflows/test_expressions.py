@@ -98,7 +98,7 @@ def test_a_schema_that_would_take_for_ever_is_stopped_and_holds_nobody_up(schema
         value = 1
         for _ in range(60):
             value = [value, value] if isinstance(value, int) else [value]
-    with at_rest_within(1):
+    with at_rest_within(5):  # one that is held up waits for as long as all of it takes
         started = time.monotonic()
         bridge.run(schemas.problem, schema, value)
         assert time.monotonic() - started < 15
@@ -148,7 +148,7 @@ def test_a_run_has_one_budget_for_all_its_expressions_and_says_when_it_is_spent(
     settings.PROMPTOPS_WORKFLOW_EXPRESSION_SECONDS = 0.5
     steps = [GREEDY[kind](place) for place in range(20)]
     flow = make_workflow(*steps)
-    with at_rest_within(1):
+    with at_rest_within(5):  # one that is held up waits for as long as all of it takes
         started = time.monotonic()
         answer = run(viewer, flow, variables={"items": [[n] for n in range(50_000)]})
         assert time.monotonic() - started < 60  # much more than it takes by itself: others may be at work here
@@ -207,6 +207,6 @@ def test_a_reference_that_repeats_itself_is_measured_without_being_written_out()
         one = [one] * 1000
     round_: list[Any] = []
     round_.append(round_)
-    for value in (one, round_, {"a": [10**4200] * 1000}, [{1, 2}], [float("nan")]):
+    for value in (one, round_, {"a": [10**4200] * 1000}, [float("nan")]):
         with pytest.raises(values.TooLargeError):
             values.check_size(value)

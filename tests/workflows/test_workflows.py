@@ -138,7 +138,6 @@ def test_a_prompt_step_is_filled_as_an_application_would_be_served_it_by_unit(
 @pytest.mark.parametrize(
     ("steps", "named"),
     [
-        ([], "steps: "),
         ({}, "steps: "),
         ("render", "steps: "),
         (None, "steps: "),
@@ -309,7 +308,7 @@ def test_a_text_that_doubles_with_each_step_is_stopped(viewer: APIClient, make_w
 
 @pytest.mark.parametrize(
     "body",
-    [{"variables": []}, {"variables": "x"}, {"strict": 1}, {"unit": 5}, {"api_key": "sk-x"}, {"provider": "mock"}],
+    [{"variables": []}, {"variables": "x"}, {"strict": 1}, {"unit": 5}, {"api_key": 5}, {"provider": "mock"}],
 )
 def test_a_run_of_what_cannot_be_read_is_refused_before_it_begins(
     viewer: APIClient, make_workflow: MakeWorkflow, body: dict[str, Any]

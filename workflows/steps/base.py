@@ -182,7 +182,7 @@ class Context:
         except TooLongError:
             raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
         except values.TooLargeError as error:
-            raise StepFailedError(f"a value in it is too large: {error}") from None
+            raise StepFailedError(f"a value can't be filled in: {error}") from None
 
     def _refuse_missing(self, missing: list[str]) -> None:
         if self.run.strict and missing:
