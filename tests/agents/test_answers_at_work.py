@@ -1,4 +1,4 @@
-"""What becomes of odd answers for callers, run log, sessions and the next turn of a conversation, over a real socket."""
+"""What becomes of odd answers for callers, run log, sessions and a conversation's next turn, over a real socket."""
 
 import json
 from collections.abc import Callable
