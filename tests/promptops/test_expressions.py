@@ -165,12 +165,15 @@ def _slowest(pattern: "re.Pattern[Any]", methods: frozenset[str]) -> str | None:
     tried = []
     for case in product(_beginnings(source), _units(source), ENDS, methods):
         began = time.process_time()
-        _within(SECONDS, work(*case, PROBE))
+        if not _within(SECONDS, work(*case, PROBE)):
+            return _told(*case)
         tried.append((time.process_time() - began, case))
-    for took, (beginning, unit, end, method) in sorted(tried, reverse=True)[:WORST]:
-        if took >= SECONDS or not _within(SECONDS, work(beginning, unit, end, method, SIZE)):
-            return f"{method} on {beginning!r}, {unit!r} again and again, and then {end!r}"
-    return None
+    worst = (case for _, case in sorted(tried, reverse=True)[:WORST])
+    return next((_told(*case) for case in worst if not _within(SECONDS, work(*case, SIZE))), None)
+
+
+def _told(beginning: str, unit: str, end: str, method: str) -> str:
+    return f"{method} on {beginning!r}, {unit!r} again and again, and then {end!r}"
 
 
 def _done(pattern: "re.Pattern[Any]", method: str, text: Any) -> None:
