@@ -166,7 +166,7 @@ def test_a_provider_that_agents_or_workflows_run_on_keeps_its_name_and_the_refus
     deep = editor.post("/api/workflows", {"key": "deep", "steps": steps})
     assert deep.status_code == 201, deep.json()
     flow = editor.post("/api/workflows", {"key": "flow", "steps": inner}).json()["data"]
-    editor.post(f"/api/workflows/{flow['id']}/publish", {})
+    editor.post("/api/workflows/publish", {"id": flow["id"]})
     editor.put(f"/api/workflows/{flow['id']}", {"steps": [{"type": "render", "template": "ours"}]})
     for refused in (admin.delete(path), admin.patch(path, {"name": "theirs"})):
         body = refused.json()
@@ -177,9 +177,9 @@ def test_a_provider_that_agents_or_workflows_run_on_keeps_its_name_and_the_refus
     editor.delete(f"/api/agents/{agent['id']}")
     editor.delete(f"/api/workflows/{deep.json()['data']['id']}")
     assert admin.delete(path).status_code == 409, "what is live runs on it"
-    editor.post(f"/api/workflows/{flow['id']}/publish", {"version": "v2"})
+    editor.post("/api/workflows/publish", {"id": flow["id"], "version": "v2"})
     assert admin.patch(path, {"name": "theirs"}).status_code == 200
-    back = editor.post(f"/api/workflows/{flow['id']}/rollback", {"version": "v1"})
+    back = editor.post("/api/workflows/rollback", {"id": flow["id"], "version": "v1"})
     assert (back.status_code, "runs on ours" in back.json()["error"]) == (409, True), back.json()
     assert admin.delete(path).status_code == 200
 
