@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("agents", "bench", "governance", "promptops", "prompts", "sdk/python/promptops_client", "workflows")
 SIZE = 1_000_000
 #: On how many characters it is found out which the worst cases are, and how many of these are tried in full.
-PROBE = 10_000
+PROBE = 3_000
 WORST = 4
 SECONDS = 2.0
 FUNCTIONS = {"match", "search", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
