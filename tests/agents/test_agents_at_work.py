@@ -107,7 +107,8 @@ def test_a_provider_is_told_of_each_call_and_its_outcome_as_its_format_has_it(
     answer = run(viewer, boss, "Go")
     assert (answer.status_code, answer.json()["result"]["output"]) == (200, "Done."), answer.json()
     told = upstream.bodies[1]["messages"]
-    well_formed = [*wishes[:2], {**wishes[2], "function": {"name": "nobody", "arguments": "{}"}}]
+    broken = {"id": "c3", "type": "function", "function": {"name": "nobody", "arguments": "{}"}}
+    well_formed = [*wishes[:2], broken]
     assert told[:2] == [
         {"role": "user", "content": "Go"},
         {**message, "tool_calls": [*well_formed, told[1]["tool_calls"][3]]},

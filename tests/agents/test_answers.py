@@ -1,7 +1,7 @@
-"""The shapes in which providers answer, each whole and as a stream: what is an answer is read, and nothing else."""
+"""The shapes in which providers answer, each whole and as a stream: what is an answer is read, nothing else is one."""
 
-import itertools
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -184,11 +184,9 @@ CALLS: dict[str, tuple[Any, list[Any], list[tuple[str, str]]]] = {
         [("a", ROME), ("b", OSLO)],
     ),
     "calls of one id": (
-        whole(
-            "tool_calls", content=None, tool_calls=[called("look", ROME, id="look"), called("look", OSLO, id="look")]
-        ),
-        [piece(tool_calls=[called("look", ROME, id="look")]), piece(tool_calls=[called("look", OSLO, id="look")])],
-        [("look", ROME), ("look_1", OSLO)],
+        whole("tool_calls", content=None, tool_calls=[called("look", ROME, id="x"), called("look", OSLO, id="x")]),
+        [piece(tool_calls=[called("look", ROME, id="x")]), piece(tool_calls=[called("look", OSLO, id="x")])],
+        [("x", ROME), ("x_1", OSLO)],
     ),
     "a name that comes with every piece": (
         whole("tool_calls", content=None, tool_calls=[called("look", ROME, id="a")]),
@@ -325,5 +323,5 @@ BODIES += [body.replace("\n", "\r\n") for body in BODIES] + [json.dumps(whole(co
 def test_where_a_body_is_torn_apart_changes_nothing(body: str, cuts: list[int]) -> None:
     raw = body.encode()
     places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
-    pieces = [raw[start:end] for start, end in itertools.pairwise(places)]
+    pieces = [raw[start:end] for start, end in pairwise(places)]
     assert read(*pieces)[1] == read(raw)[1]

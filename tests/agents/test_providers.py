@@ -1,5 +1,7 @@
 """What goes to a provider and what is taken from its answer (contract, section 7), over a real socket."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,3 +259,12 @@ def test_providers_are_listed_with_what_each_needs_and_never_a_key(
         "gemini": (True, False),
     }
     assert "sk-server" not in answer.content.decode()
+
+
+def test_the_documentation_lists_every_parameter_that_is_sent() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    section = text.partition("## Parameters")[2].partition("\n## ")[0]
+    listed = {
+        name for line in section.splitlines() if line.startswith("| ") for name in re.findall("`([a-z_]+)`", line)
+    }
+    assert listed == MODEL_PARAMETERS

@@ -156,6 +156,42 @@ def test_a_name_is_taken_once_and_a_provider_that_agents_run_on_stays(
     assert (kept.status_code, kept.json()["holds"]) == (409, {"agents": 1})
 
 
+def test_a_provider_that_agents_or_workflows_run_on_keeps_its_name_and_the_refusal_says_who(
+    ours: dict[str, Any], admin: APIClient, editor: APIClient
+) -> None:
+    path = f"/api/providers/{ours['id']}"
+    agent = editor.post("/api/agents", {"key": "helper", "prompt": "Hi", "provider": "ours"}).json()["data"]
+    inner = [{"type": "model", "provider": "ours"}]
+    steps = [{"type": "render", "template": "a"}, {"type": "map", "steps": inner}]
+    deep = editor.post("/api/workflows", {"key": "deep", "steps": steps})
+    assert deep.status_code == 201, deep.json()
+    flow = editor.post("/api/workflows", {"key": "flow", "steps": inner}).json()["data"]
+    editor.post("/api/workflows/publish", {"id": flow["id"]})
+    editor.put(f"/api/workflows/{flow['id']}", {"steps": [{"type": "render", "template": "ours"}]})
+    for refused in (admin.delete(path), admin.patch(path, {"name": "theirs"})):
+        body = refused.json()
+        assert (refused.status_code, body["holds"]) == (409, {"agents": 1, "workflows": 2}), body
+        assert body["users"] == {"agents": ["helper"], "workflows": ["deep", "flow"]}
+        assert "agents helper; workflows deep, flow" in body["error"]
+    assert admin.patch(path, {"label": "Still ours"}).status_code == 200
+    editor.delete(f"/api/agents/{agent['id']}")
+    editor.delete(f"/api/workflows/{deep.json()['data']['id']}")
+    assert admin.delete(path).status_code == 409, "what is live runs on it"
+    editor.post("/api/workflows/publish", {"id": flow["id"], "version": "v2"})
+    assert admin.patch(path, {"name": "theirs"}).status_code == 200
+    back = editor.post("/api/workflows/rollback", {"id": flow["id"], "version": "v1"})
+    assert (back.status_code, "runs on ours" in back.json()["error"]) == (409, True), back.json()
+    assert admin.delete(path).status_code == 200
+
+
+def test_a_provider_can_not_take_the_name_of_another(
+    ours: dict[str, Any], admin: APIClient, upstream: Upstream
+) -> None:
+    other = add(admin, name="other", base_url=upstream.base_url, default_model="m").json()["data"]
+    refused = admin.patch(f"/api/providers/{other['id']}", {"name": "ours"})
+    assert (refused.status_code, list(refused.json()["fields"])) == (409, ["name"])
+
+
 def test_only_admins_of_the_whole_installation_know_of_stored_providers(
     ours: dict[str, Any], viewer: APIClient, editor: APIClient, admin: APIClient
 ) -> None:
