@@ -213,7 +213,10 @@ class _Here:
             self.working.cancel()
             logger.exception("run %s: unexpected error", self.row.pk)
             broken = InternalError(error)
-            self._fail(broken.message)
+            try:
+                self._fail(broken.message)
+            except AWAY:
+                _later(self._fail, broken.message)
             steps = {entry.path: _bare(entry) for entry in self.journal.entries if entry.path == entry.step.id}
             broken.extra.update(steps=list(steps.values()), run_id=str(self.row.pk))
             raise broken from error
@@ -235,6 +238,7 @@ class _Here:
         """The request is answered; its work goes on where it is, and is kept step by step from now on."""
         if not self.kept:
             self.working.do(self.journal.tie, self.row.pk, self.row.claim, self._write)
+            self.kept = True
         thread = threading.Thread(
             target=_go_on, args=(self.row, self.working, self.began), name="workflow", daemon=True
         )
@@ -242,9 +246,9 @@ class _Here:
         return going_on(self.row)
 
     def _park(self, parked: Parked) -> Answer:
-        with transaction.atomic():
-            if not self.kept:
-                self._write(self.journal.entries)
+        if not self.kept:
+            self._write(self.journal.entries)
+            self.kept = True
         legs.park(self.row, self.worked_ms, parked)
         self.row.refresh_from_db()
         return going_on(self.row)
@@ -299,6 +303,9 @@ def _later(work: Callable[..., None], *args: Any) -> None:
                 return
             except AWAY:
                 continue
+            except Exception:
+                logger.exception("could not close a run")
+                return
             finally:
                 connection.close()
 

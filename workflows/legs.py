@@ -187,7 +187,14 @@ def fail(run: WorkflowRun, worked_ms: int, error: Exception) -> None:
     if not isinstance(error, DomainError):
         logger.error("run %s: unexpected error", run.pk, exc_info=error)
         error = InternalError(error)
-    end_as(run, RunState.FAILED, {"error": error.message[:MAX_ERROR], "code": error.code}, worked_ms=worked_ms)
+    outcome = {"error": error.message[:MAX_ERROR], "code": error.code}
+    try:
+        end_as(run, RunState.FAILED, outcome, worked_ms=worked_ms)
+    except AWAY:
+        raise
+    except Exception:  # what its traces say of tokens and costs can't be added up
+        logger.exception("run %s: it is closed without what it used", run.pk)
+        end_as(run, RunState.FAILED, outcome, worked_ms=worked_ms, used=Used())
 
 
 def end_as(

@@ -125,11 +125,16 @@ def not_json(step: Step, context: Context) -> Outcome:
     return Outcome(output={"a", "b"})
 
 
+def uncountable(step: Step, context: Context) -> Outcome:
+    return Outcome(output="x", trace={"provider": "mock", "prompt_tokens": "many"})
+
+
 BREAKS: dict[str, Callable[[Step, Context], Outcome]] = {
     "it raises": raising,
     "a constraint of the database holds": constrained,
     "its output is no JSON": not_json,
     "its trace holds itself": circular,
+    "what it used can't be added up": uncountable,
 }
 
 

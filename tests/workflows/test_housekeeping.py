@@ -22,6 +22,7 @@ from governance.realtime.registry import _write as beat
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_runs import APPROVAL, SHOUT, get, start, started, work_off
 from workflows import engine, keeper, legs, liveness
+from workflows.held import held
 from workflows.models import RunState, WorkflowRun
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +44,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[keeper.Keeper]:
     me = uuid.uuid4()
     beat(me, {}, set())
     monkeypatch.setattr(process, "current", me)
-    keeper.held.stay()
+    held.stay()
     mine = keeper.Keeper(takes_runs=True)
     mine._look()
     yield mine
@@ -141,13 +142,14 @@ def test_a_keyed_request_whose_process_is_not_known_is_not_run_a_second_time(
     assert reached.wait(20)
     WorkflowRun.objects.update(changed_at=timezone.now() - timedelta(seconds=keeper.UNSIGNED / 2))
     if known:
-        monkeypatch.setattr(process, "current", uuid.uuid4())
-        beat(process.current, {}, set())
+        me = uuid.uuid4()
+        monkeypatch.setattr(process, "current", me)
+        beat(me, {}, set())
     keeper.watch()
     monkeypatch.setattr(keeper, "UNSIGNED", 20.0)  # it said that it goes on, or has an owner that lives
     elsewhere = uuid.uuid4()
     with monkeypatch.context() as other:
-        other.setattr(keeper.held, "all", list)
+        other.setattr(held, "all", list)
         keeper.heal(elsewhere)
     assert WorkflowRun.objects.get().status == RunState.RUNNING
     go_on.set()
