@@ -71,6 +71,11 @@ class TooManyAttemptsError(DomainError):
     code = "too_many_attempts"
 
 
+class TooManyStreamsError(DomainError):
+    status = 429
+    code = "too_many_streams"
+
+
 class ProviderError(DomainError):
     """The model provider answered with a failure, or not in a way that can be used."""
 
