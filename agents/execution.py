@@ -105,7 +105,7 @@ class Stream:
         self._why = CLIENT_GONE
         self._single = single
         self._answers: list[dict[str, Any] | None] = [None] * len(plans)
-        self._attempts = open_all(actor, plans)
+        self._attempts = open_all(actor, plans, at_once=True)
         self._flow = bridge.Flow(lambda: _stream_each(self._attempts))
         try:
             let_go()
@@ -237,6 +237,7 @@ async def _stream_each(attempts: Sequence[Attempt]) -> AsyncIterator[tuple[int, 
 
         made.put_nowait((number, await _perform(attempt, tell)))
 
+    await asyncio.to_thread(client.warm_up)  # here, so that the first answer of a process begins no later than others
     async with asyncio.TaskGroup() as group:
         for number, attempt in enumerate(attempts):
             group.create_task(one(number, attempt))

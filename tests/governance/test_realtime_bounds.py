@@ -186,10 +186,10 @@ def test_a_handshake_that_is_too_long_is_refused_with_400(room: Room, length: in
         (room.server.stream_url(), {"X-Long": "x" * length}),
     ):
         if length < 8_000:
-            connect(url, additional_headers=headers).close()
-            continue
-        with pytest.raises(InvalidStatus) as caught:
-            connect(url, additional_headers=headers)
+            with connect(url, additional_headers=headers):
+                continue
+        with pytest.raises(InvalidStatus) as caught, connect(url, additional_headers=headers):
+            pass
         assert caught.value.response.status_code == 400
         assert json.loads(caught.value.response.body or b"")["code"] == "invalid"
 
