@@ -62,9 +62,13 @@ class Attempt:
     closed: bool = False
 
 
-def open_all(actor: Actor, plans: Sequence[Plan]) -> list[Attempt]:
-    """Open a run for each; when one can't be, the others are closed. Raises ConflictError for a session at work."""
-    client.warm_up()  # before the clock starts
+def open_all(actor: Actor, plans: Sequence[Plan], *, at_once: bool = False) -> list[Attempt]:
+    """Open a run for each; when one can't be, the others are closed. Raises ConflictError for a session at work.
+
+    `at_once` leaves what a process has to load for its first call to the caller.
+    """
+    if not at_once:
+        client.warm_up()  # before the clock starts
     attempts: list[Attempt] = []
     try:
         attempts.extend(_opened(actor, plan) for plan in plans)

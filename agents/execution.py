@@ -1,7 +1,7 @@
 """Model calls as runs: opened before the call, closed whatever happens, with no database connection held meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,13 @@ from governance import run_slots
 from governance.actors import Actor
 from governance.db import briefly, let_go, on_thread
 from governance.errors import DomainError, InvalidInputError, ProviderTimeoutError
+from governance.realtime.runtime import refuse_when_full
 from prompts.rendering import Rendered, TooLongError, render
 
 CLIENT_GONE = "the client went away before the end"
 STOPPED = "it was stopped before the end"
+#: Seconds after which an answer begins without its first event: proxies and people think that nobody is there.
+FIRST_EVENT_WITHIN = 1.0
 
 
 def render_strictly(template: str, variables: Mapping[str, Any], *, strict: bool) -> Rendered:
@@ -90,21 +93,28 @@ class Stream:
 
     An agent's run tells of more: `turn` when a further one begins, `tool_call` and `tool_result`.
 
-    The first event is waited for where it is made, so that a run which fails at once raises its ProviderError. Events
-    are (name, data); those of a single run don't name a variant, and there is no `variant` event.
+    The first event is waited for a moment where it is made, so that a run which fails at once raises its ProviderError;
+    one that takes longer is told of later. Events are (name, data); those of a single run don't name a variant, and
+    there is no `variant` event.
+
+    Raises TooManyStreamsError.
     """
 
     def __init__(self, *, actor: Actor, plans: Sequence[Plan], single: bool) -> None:
+        refuse_when_full(actor)
+        self.actor = actor
+        self.workspaces = {plan.subject.workspace_id for plan in plans}
+        self._why = CLIENT_GONE
         self._single = single
         self._answers: list[dict[str, Any] | None] = [None] * len(plans)
         with run_slots.take(actor, len(plans)) as places:
-            self._attempts = open_all(actor, plans)
+            self._attempts = open_all(actor, plans, at_once=True)
             self._flow = bridge.Flow(lambda: _stream_each(self._attempts))
             places.keep_until(self._flow.when_done)
         try:
             let_go()
-            self._first: tuple[int, Any] | None = self._flow.take()
-            if single and isinstance(self._first[1], Exception):
+            self._first: tuple[int, Any] | None = self._flow.take(within=FIRST_EVENT_WITHIN)
+            if single and self._first is not None and isinstance(self._first[1], Exception):
                 outcome = close(self._attempts[0], self._first[1])
                 assert isinstance(outcome, DomainError)  # noqa: S101  # an error closes as one
                 raise outcome
@@ -113,7 +123,11 @@ class Stream:
             give_up(self._attempts, f"internal error: {type(error).__name__}")
             raise
 
-    async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    def stop(self, why: str) -> None:
+        """Why the runs that are not over will be closed as failed, when it is not that the client went away."""
+        self._why = why
+
+    async def events(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """The events; runs that are not over when somebody stops listening are closed as failed."""
         try:
             while None in self._answers:
@@ -140,7 +154,7 @@ class Stream:
         finally:
             self._flow.close()
             if None in self._answers:
-                await asyncio.shield(on_thread(give_up, self._attempts, CLIENT_GONE))
+                await asyncio.shield(on_thread(give_up, self._attempts, self._why))
 
 
 def failure(error: DomainError) -> dict[str, Any]:
@@ -229,6 +243,7 @@ async def _stream_each(attempts: Sequence[Attempt]) -> AsyncIterator[tuple[int, 
 
         made.put_nowait((number, await _perform(attempt, tell)))
 
+    await asyncio.to_thread(client.warm_up)  # here, so that the first answer of a process begins no later than others
     async with asyncio.TaskGroup() as group:
         for number, attempt in enumerate(attempts):
             group.create_task(one(number, attempt))

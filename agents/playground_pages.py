@@ -1,6 +1,6 @@
 """The playground in the back office: a page, and what its script asks for. All of it goes by the session."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -124,8 +124,14 @@ class _Variants:
         self._numbers = [number for number, plan in enumerate(plans) if isinstance(plan, Plan)]
         wanted = [plan for plan in plans if isinstance(plan, Plan)]
         self._stream = Stream(actor=actor, plans=wanted, single=False) if wanted else None
+        self.actor = actor
+        self.workspaces = self._stream.workspaces if self._stream else set()
 
-    async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    def stop(self, why: str) -> None:
+        if self._stream is not None:
+            self._stream.stop(why)
+
+    async def events(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         for number, refused in self._refused.items():
             yield "variant", {"variant": number, "error": refused.error}
         if self._stream is not None:
@@ -135,7 +141,7 @@ class _Variants:
                     if "variant" in data:
                         yield name, {**data, "variant": self._numbers[data["variant"]]}
             finally:
-                await events.aclose()  # type: ignore[attr-defined]  # an asynchronous generator
+                await events.aclose()
         yield "result", {}
 
 

@@ -1,7 +1,7 @@
 """Who acts: the one thing that every service is told, whichever door it came in by."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -27,6 +27,7 @@ class Actor:
     workspace_id: str | None = None
     environment: str | None = None
     expires_at: datetime | None = None
+    session_key: str | None = field(default=None, repr=False)  # of the back office
 
     is_authenticated = True  # what DRF asks of `request.user`
 
@@ -37,13 +38,15 @@ class Actor:
 
     @property
     def credential(self) -> str:
-        """Names what must stay valid for this actor to stay in: the index of open sockets."""
-        return f"token:{self.token_id}" if self.token_id else self.kind
+        """Names what must stay valid for this actor to stay in: the index of open connections."""
+        if self.token_id:
+            return f"token:{self.token_id}"
+        return f"session:{self.session_key}" if self.session_key else self.kind
 
     @classmethod
-    def of_user(cls, user: User) -> "Actor":
+    def of_user(cls, user: User, *, session_key: str | None = None) -> "Actor":
         """A user at work in the Django admin."""
-        return cls(name=user.username, role=Role(user.role), kind="admin", user_id=user.pk)
+        return cls(name=user.username, role=Role(user.role), kind="admin", user_id=user.pk, session_key=session_key)
 
 
 #: The installation itself: quickstart, migrations, sweeps.

@@ -78,6 +78,11 @@ class TooManyRunsError(DomainError):
     code = "too_many_runs"
 
 
+class TooManyStreamsError(DomainError):
+    status = 429
+    code = "too_many_streams"
+
+
 class ProviderError(DomainError):
     """The model provider answered with a failure, or not in a way that can be used."""
 

@@ -31,6 +31,15 @@ class PromptOpsAdminSite(AdminSite):
         facts = {"panels": panels_for(actor_of(request)), "degraded": degraded().items()}
         return super().index(request, {**facts, **(extra_context or {})})
 
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """As Django's; what is open by this session ends with it."""
+        # Here and not above: as in each_context.
+        from governance import access
+
+        answer = super().logout(request, extra_context)
+        access.bump()
+        return answer
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """As Django's, with a form that saves through the service."""
         # Here and not above: as in each_context.

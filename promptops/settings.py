@@ -88,6 +88,12 @@ PROMPTOPS_WORKFLOW_DAYS = env.float("PROMPTOPS_WORKFLOW_DAYS", default=30.0)
 #: Hours that a run's texts are kept when it is over, where the workspace keeps no texts of runs.
 PROMPTOPS_WORKFLOW_TEXT_HOURS = env.float("PROMPTOPS_WORKFLOW_TEXT_HOURS", default=24.0)
 
+# --- Streams ----------------------------------------------------------------------------------------------------
+
+#: Sockets and streams of events that are open in one process, in all and for one credential.
+PROMPTOPS_MAX_SOCKETS = env.int("PROMPTOPS_MAX_SOCKETS", default=20_000)
+PROMPTOPS_MAX_SOCKETS_PER_TOKEN = env.int("PROMPTOPS_MAX_SOCKETS_PER_TOKEN", default=12_000)
+
 # --- Django -----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -1,133 +1,28 @@
-"""Runs as they go, for those who watch: as server-sent events, and on the event stream.
+"""Runs as they go, for the sockets that asked for them; and the hints between processes.
 
 What is told is read from the rows. A hint only says that it is time to look; who misses one looks again within a
 second, whichever process works on the run.
 """
 
 import asyncio
-import json
 import logging
-import uuid
-from collections.abc import AsyncIterator, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from governance.db import on_thread
 from governance.realtime.protocol import encode
 from governance.realtime.runtime import Runtime
 from workflows import hints
+from workflows.hints import OVERLAP, TICK, Bell
 from workflows.models import StepAttempt, WorkflowRun
-from workflows.run_serializers import AttemptSerializer, WorkflowRunRowSerializer
 
 logger = logging.getLogger("promptops.workflows")
 
-TICK = 1.0  # seconds between two looks without a hint
-GAP = 0.1  # seconds between two looks with hints
-SILENCE = 15.0  # seconds after which a comment is sent, since proxies close a connection on which nothing comes
-#: What was written so long before the last look may have been committed after it.
-OVERLAP = timedelta(seconds=5)
 GROUP = "promptops.runs"
-
-
-class Bell:
-    """Hints, from whatever thread, for one waiter on an event loop."""
-
-    def __init__(self, only: uuid.UUID | None = None) -> None:
-        self._only = only
-        self._loop = asyncio.get_running_loop()
-        self._rung = asyncio.Event()
-
-    def __enter__(self) -> "Bell":
-        hints.listeners.append(self._hear)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        hints.listeners.remove(self._hear)
-
-    def _hear(self, run_id: uuid.UUID) -> None:
-        if self._only in (None, run_id):
-            try:
-                self._loop.call_soon_threadsafe(self._rung.set)
-            except RuntimeError:
-                pass  # the loop has ended
-
-    def ring(self) -> None:
-        self._rung.set()
-
-    async def wait(self, seconds: float) -> bool:
-        """Whether it rang within that time."""
-        await asyncio.sleep(GAP)
-        try:
-            async with asyncio.timeout(seconds - GAP):
-                await self._rung.wait()
-        except TimeoutError:
-            pass
-        rang = self._rung.is_set()
-        self._rung.clear()
-        return rang
-
-
-# --- server-sent events (WHATWG HTML, 9.2) --------------------------------------------------------------------------
-
-
-def respond(run: WorkflowRun) -> StreamingHttpResponse:
-    """The run from now on, as a stream of events that ends with it."""
-    response = StreamingHttpResponse(_frames(run.pk), content_type="text/event-stream; charset=utf-8")
-    response["Cache-Control"] = "no-store"
-    response["X-Accel-Buffering"] = "no"  # nginx would keep it back until it is whole
-    return response
-
-
-async def _frames(run_id: uuid.UUID) -> AsyncIterator[bytes]:
-    seen: dict[int, datetime] = {}
-    told: datetime | None = None
-    silent = 0.0
-    with Bell(run_id) as bell:
-        while True:
-            run, steps = await on_thread(_look, run_id, seen)
-            if run is None:
-                return  # it was deleted
-            for step in steps:
-                yield _event("step", step)
-            if run["changed_at"] != told or steps:
-                told, silent = run["changed_at"], 0.0
-                if not run["over"]:
-                    yield _event("run", run["row"])
-            if run["over"]:
-                yield _event("end", run["row"])
-                return
-            if silent >= SILENCE:
-                silent = 0.0
-                yield b": still at work\n\n"
-            await bell.wait(TICK)
-            silent += TICK
-
-
-def _look(run_id: uuid.UUID, seen: dict[int, datetime]) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    run = WorkflowRun.objects.filter(pk=run_id).first()
-    if run is None:
-        return None, []
-    changed = dict(StepAttempt.objects.filter(run_id=run_id).values_list("pk", "changed_at"))
-    new = [pk for pk, at in changed.items() if seen.get(pk) != at]
-    seen.update(changed)
-    steps: Any = StepAttempt.objects.filter(pk__in=new).order_by("id")
-    over = not run.going
-    row = dict(WorkflowRunRowSerializer(run).data)
-    if over:
-        row = {**row, "output": run.output}
-    return {"changed_at": run.changed_at, "over": over, "row": row}, list(AttemptSerializer(steps, many=True).data)
-
-
-def _event(name: str, data: Any) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
-
-
-# --- the event stream -----------------------------------------------------------------------------------------------
 
 
 async def watch(runtime: Runtime) -> None:
@@ -136,7 +31,7 @@ async def watch(runtime: Runtime) -> None:
     since: datetime | None = None
     with Bell() as bell:
         if settings.REDIS_URL:
-            runtime.spawn(_listen(bell))
+            runtime.spawn(_listen())
             runtime.spawn(announce())
         while True:
             try:
@@ -197,7 +92,7 @@ def _changes(workspaces: Iterable[str], since: datetime) -> list[tuple[Any, date
 
 async def announce() -> None:
     """Forever: let the other processes know that a run changed here. At most a hint, and at most ten a second."""
-    with Bell() as bell:
+    with Bell(elsewhere=False) as bell:
         while True:
             if await bell.wait(3600):
                 try:
@@ -207,7 +102,7 @@ async def announce() -> None:
                     logger.warning("could not tell the other processes of a run: %s", error)
 
 
-async def _listen(bell: Bell) -> None:
+async def _listen() -> None:
     layer = get_channel_layer()
     while True:
         try:
@@ -215,7 +110,7 @@ async def _listen(bell: Bell) -> None:
             await layer.group_add(GROUP, channel)
             while True:
                 await layer.receive(channel)
-                bell.ring()
+                hints.give_on()
         except Exception as error:
             logger.warning("lost the hints of runs, listening again: %s", error)
             await asyncio.sleep(1)

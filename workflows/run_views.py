@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from governance.api.pagination import LimitOffset
 from governance.api.viewsets import ReadViewSet
-from workflows import events, runs
+from workflows import runs, watching
 from workflows.filters import WorkflowRunFilter
 from workflows.models import WorkflowRun
 from workflows.run_serializers import (
@@ -75,7 +75,7 @@ class WorkflowRunViewSet(ReadViewSet[WorkflowRun]):
     @action(detail=True, filterset_class=None, pagination_class=None)
     def events(self, request: Request, pk: str) -> HttpResponseBase:
         """The run as server-sent events: `run` and `step` as they change, and `end` with the run that is over."""
-        return events.respond(self.get_object())
+        return watching.respond(self.get_object(), actor=self.actor)
 
     def _decide(self, *, approved: bool) -> Response:
         said = self.valid(DecisionSerializer)

@@ -1,7 +1,7 @@
 """What the script of an agent's page asks: whether what is typed would be taken, and runs to try it."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
@@ -53,14 +53,19 @@ def run(actor: Actor, request: HttpRequest, agent_id: uuid.UUID) -> HttpResponse
         plan = playground.plan_of_agent(agent, given, actor=actor)
         return streaming.respond(Stream(actor=actor, plans=[plan], single=True))
     except DomainError as error:
-        return streaming.respond(_Failed(error))
+        return streaming.respond(_Failed(actor, error))
 
 
 class _Failed:
     """A run that came to nothing at once, told as one that fails later is: the page has one way to show it."""
 
-    def __init__(self, error: DomainError) -> None:
+    def __init__(self, actor: Actor, error: DomainError) -> None:
+        self.actor = actor
+        self.workspaces: set[str] = set()
         self._error = error
 
-    async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    def stop(self, why: str) -> None:
+        """There is nothing to stop."""
+
+    async def events(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         yield "error", failure(self._error)

@@ -197,6 +197,7 @@ class Flow(Generic[T]):
         self._made: asyncio.Queue[tuple[bool, T | BaseException] | _Errand] = asyncio.Queue()
         self._errands = _Errands(self._made)
         self._task = asyncio.run_coroutine_threadsafe(self._pump(source), loop())
+        self._next: Future[Any] | None = None  # under way; who stopped waiting for it leaves it to who comes next
 
     async def _pump(self, source: Callable[[], AsyncIterator[T]]) -> None:
         _caller.set(self._errands)
@@ -208,11 +209,20 @@ class Flow(Generic[T]):
             self._made.put_nowait((False, error))
             raise
 
-    def take(self) -> T:
-        """The next item, waited for on this thread. Raises what the iterator raised, EndedError at its end."""
+    def take(self, within: float | None = None) -> T | None:
+        """The next item, waited for on this thread; None when there is none within so many seconds.
+
+        Raises what the iterator raised, EndedError at its end.
+        """
+        until = None if within is None else monotonic() + within
         while True:
+            coming = self._coming()
             with turns.waiting():
-                made = asyncio.run_coroutine_threadsafe(self._made.get(), loop()).result()
+                try:
+                    made = coming.result(None if until is None else max(0.0, until - monotonic()))
+                except TimeoutError:
+                    return None
+            self._next = None
             if not isinstance(made, _Errand):
                 return self._open(made)
             made.run()
@@ -220,7 +230,8 @@ class Flow(Generic[T]):
     async def take_async(self) -> T:
         """The same from another event loop; what `on_caller` brings is done on a request's thread."""
         while True:
-            made = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._made.get(), loop()))
+            made = await asyncio.shield(asyncio.wrap_future(self._coming()))
+            self._next = None
             if not isinstance(made, _Errand):
                 return self._open(made)
             await on_thread(made.run)
@@ -229,10 +240,17 @@ class Flow(Generic[T]):
         """Call that once the iterator has ended, however it does. On any thread."""
         self._task.add_done_callback(lambda _: call())
 
+    def _coming(self) -> "Future[Any]":
+        if self._next is None:
+            self._next = asyncio.run_coroutine_threadsafe(self._made.get(), loop())
+        return self._next
+
     def close(self) -> None:
         """End the iterator, wherever it is: the provider's connection is closed with it."""
         loop().call_soon_threadsafe(self._errands.close)
         self._task.cancel()
+        if self._next is not None:
+            self._next.cancel()
 
     @staticmethod
     def _open(made: tuple[bool, Any]) -> T:

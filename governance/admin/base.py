@@ -49,7 +49,7 @@ UNSEEN = {"password", "digest", "encrypted_key", "encrypted_secret", "signature"
 def actor_of(request: HttpRequest) -> Actor:
     """Who is at work in the admin."""
     assert isinstance(request.user, User)  # noqa: S101  # the admin site let nobody else in
-    return Actor.of_user(request.user)
+    return Actor.of_user(request.user, session_key=request.session.session_key)
 
 
 def as_refusal(error: Exception) -> DomainError:

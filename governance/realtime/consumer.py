@@ -17,13 +17,14 @@ from governance.authentication import authenticate
 from governance.errors import InvalidInputError, UnauthorizedError
 from governance.models import DEFAULT_WORKSPACE, Environment, Workspace
 from governance.querysets import visible_to
-from governance.realtime import runtime, snapshots
-from governance.realtime.hub import Socket
+from governance.realtime import runtime
+from governance.realtime.hub import GRACE, Socket
 from governance.realtime.protocol import NOT_ALLOWED_THERE, TRY_AGAIN, StreamRequest
 from governance.realtime.registry import Presence
-from governance.realtime.wire import Wire
+from governance.realtime.wire import NO_WIRE, Wire
 
 logger = logging.getLogger("promptops.realtime")
+RETRY_AFTER = {429: b"10", 503: b"1"}
 NO_LAYER = "none"  # frames come from the hub; a channel for each socket would only cost memory
 
 
@@ -44,6 +45,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
     channel_layer_alias = NO_LAYER
     socket: Socket | None = None
     writer: asyncio.Task[None] | None = None
+    wire: Wire = NO_WIRE
 
     async def __call__(self, *arguments: Any) -> None:
         try:
@@ -53,6 +55,10 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
 
     async def connect(self) -> None:
         self.runtime = await runtime.start()
+        hub = self.runtime.hub
+        if hub.is_full():
+            return await self.deny(503, "this server has as many streams open as it takes: try again", "unavailable")
+        hub.opening += 1
         try:
             asked = StreamRequest.of(self.scope)
             if not asked.origin_is_allowed(settings.PROMPTOPS_WS_ORIGINS):
@@ -64,7 +70,13 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             return await self.deny(401, error.message, error.code)
         except (DatabaseError, InterfaceError):
             return await self.deny(503, "the database is busy or down: try again", "unavailable")
+        finally:
+            hub.opening -= 1
+        if hub.is_full_for(admission.actor):
+            return await self.deny(429, "this credential has as many streams open as it may have", "too_many_streams")
         await self.accept()
+        self.wire = Wire(self.base_send)
+        self.forget_handshake()
         try:
             if admission.place is None:
                 await self.close(NOT_ALLOWED_THERE)
@@ -80,7 +92,6 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         """Register first, then read what was missed, then go live: no change falls between, and no revocation."""
         actor = admission.actor
         environment_id = place.environment.pk if place.environment else None
-        wire = Wire(self.base_send)
         self.socket = socket = Socket(
             actor=actor,
             workspace_id=place.workspace_id,
@@ -88,8 +99,8 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             drafts=asked.drafts,
             since=asked.since,
             runs=asked.runs,
-            write=wire.write,
-            abort=wire.abort,
+            deletes=asked.deletes,
+            wire=self.wire,
         )
         self.runtime.hub.add(socket)
         self.runtime.registry.add(socket.id, presence(asked, actor, place))
@@ -98,8 +109,10 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         if self.runtime.tail.access != admission.access:
             await self.runtime.look_at_credentials(actor.credential)
         if asked.since is not None and environment_id is not None:
-            missed = await self.runtime.work(backlog, environment_id, asked)
-            socket.go_live(missed.revision, missed.texts)
+            missed = await self.runtime.snapshots.backlog(
+                environment_id, since=asked.since, epoch=asked.epoch, drafts=asked.drafts
+            )
+            socket.go_live(missed.revision, missed.items)
 
     async def write(self, socket: Socket) -> None:
         try:
@@ -111,8 +124,15 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         if self.socket is not None:
             self.runtime.hub.remove(self.socket)
             self.runtime.registry.remove(self.socket.id)
+            self.socket = None
         if self.writer is not None:
             self.writer.cancel()
+        self.wire.finish(GRACE)
+
+    def forget_handshake(self) -> None:
+        """Nothing is kept of the request: sockets stay for days, and what it says may be long."""
+        self.scope["headers"], self.scope["query_string"] = [], b""
+        self.wire.forget_handshake()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Clients have nothing to say here; what they send is read and dropped."""
@@ -123,8 +143,8 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             await self.close()
             return
         headers = [(b"content-type", b"application/json; charset=utf-8")]
-        if status == 503:
-            headers.append((b"retry-after", b"1"))
+        if status in RETRY_AFTER:
+            headers.append((b"retry-after", RETRY_AFTER[status]))
         await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         content = json.dumps(body(error, code)).encode()
         await self.base_send({"type": "websocket.http.response.body", "body": content})
@@ -152,10 +172,6 @@ def find_place(asked: StreamRequest, actor: Actor) -> Place | None:
         return Place(workspace_id, None)
     found = visible_to(actor, Environment.objects.filter(workspace_id=workspace_id, name=name)).first()
     return Place(workspace_id, found) if found else None
-
-
-def backlog(environment_id: Any, asked: StreamRequest) -> snapshots.Backlog:
-    return snapshots.backlog(environment_id, since=asked.since or 0, epoch=asked.epoch, drafts=asked.drafts)
 
 
 def presence(asked: StreamRequest, actor: Actor, place: Place) -> Presence:

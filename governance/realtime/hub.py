@@ -1,4 +1,4 @@
-"""The sockets of this process, and who of them gets what. All of it runs on the event loop and waits for nobody."""
+"""Who listens in this process, and who of them gets what. All of it runs on the event loop and waits for nobody."""
 
 import asyncio
 import time
@@ -6,14 +6,16 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
+from django.conf import settings
 from django.utils import timezone
 
 from governance.actors import Actor
 from governance.realtime import protocol
 from governance.realtime.protocol import Frame
 from governance.realtime.tail import Position
+from governance.realtime.wire import NO_WIRE, Text, Wire
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -21,7 +23,36 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: documents in one transaction has to fit, since it arrives here at once.
 MAX_PENDING_BYTES = 32 * 1024 * 1024
 SILENCE = 4.0  # seconds; a heartbeat is due by five
-GRACE = 30.0  # seconds that a client has to take the close, before the connection is ended under it
+PATIENCE = 20.0  # seconds for which a client may take nothing of what waits for it
+GRACE = 10.0  # seconds that a client has to take the close, before the connection is ended under it
+
+
+class Listener(Protocol):
+    """An open connection that is its credential's: a socket, or an answer that is a stream of events."""
+
+    actor: Actor
+    close_code: int | None
+
+    def may_stay(self, visible: Collection[str]) -> bool: ...
+    def close(self, code: int) -> None: ...
+
+
+class Answer:
+    """An answer to a request that goes on as a stream of events, as the hub knows it."""
+
+    def __init__(self, actor: Actor, workspaces: Collection[str]) -> None:
+        self.actor = actor
+        self.close_code: int | None = None
+        self.closed = asyncio.Event()
+        self._workspaces = frozenset(workspaces)
+
+    def may_stay(self, visible: Collection[str]) -> bool:
+        return self._workspaces.issubset(visible)
+
+    def close(self, code: int) -> None:
+        if self.close_code is None:
+            self.close_code = code
+            self.closed.set()
 
 
 class Socket:
@@ -29,8 +60,34 @@ class Socket:
 
     Who waits for nothing is written to at once, past queue and task.
 
-    The backlog of a client that comes back is not counted: it is as long as it is, and no sign of a slow client.
+    The backlog of a client that comes back is not counted: it is as long as it is, and no sign of a slow client. One
+    that takes nothing of what waits is.
     """
+
+    __slots__ = (
+        "_backlog",
+        "_bytes",
+        "_held",
+        "_looked_at",
+        "_queue",
+        "_ready",
+        "_sent",
+        "_taken",
+        "_writing",
+        "actor",
+        "close_code",
+        "closed_at",
+        "deletes",
+        "drafts",
+        "environment_id",
+        "id",
+        "last_sent",
+        "runs",
+        "texts",
+        "through",
+        "wire",
+        "workspace_id",
+    )
 
     def __init__(
         self,
@@ -41,8 +98,8 @@ class Socket:
         drafts: bool,
         since: int | None,
         runs: bool = False,
-        write: Callable[[str], bool] = lambda text: False,
-        abort: Callable[[], None] = lambda: None,
+        deletes: bool = False,
+        wire: Wire = NO_WIRE,
     ) -> None:
         self.id = uuid.uuid4()
         self.actor = actor
@@ -50,22 +107,29 @@ class Socket:
         self.environment_id = environment_id  # None: all of the workspace's
         self.drafts = drafts
         self.runs = runs  # whether it wants to hear of runs; clients of old would not know the frames
+        self.texts = since is not None  # who doesn't count revisions takes every text for a change: it gets pings
+        self.deletes = deletes or since is not None
         self.last_sent = time.monotonic()
         self.close_code: int | None = None
         self.closed_at = 0.0
-        self.write = write  # writes a text past the queue if that can be done at once
-        self.abort = abort  # ends the connection of a client that takes nothing, not even the close
+        self.wire = wire
         self.through = 0  # the backlog went up to here; the tail may be behind it
         self._held: list[Frame] | None = [] if since is not None else None  # frames that wait for the backlog
-        self._backlog: deque[str] = deque()
+        self._backlog: deque[Text | Frame] = deque()
         self._queue: deque[str] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
         self._writing = False
+        self._sent = 0  # texts that were handed on by ASGI
+        self._taken = (-1, -1)  # the most that the client had taken so far, and when we saw that
+        self._looked_at = 0.0
 
     @property
     def idle(self) -> bool:
         return self._held is None and not self._backlog and not self._queue and not self._writing
+
+    def may_stay(self, visible: Collection[str]) -> bool:
+        return self.workspace_id in visible
 
     def offer(self, frames: Iterable[Frame]) -> None:
         if self._held is not None:
@@ -73,7 +137,7 @@ class Socket:
             return
         for frame in frames:
             text = frame.draft_text if self.drafts else frame.text
-            if text is not None and frame.revision > self.through:
+            if text is not None and frame.revision > self.through and (self.deletes or not frame.deletes):
                 self.push(text)
 
     def tell(self, text: str) -> None:
@@ -81,19 +145,19 @@ class Socket:
         if self._held is None:
             self.push(text)
 
-    def go_live(self, revision: int, texts: list[str]) -> None:
+    def go_live(self, revision: int, items: Iterable[Text | Frame]) -> None:
         """The backlog is there: it comes first, then what is not in it, whether that arrived already or not."""
         held, self._held = self._held or [], None
         self.through = revision
         if self.close_code is None:
-            self._backlog.extend(texts)
+            self._backlog.extend(items)
             self._ready.set()
         self.offer(held)
 
     def push(self, text: str) -> None:
         if self.close_code is not None:
             return
-        if self.idle and self.write(text):
+        if self.idle and self.wire.write(text):
             self.last_sent = time.monotonic()
             return
         if self._bytes > MAX_PENDING_BYTES:
@@ -102,6 +166,22 @@ class Socket:
         self._queue.append(text)
         self._bytes += len(text)
         self._ready.set()
+
+    def beat(self, text: str) -> None:
+        """Show that the server is there."""
+        if self.texts:
+            self.push(text)
+        elif self.wire.ping():
+            self.last_sent = time.monotonic()
+
+    def stalls(self, now: float) -> bool:
+        """Whether something has been waiting for the client for long, and it took none of it."""
+        taken = (self._sent, self.wire.taken)
+        nothing_waits = self._held is not None or (self.idle and not self.wire.waiting)
+        if taken > self._taken or nothing_waits:
+            self._taken, self._looked_at = taken, now
+            return False
+        return now - self._looked_at > PATIENCE
 
     def close(self, code: int) -> None:
         """Close with `code`; what has not been sent yet is dropped."""
@@ -119,47 +199,87 @@ class Socket:
             await self._ready.wait()
             self._ready.clear()
             self._writing = True
-            while waiting := self._backlog or self._queue:
-                text = waiting.popleft()
-                await send({"type": "websocket.send", "text": text})
-                if waiting is self._queue:
+            while self._backlog or self._queue:
+                if self._backlog:
+                    item = self._backlog.popleft()
+                    await self._write(self._text_of(item), send)
+                    del item  # kept until here, so that who comes meanwhile shares it
+                else:
+                    text = self._queue.popleft()
+                    await self._write(text, send)
                     self._bytes = max(0, self._bytes - len(text))
                 self.last_sent = time.monotonic()
             self._writing = False
         await send({"type": "websocket.close", "code": self.close_code})
 
+    def _text_of(self, item: Text | Frame) -> Text:
+        if not isinstance(item, Frame):
+            return item
+        return item.draft_text if self.drafts or item.text is None else item.text
+
+    async def _write(self, text: Text, send: Send) -> None:
+        await self.wire.writable()
+        if self.close_code is not None:
+            return
+        if self.wire.write(text):
+            await self.wire.writable()  # the text is not let go of before it is out
+        else:
+            await send({"type": "websocket.send", "text": text if isinstance(text, str) else text.text})
+            self._sent += 1
+
 
 class Hub:
-    """Indexes sockets by place and by credential."""
+    """Indexes sockets by place, and them and the answers that are streams by credential."""
 
     def __init__(self, *, revision_of: Callable[[Socket], int]) -> None:
         self._revision_of = revision_of
         self._by_environment: dict[uuid.UUID, set[Socket]] = defaultdict(set)
         self._by_workspace: dict[str, set[Socket]] = defaultdict(set)
         self._all_environments: dict[str, set[Socket]] = defaultdict(set)
-        self._by_credential: dict[str, set[Socket]] = defaultdict(set)
+        self._by_credential: dict[str, set[Listener]] = defaultdict(set)
+        self._answers: dict[None, set[Listener]] = defaultdict(set)
+        self._open = 0
+        self.opening = 0  # sockets whose handshake is not over
 
     def __len__(self) -> int:
         return sum(map(len, self._by_workspace.values()))
 
-    def _indexes(self, socket: Socket) -> list[tuple[Any, Any]]:
-        if socket.environment_id is None:
-            place: tuple[Any, Any] = (self._all_environments, socket.workspace_id)
+    # --- how many there may be; on any thread ---
+
+    def is_full(self) -> bool:
+        """Whether this process takes no more."""
+        most: int = settings.PROMPTOPS_MAX_SOCKETS
+        return self._open + self.opening >= most
+
+    def is_full_for(self, actor: Actor) -> bool:
+        """Whether a credential has as many here as it may have."""
+        most: int = settings.PROMPTOPS_MAX_SOCKETS_PER_TOKEN
+        return len(self._by_credential.get(actor.credential, ())) >= most
+
+    # --- who is there ---
+
+    def _indexes(self, listener: Listener) -> list[tuple[Any, Any]]:
+        by_credential = (self._by_credential, listener.actor.credential)
+        if not isinstance(listener, Socket):
+            return [by_credential, (self._answers, None)]
+        if listener.environment_id is None:
+            place: tuple[Any, Any] = (self._all_environments, listener.workspace_id)
         else:
-            place = (self._by_environment, socket.environment_id)
-        return [place, (self._by_workspace, socket.workspace_id), (self._by_credential, socket.actor.credential)]
+            place = (self._by_environment, listener.environment_id)
+        return [place, (self._by_workspace, listener.workspace_id), by_credential]
 
-    def add(self, socket: Socket) -> None:
-        for index, key in self._indexes(socket):
-            index[key].add(socket)
+    def add(self, listener: Listener) -> None:
+        self._open += 1
+        for index, key in self._indexes(listener):
+            index[key].add(listener)
 
-    def remove(self, socket: Socket) -> None:
-        for index, key in self._indexes(socket):
-            sockets = index.get(key)
-            if sockets is not None:
-                sockets.discard(socket)
-                if not sockets:
-                    del index[key]
+    def remove(self, listener: Listener) -> None:
+        """What was added before."""
+        self._open -= 1
+        for index, key in self._indexes(listener):
+            index[key].discard(listener)
+            if not index[key]:
+                del index[key]
 
     def sockets(self) -> list[Socket]:
         return [socket for sockets in self._by_workspace.values() for socket in sockets]
@@ -208,23 +328,23 @@ class Hub:
     # --- credentials ---
 
     def holders(self) -> dict[str, Actor]:
-        """Each credential with sockets here, and who came with it."""
-        return {credential: next(iter(sockets)).actor for credential, sockets in self._by_credential.items()}
+        """Each credential with connections here, and who came with it."""
+        return {credential: next(iter(here)).actor for credential, here in self._by_credential.items()}
 
     def settle(self, credential: str, now: Actor | None, visible: Collection[str]) -> None:
         """What a second look at a credential found: who holds it now (None: nobody), and what that one sees."""
-        for socket in list(self._by_credential.get(credential, ())):
+        for listener in list(self._by_credential.get(credential, ())):
             if now is None:
-                socket.close(protocol.CREDENTIAL_REVOKED)
-            elif socket.workspace_id not in visible:
-                socket.close(protocol.NOT_ALLOWED_THERE)
-            elif now.role is not socket.actor.role:
-                socket.close(protocol.RESYNC_NEEDED)  # the credential holds: come back with the new role
+                listener.close(protocol.CREDENTIAL_REVOKED)
+            elif not listener.may_stay(visible):
+                listener.close(protocol.NOT_ALLOWED_THERE)
+            elif now.role is not listener.actor.role:
+                listener.close(protocol.RESYNC_NEEDED)  # the credential holds: come back with the new role
 
     # --- time ---
 
     async def beat(self) -> None:
-        """Forever: heartbeats where it was silent, and the end of credentials that expire."""
+        """Forever: heartbeats where it was silent, the end of credentials that expire and of clients that stall."""
         while True:
             await asyncio.sleep(0.5)
             self.tick(time.monotonic(), timezone.now())
@@ -234,10 +354,23 @@ class Hub:
         for socket in self.sockets():
             if socket.close_code is not None:
                 if now - socket.closed_at > GRACE:
-                    socket.abort()
-            elif socket.actor.expires_at is not None and socket.actor.expires_at <= clock:
+                    socket.wire.abort()
+            elif _has_expired(socket, clock):
                 socket.close(protocol.CREDENTIAL_REVOKED)
-            elif socket.idle and now - socket.last_sent >= SILENCE:
+            elif not socket.idle:
+                if socket.stalls(now):
+                    socket.close(protocol.TOO_SLOW)
+            elif now - socket.last_sent >= SILENCE:
+                if socket.stalls(now):
+                    socket.close(protocol.TOO_SLOW)
+                    continue
                 revision = max(self._revision_of(socket), socket.through)
                 beat = protocol.Heartbeat(type="heartbeat", revision=revision)
-                socket.push(texts.setdefault(revision, protocol.encode(beat)))
+                socket.beat(texts.setdefault(revision, protocol.encode(beat)))
+        for answer in list(self._answers.get(None, ())):
+            if _has_expired(answer, clock):
+                answer.close(protocol.CREDENTIAL_REVOKED)
+
+
+def _has_expired(listener: Listener, clock: datetime) -> bool:
+    return listener.actor.expires_at is not None and listener.actor.expires_at <= clock

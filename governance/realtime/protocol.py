@@ -5,12 +5,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakValueDictionary
 
 from governance.bearer import bearer_of
 from governance.errors import InvalidInputError
 from governance.models import Change
 
 MAX_DOCUMENT_BYTES = 64 * 1024
+MAX_QUERY_BYTES = 8192
 
 CREDENTIAL_REVOKED = 4401
 NOT_ALLOWED_THERE = 4403
@@ -35,7 +37,7 @@ class Hello(TypedDict):
     resumed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Frame:
     """A change as text, made once for all sockets. `draft_text` is for those that ask for drafts: a draft that others
     do not get at all, and for them every revision follows the one before it."""
@@ -52,6 +54,11 @@ class Frame:
     def revision(self) -> int:
         return self.change.revision
 
+    @property
+    def deletes(self) -> bool:
+        """Whether it tells of a deletion, of which some clients can't make anything."""
+        return self.change.type == "prompt.deleted"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRequest:
@@ -66,6 +73,7 @@ class StreamRequest:
     epoch: str | None
     drafts: bool
     runs: bool
+    deletes: bool
     origin: str | None
     host: str
     remote_addr: str
@@ -73,7 +81,9 @@ class StreamRequest:
 
     @classmethod
     def of(cls, scope: dict[str, Any]) -> "StreamRequest":
-        """Read the handshake. Raises InvalidInputError for a `since` that is no number, and for NUL anywhere."""
+        """Read the handshake. Raises InvalidInputError for a `since` that is no number, NUL, a query too long."""
+        if len(scope["query_string"]) > MAX_QUERY_BYTES:
+            raise InvalidInputError(f"the query may have {MAX_QUERY_BYTES} bytes at most")
         query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
         if any("\0" in value for value in query.values()):
             raise InvalidInputError("an address may hold no NUL character")
@@ -92,6 +102,7 @@ class StreamRequest:
             epoch=query.get("epoch"),
             drafts=query.get("drafts") == "1",
             runs=query.get("runs") == "1",
+            deletes=query.get("deletes") == "1",
             origin=headers.get("origin"),
             host=headers.get("host", ""),
             remote_addr=str(client[0])[:64],
@@ -112,8 +123,20 @@ def encode(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
+#: The frames that somebody still waits for: who reads the same change later gets the same texts.
+_frames: WeakValueDictionary[tuple[Any, ...], Frame] = WeakValueDictionary()
+
+
 def frame_of(change: Change, *, workspace: str, env: str) -> Frame:
     """The frame of a change, its document put in as the text that it is kept as."""
+    key = (change.pk, change.created_at, change.environment_id, change.revision)
+    frame = _frames.get(key)
+    if frame is None:
+        frame = _frames[key] = _made(change, workspace, env)
+    return frame
+
+
+def _made(change: Change, workspace: str, env: str) -> Frame:
     draft_text = _change_text(change, workspace, env, change.revision - 1)
     text = None
     if change.served:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from channels.layers import get_channel_layer
@@ -13,11 +14,11 @@ from django.db import close_old_connections
 
 from governance import access, changes
 from governance.actors import Actor
-from governance.authentication import still_valid
-from governance.models import Workspace
-from governance.querysets import visible_to
-from governance.realtime.hub import Hub, Socket
+from governance.errors import TooManyStreamsError
+from governance.realtime.credentials import verdicts
+from governance.realtime.hub import Answer, Hub, Socket
 from governance.realtime.registry import Registry
+from governance.realtime.snapshots import Snapshots
 from governance.realtime.tail import Listener, Tail
 from governance.token_cache import tokens
 
@@ -39,6 +40,7 @@ class Runtime:
         self.hub = Hub(revision_of=self._revision_of)
         self.tail = Tail([*listeners, self.hub], access_changed=self._recheck)
         self.registry = Registry(self.work)
+        self.snapshots = Snapshots(self.work)
         self._threads = ThreadPoolExecutor(4, "realtime")
         self._tell_others = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,32 +130,20 @@ class Runtime:
         self.spawn(self.look_at_credentials())
 
     async def look_at_credentials(self, only: str | None = None) -> None:
-        """Close the sockets of credentials (of `only` that one, if given) that may no longer do what they did."""
+        """Close what is open of credentials (of `only` that one, if given) that may no longer do what they did."""
         while True:
             holders = self.hub.holders()
             if only is not None:
                 holders = {only: holders[only]} if only in holders else {}
             try:
-                verdicts = await self.work(_verdicts, holders)
+                found = await self.work(verdicts, holders)
             except Exception as error:
                 logger.warning("could not look at credentials, trying again: %s", error)
                 await asyncio.sleep(0.5)
                 continue
-            for credential, (now, visible) in verdicts.items():
+            for credential, (now, visible) in found.items():
                 self.hub.settle(credential, now, visible)
             return
-
-
-def _verdicts(holders: dict[str, Actor]) -> dict[str, tuple[Actor | None, set[str]]]:
-    """Who holds each credential now, and which workspaces that one sees."""
-    token_ids: set[uuid.UUID] = {actor.token_id for actor in holders.values() if actor.token_id}
-    valid = still_valid(token_ids)
-    verdicts: dict[str, tuple[Actor | None, set[str]]] = {}
-    for credential, actor in holders.items():
-        now = valid.get(actor.token_id) if actor.token_id else actor
-        visible = set(visible_to(now, Workspace.objects.all()).values_list("pk", flat=True)) if now else set()
-        verdicts[credential] = (now, visible)
-    return verdicts
 
 
 def with_database(function: Callable[..., T], args: tuple[Any, ...]) -> T:
@@ -170,6 +160,27 @@ _runtime: Runtime | None = None
 def running() -> Runtime | None:
     """The realtime of this event loop, if it was started."""
     return _runtime if _runtime is not None and _runtime.loop is asyncio.get_running_loop() else None
+
+
+@asynccontextmanager
+async def holding(actor: Actor, workspaces: Collection[str]) -> AsyncIterator[Answer]:
+    """An answer that is a stream, for as long as it goes on: it is told when its credential ends, as sockets are."""
+    answer, here = Answer(actor, workspaces), running()
+    if here is None:  # no server: a test, a command
+        yield answer
+        return
+    here.hub.add(answer)
+    here.spawn(here.look_at_credentials(actor.credential))  # it may have ended since the request was let in
+    try:
+        yield answer
+    finally:
+        here.hub.remove(answer)
+
+
+def refuse_when_full(actor: Actor) -> None:
+    """Before an answer that is a stream, on any thread. Raises TooManyStreamsError."""
+    if _runtime is not None and (_runtime.hub.is_full() or _runtime.hub.is_full_for(actor)):
+        raise TooManyStreamsError("there are as many streams open as there may be: try again later", retry_after=10)
 
 
 def sockets_here() -> int:

@@ -1,53 +1,128 @@
 """What an environment serves, and what changed in it since a revision: for clients that come back."""
 
+import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
 
 from governance.models import Change, Environment
 from governance.realtime import protocol
+from governance.realtime.protocol import Frame
+from governance.realtime.wire import Shared, Text
 
-#: More changes than this are not replayed one by one: a snapshot costs less.
+#: More changes than this, or more text in them, are not replayed one by one: a snapshot costs less.
 REPLAY_AT_MOST = 5_000
+REPLAY_BYTES_AT_MOST = 4 * 1024 * 1024
 
 #: The texts of all documents that an environment serves. The app that serves them sets this when it starts.
 provider: Callable[[Environment], list[str]] = lambda environment: []  # noqa: E731
 
+Work = Callable[..., Awaitable[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The frames that bring a client to `revision`: hello first."""
+    """What brings a client to `revision`: hello first. Frames are kept as such, since they are others' too."""
 
     revision: int
-    texts: list[str]
+    items: list[Text | Frame]
 
 
-def backlog(environment_id: uuid.UUID, *, since: int, epoch: str | None, drafts: bool) -> Backlog:
-    """What a client that has seen `since` of `epoch` has missed.
+class Snapshot(Shared):
+    """All that an environment served at a revision, as one frame for everybody who needs it."""
 
-    The head is read first: changes that come meanwhile are replayed or are in the snapshot, and never lost.
+    __slots__ = ("epoch", "revision")
+
+    def __init__(self, environment: Environment) -> None:
+        self.epoch, self.revision = environment.epoch, environment.revision
+        super().__init__(protocol.snapshot_text(environment.revision, provider(environment)))
+
+
+class Snapshots:
+    """One snapshot of an environment for all who wait for one; it goes when the last of them has it.
+
+    While it is there, who comes later gets the same one and the changes since. So a crowd that comes back at once, or
+    clients that don't read, cost its memory and its making once.
     """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._kept: WeakValueDictionary[uuid.UUID, Snapshot] = WeakValueDictionary()
+        self._making: dict[uuid.UUID, asyncio.Future[Snapshot]] = {}
+
+    async def backlog(self, environment_id: uuid.UUID, *, since: int, epoch: str | None, drafts: bool) -> Backlog:
+        """What a client that has seen `since` of `epoch` has missed."""
+        resumed: Backlog | None = await self._work(_resumed, environment_id, since, epoch, drafts)
+        if resumed is not None:
+            return resumed
+        while True:
+            snapshot = await self._of(environment_id)
+            whole: Backlog | None = await self._work(_from_snapshot, environment_id, snapshot, drafts)
+            if whole is not None:
+                return whole
+            if self._kept.get(environment_id) is snapshot:  # too much happened since, or the epoch is another
+                del self._kept[environment_id]
+
+    async def _of(self, environment_id: uuid.UUID) -> Snapshot:
+        kept = self._kept.get(environment_id)
+        if kept is not None:
+            return kept
+        making = self._making.get(environment_id)
+        if making is None:
+            making = self._making[environment_id] = asyncio.ensure_future(self._work(_make, environment_id))
+            making.add_done_callback(lambda made: self._made(environment_id, made))
+        return await asyncio.shield(making)
+
+    def _made(self, environment_id: uuid.UUID, made: "asyncio.Future[Snapshot]") -> None:
+        del self._making[environment_id]
+        if not made.cancelled() and made.exception() is None:
+            self._kept[environment_id] = made.result()
+
+
+def _make(environment_id: uuid.UUID) -> Snapshot:
+    """The head is read before the documents: what changes meanwhile is replayed, and may be in them already."""
+    return Snapshot(Environment.objects.get(pk=environment_id))
+
+
+def _resumed(environment_id: uuid.UUID, since: int, epoch: str | None, drafts: bool) -> Backlog | None:
+    """The changes after `since`; None when they can't be told one by one."""
     environment = Environment.objects.get(pk=environment_id)
+    frames = _replay(environment, since) if epoch in (None, environment.epoch) else None
+    return None if frames is None else _backlog(environment, environment.revision, True, [], frames, drafts)
+
+
+def _from_snapshot(environment_id: uuid.UUID, snapshot: Snapshot, drafts: bool) -> Backlog | None:
+    environment = Environment.objects.get(pk=environment_id)
+    frames = _replay(environment, snapshot.revision) if snapshot.epoch == environment.epoch else None
+    return None if frames is None else _backlog(environment, snapshot.revision, False, [snapshot], frames, drafts)
+
+
+def _backlog(
+    environment: Environment, revision: int, resumed: bool, first: list[Snapshot], frames: list[Frame], drafts: bool
+) -> Backlog:
+    hello = protocol.Hello(type="hello", revision=revision, epoch=environment.epoch, resumed=resumed)
+    wanted = (frame for frame in frames if drafts or frame.text is not None)
+    through = max([revision, environment.revision, *(frame.revision for frame in frames)])
+    return Backlog(through, [protocol.encode(hello), *first, *wanted])
+
+
+def _replay(environment: Environment, since: int) -> list[Frame] | None:
+    """Every change after `since`; None when some are kept no more, are too much, or `since` is not of this line.
+
+    The head was read before: changes that come meanwhile are in it as well, and none is lost.
+    """
     head = environment.revision
-    replayed = _replay(environment, since, head) if epoch in (None, environment.epoch) else None
-    resumed = replayed is not None
-    hello = protocol.Hello(type="hello", revision=head, epoch=environment.epoch, resumed=resumed)
-    texts = [protocol.encode(hello)]
-    if replayed is None:
-        return Backlog(head, [*texts, protocol.snapshot_text(head, provider(environment))])
-    frames = [
-        protocol.frame_of(change, workspace=environment.workspace_id, env=environment.name) for change in replayed
-    ]
-    wanted = (frame.draft_text if drafts else frame.text for frame in frames)
-    texts += [text for text in wanted if text is not None]
-    return Backlog(max([head, *(frame.revision for frame in frames)]), texts)
-
-
-def _replay(environment: Environment, since: int, head: int) -> list[Change] | None:
-    """Every change after `since`; None when some of them are kept no more, or `since` is not of this line at all."""
     if since == head:
         return []
     if since > head or head - since > REPLAY_AT_MOST:
         return None
-    found = list(Change.objects.filter(environment=environment, revision__gt=since).order_by("revision"))
-    return found if found and found[0].revision == since + 1 else None
+    frames, size = [], 0
+    changes = Change.objects.filter(environment=environment, revision__gt=since).order_by("revision")
+    for change in changes.iterator(chunk_size=100):
+        frames.append(protocol.frame_of(change, workspace=environment.workspace_id, env=environment.name))
+        size += len(change.document or "")
+        if size > REPLAY_BYTES_AT_MOST:
+            return None
+    return frames if frames and frames[0].revision == since + 1 else None

@@ -4,6 +4,7 @@ import pytest
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
+from agents import execution
 from tests.agents.upstream import Upstream
 
 
@@ -34,3 +35,9 @@ def canary(_places: tuple[HTTPServer, HTTPServer]) -> Iterator[Upstream]:
     place = Upstream(_places[1])
     yield place
     assert place.requests == []
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails at once is told by its status however busy the machine is that runs the tests."""
+    monkeypatch.setattr(execution, "FIRST_EVENT_WITHIN", 60.0)

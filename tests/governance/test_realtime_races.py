@@ -22,12 +22,13 @@ from governance.actors import SYSTEM, Actor
 from governance.models import Change, Environment, Role, Workspace
 from governance.realtime import hub as hub_module
 from governance.realtime import runtime
+from governance.realtime import wire as wire_module
 from governance.realtime.consumer import EventStream
 from governance.realtime.hub import Hub, Socket
 from governance.realtime.protocol import Frame
 from governance.realtime.runtime import Runtime
 from governance.realtime.tail import Position
-from governance.realtime.wire import frame
+from governance.realtime.wire import Shared, frame
 from governance.services import environments, tokens
 from prompts import services
 
@@ -203,6 +204,16 @@ class Wire:
         self.messages.append(message)
 
 
+class Direct(wire_module.Wire):
+    """A connection that takes a text at once, or not."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, write: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.write = write  # type: ignore[assignment,method-assign]
+
+
 async def test_a_client_that_stalls_is_closed_with_4410_and_delays_nobody() -> None:
     prod = uuid.uuid4()
     hub = Hub(revision_of=lambda socket: 0)
@@ -239,7 +250,7 @@ def test_texts_arrive_once_and_in_order_whichever_way_each_of_them_took(steps: l
                 direct += 1
             return flows
 
-        socket.write = write
+        socket.wire = Direct(write)
         if resumes:
             socket.go_live(0, ["hello"])
             pushed.append("hello")
@@ -269,6 +280,7 @@ def test_a_frame_made_once_is_the_frame_that_the_server_would_make(length: int) 
     text = "ä" * (length // 2) + "x" * (length % 2)
     made = FrameOfWebsockets(Opcode.TEXT, text.encode()).serialize(mask=False)
     assert frame(text) == made
+    assert (Shared(text).frame, Shared(text).text) == (made, text)
 
 
 async def test_a_long_backlog_is_no_reason_to_call_a_client_slow() -> None:

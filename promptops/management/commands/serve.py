@@ -17,7 +17,7 @@ def uvicorn_settings(
         "port": port,
         "workers": workers,
         "http": "promptops.server:HttpProtocol",
-        "ws": "websockets-sansio",
+        "ws": "governance.realtime.wire:StreamProtocol",
         "ws_ping_interval": 20,
         "ws_ping_timeout": None,  # a client that never answers a ping is not dropped for that
         "ws_per_message_deflate": False,  # it costs memory for each socket; clients that offer it go without
@@ -32,6 +32,19 @@ def uvicorn_settings(
     }
 
 
+def allow_many_files() -> None:
+    """A socket is a file: the usual 1,024 that a process may have open would end long before PROMPTOPS_MAX_SOCKETS."""
+    try:
+        import resource  # not on every system
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.PROMPTOPS_MAX_SOCKETS + 1024
+    most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 class Command(BaseCommand):
     help = "Serve HTTP and WebSockets. Waits for nothing: it is ready when it says so at /readyz."
     requires_system_checks = []
@@ -42,6 +55,7 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=1, help="processes; changes reach all through the database")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        allow_many_files()
         given = {name: options[name] for name in ("host", "port", "workers")}
         told = uvicorn_settings(**given, keep_alive=settings.PROMPTOPS_KEEPALIVE_SECONDS)
         uvicorn.run("promptops.asgi:application", **told)

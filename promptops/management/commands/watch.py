@@ -4,7 +4,9 @@ import json
 import os
 import time
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -42,25 +44,39 @@ class Command(BaseCommand):
 
     def follow(self, options: dict[str, Any], place: dict[str, Any]) -> None:
         """One connection, until it ends. `place` keeps how far we are, so that the next one goes on from there."""
-        address = f"{options['url'].replace('http', 'ws', 1)}/ws?{urlencode(place)}"
         headers = {"Authorization": f"Bearer {options['token']}"}
         try:
+            if "since" not in place:
+                place |= begin(options, headers)
+            address = f"{options['url'].replace('http', 'ws', 1)}/ws?{urlencode(place)}"
             with connect(address, additional_headers=headers, max_size=None) as socket:
                 self.stderr.write(f"watching {options['env']} at {options['url']}")
                 for text in socket:
                     frame = json.loads(text)
-                    place["since"] = frame.get("revision", place.get("since", 0))
+                    place["since"] = frame.get("revision", place["since"])
                     if "epoch" in frame:
                         place["epoch"] = frame["epoch"]
-                    if frame["type"] != "heartbeat" or options["heartbeats"]:
+                    if frame["type"] not in {"hello", "heartbeat"} or options["heartbeats"]:
                         self.stdout.write(str(text))
                         self.stdout.flush()
                 if socket.close_code in FINAL:
                     raise CommandError(f"closed with {socket.close_code}: this token may not watch there any more")
+        except HTTPError as refused:
+            raise CommandError(f"refused with {refused.code}: {_text(refused.read())}") from None
         except InvalidStatus as refused:
             raise CommandError(f"refused with {refused.response.status_code}: {_text(refused.response.body)}") from None
         except (OSError, ConnectionClosed) as error:
             self.stderr.write(f"no connection ({error}), trying again")
+
+
+def begin(options: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    """The revision to follow from. Who names none is told no revisions, and misses what happens between connections."""
+    query = {"env": options["env"], **({"workspace": options["workspace"]} if options["workspace"] else {})}
+    address = f"{options['url']}/api/sdk/prompts?{urlencode(query)}"
+    asked = Request(address, headers=headers)  # noqa: S310  # the address that the operator gave
+    with urlopen(asked, timeout=30) as answer:  # noqa: S310  # as above
+        listed = json.load(answer)
+    return {"since": listed["revision"], "epoch": listed["epoch"]}
 
 
 def _text(body: bytes | bytearray | None) -> str:

@@ -1,0 +1,42 @@
+"""Whether those who are connected may stay: each credential looked at anew, all of them in a few queries."""
+
+import uuid
+from collections.abc import Mapping
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http import HttpRequest
+
+from governance.actors import Actor
+from governance.authentication import still_valid
+from governance.models import User, Workspace
+from governance.querysets import visible_to
+
+#: Who holds a credential now (None: nobody), and which workspaces that one sees.
+Verdict = tuple[Actor | None, set[str]]
+
+
+def verdicts(holders: Mapping[str, Actor]) -> dict[str, Verdict]:
+    """What is to be said of each credential; `holders` has who came with it."""
+    token_ids: set[uuid.UUID] = {actor.token_id for actor in holders.values() if actor.token_id}
+    valid = still_valid(token_ids)
+    found: dict[str, Verdict] = {}
+    for credential, actor in holders.items():
+        if actor.token_id is not None:
+            now = valid.get(actor.token_id)
+        elif actor.session_key is not None:
+            now = _of_session(actor.session_key)
+        else:
+            now = actor
+        visible = set(visible_to(now, Workspace.objects.all()).values_list("pk", flat=True)) if now else set()
+        found[credential] = (now, visible)
+    return found
+
+
+def _of_session(key: str) -> Actor | None:
+    """Who a session of the back office lets in, by Django's rules: it ends with a logout or a new password."""
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    user = get_user(request)
+    return Actor.of_user(user, session_key=key) if isinstance(user, User) and user.is_active else None

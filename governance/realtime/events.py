@@ -1,0 +1,79 @@
+"""Answers that are streams of server-sent events (WHATWG HTML, 9.2). They end with the credential that opened them."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from typing import Any
+
+from django.http import StreamingHttpResponse
+
+from governance.actors import Actor
+from governance.realtime import protocol
+from governance.realtime.runtime import holding
+
+#: Seconds of silence after which a comment is sent, since proxies close a connection on which nothing comes. The first
+#: one comes at once when there is nothing to tell yet: some pass on the headers with what follows them.
+SILENCE, AT_FIRST = 10.0, 0.1
+COMMENT = b": still at work\n\n"
+WHY = {
+    protocol.CREDENTIAL_REVOKED: "this credential was revoked, or has expired",
+    protocol.NOT_ALLOWED_THERE: "this credential may not see this any more",
+    protocol.RESYNC_NEEDED: "this credential's role changed: ask again",
+}
+
+#: An event by name and data, or one that is encoded already.
+Event = tuple[str, Any] | bytes
+
+
+def encode(name: str, data: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def respond(
+    events: AsyncGenerator[Event, None],
+    *,
+    actor: Actor,
+    workspaces: Collection[str],
+    ended: Callable[[str], None] = lambda why: None,
+) -> StreamingHttpResponse:
+    """The events as an answer. `ended` is told when the credential ended before them."""
+    frames = _frames(events, actor, workspaces, ended)
+    response = StreamingHttpResponse(frames, content_type="text/event-stream; charset=utf-8")
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"  # nginx would keep it back until it is whole
+    return response
+
+
+async def _frames(
+    events: AsyncGenerator[Event, None], actor: Actor, workspaces: Collection[str], ended: Callable[[str], None]
+) -> AsyncIterator[bytes]:
+    waiting: asyncio.Future[Event] | None = None
+    silence = AT_FIRST
+    async with holding(actor, workspaces) as answer:
+        closed = asyncio.ensure_future(answer.closed.wait())
+        try:
+            while True:
+                waiting = waiting or asyncio.ensure_future(anext(events))
+                both: set[asyncio.Future[Any]] = {waiting, closed}
+                await asyncio.wait(both, timeout=silence, return_when=asyncio.FIRST_COMPLETED)
+                silence = SILENCE
+                if closed.done():
+                    why = WHY[answer.close_code or protocol.CREDENTIAL_REVOKED]
+                    ended(why)
+                    yield encode("error", {"error": why, "code": "unauthorized"})
+                    return
+                if not waiting.done():
+                    yield COMMENT
+                    continue
+                done, waiting = waiting, None
+                try:
+                    event = done.result()
+                except StopAsyncIteration:
+                    return
+                yield event if isinstance(event, bytes) else encode(*event)
+        finally:
+            closed.cancel()
+            if waiting is not None:
+                waiting.cancel()
+                await asyncio.wait({waiting})
+            await events.aclose()
