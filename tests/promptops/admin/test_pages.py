@@ -344,13 +344,15 @@ def test_the_draft_is_made_a_version_of_from_its_page_and_nothing_that_is_served
     assert browse(Role.VIEWER).open(path).status == 403
     browser = browse(Role.EDITOR)
     assert path in browser.open(url(prompt, "change")).response.content.decode()
-    refused = browser.client.post(path, {"version": "live", "note": ""})
+    before = Prompt.objects.get(pk=prompt.pk)
+    seen = {"if_match": before.etag}
+    refused = browser.client.post(path, {**seen, "version": "live", "note": ""})
     assert (refused.status_code, "words of the API" in refused.content.decode()) == (200, True)
-    before = prompt.versions.count()
-    assert browser.client.post(path, {"version": "kept", "note": "for later"}).status_code == 302
+    versions = prompt.versions.count()
+    assert browser.client.post(path, {**seen, "version": "kept", "note": "for later"}).status_code == 302
     made = prompt.versions.get(label="kept")
-    assert (made.content, made.note, prompt.versions.count()) == ("kept for later", "for later", before + 1)
-    assert Prompt.objects.get(pk=prompt.pk).live_id == prompt.live_id
+    assert (made.content, made.note, prompt.versions.count()) == ("kept for later", "for later", versions + 1)
+    assert Prompt.objects.get(pk=prompt.pk).live_id == before.live_id
 
 
 def test_a_list_is_ordered_by_what_its_columns_are_made_of(world: World, hidden: World, browse: Any) -> None:
