@@ -28,6 +28,10 @@ def prod(environment: Callable[[str], Environment]) -> Environment:
     return environment("prod")
 
 
+def written(text: str, form: str) -> str:
+    return unicodedata.normalize(form, text)  # type: ignore[arg-type]  # one of Unicode's forms
+
+
 def found(text: str, **options: Any) -> set[str]:
     return set(searching.narrowed(Prompt.objects.all(), text, **options).values_list("key", flat=True))
 
@@ -56,21 +60,17 @@ def test_a_text_is_found_whatever_form_it_is_stored_and_looked_for_in_and_is_kep
     prod: Environment, texts: list[str], forms: tuple[str, str], which: int
 ) -> None:
     Prompt.objects.all().delete()
-    stored = [unicodedata.normalize(forms[0], text) for text in texts]
+    stored = [written(text, forms[0]) for text in texts]
     for number, text in enumerate(stored):
         services.create_prompt(
             actor=SYSTEM, environment=prod, key=f"p{number}", content=f"- {text} -", category=text, tags=[text]
         )
-    wanted = unicodedata.normalize(forms[1], texts[which % len(texts)])
+    wanted = written(texts[which % len(texts)], forms[1])
     asked = f"p{which % len(texts)}"
     assert asked in found(f"- {wanted} -")
     assert asked in found(wanted.upper(), tags=True) or wanted.upper().casefold() != wanted.casefold()
     for rows in (searching.of_category(Prompt.objects.all(), wanted), searching.tagged(Prompt.objects.all(), wanted)):
-        equal = {
-            f"p{n}"
-            for n, text in enumerate(texts)
-            if unicodedata.normalize("NFD", text) == unicodedata.normalize("NFD", wanted)
-        }
+        equal = {f"p{n}" for n, text in enumerate(texts) if written(text, "NFD") == written(wanted, "NFD")}
         assert set(rows.values_list("key", flat=True)) == equal
     assert {prompt.category for prompt in Prompt.objects.all()} == set(stored)
 
@@ -116,22 +116,23 @@ def test_a_search_that_is_too_long_is_refused_by_every_list_with_what_is_allowed
 def test_lists_compare_names_tags_and_categories_in_one_form_and_answer_them_as_they_came(
     editor: APIClient, form: str, asked: str
 ) -> None:
-    def of(text: str, name: str) -> str:
-        return unicodedata.normalize(name, text)
-
-    fields = {"name": of("Grüße", form), "category": of("Café", form), "tags": [of("é", form), of("é", asked), "e"]}
+    fields = {
+        "name": written("Grüße", form),
+        "category": written("Café", form),
+        "tags": [written("é", form), written("é", asked), "e"],
+    }
     made = editor.post("/api/prompts", {"key": "p", **fields}).json()["data"]
     assert (made["name"], made["category"]) == (fields["name"], fields["category"])
-    assert made["tags"] == [of("é", form), "e"]  # each once
-    for query in ({"q": of("GRÜSSE", asked)}, {"category": of("Café", asked)}, {"tag": of("é", asked)}):
+    assert made["tags"] == [written("é", form), "e"]  # each once
+    for query in ({"q": written("GRÜSSE", asked)}, {"category": written("Café", asked)}, {"tag": written("é", asked)}):
         assert editor.get("/api/prompts", query).json()["total"] == 1, query
-    for query in ({"category": "Cafe"}, {"category": of("café", asked)}, {"tag": of("É", asked)}):
+    for query in ({"category": "Cafe"}, {"category": written("café", asked)}, {"tag": written("É", asked)}):
         assert editor.get("/api/prompts", query).json()["total"] == 0, query
     steps = [{"name": "a", "type": "render", "template": "x"}]
-    editor.post("/api/agents", {"key": "a", "name": of("Élan", form), "prompt": "x"})
-    editor.post("/api/workflows", {"key": "w", "name": of("Élan", form), "steps": steps})
+    editor.post("/api/agents", {"key": "a", "name": written("Élan", form), "prompt": "x"})
+    editor.post("/api/workflows", {"key": "w", "name": written("Élan", form), "steps": steps})
     for path in ("agents", "workflows"):
-        assert editor.get(f"/api/{path}", {"q": of("éLA", asked)}).json()["total"] == 1
+        assert editor.get(f"/api/{path}", {"q": written("éLA", asked)}).json()["total"] == 1
         assert editor.get(f"/api/{path}", {"q": "LAN"}).json()["total"] == 1
         assert editor.get(f"/api/{path}", {"q": "%"}).json()["total"] == 0
 
@@ -186,7 +187,7 @@ def test_prompts_from_before_there_was_a_search_index_are_found_after_the_upgrad
 
 @pytest.mark.django_db(transaction=True)
 def test_what_came_in_another_unicode_form_before_there_was_one_is_found_after_the_upgrade(prod: Environment) -> None:
-    text = unicodedata.normalize("NFD", "Früh")
+    text = written("Früh", "NFD")
     for key, value in (("old", text), ("plain", "plain"), ("none", "")):
         services.create_prompt(
             actor=SYSTEM, environment=prod, key=key, content=f"{value}er", category=value, tags=[value] if value else []
@@ -200,7 +201,7 @@ def test_what_came_in_another_unicode_form_before_there_was_one_is_found_after_t
     executor = MigrationExecutor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     for form in ("NFC", "NFD"):
-        wanted = unicodedata.normalize(form, "Früh")
+        wanted = written("Früh", form)
         assert found(wanted + "er") == {"old"}
         for rows in (searching.of_category(Prompt.objects, wanted), searching.tagged(Prompt.objects, wanted)):  # type: ignore[arg-type]
             assert [prompt.category for prompt in rows] == [text]

@@ -325,6 +325,36 @@ def test_prompts_are_found_by_filter_and_by_search(world: World, hidden: World, 
         assert sorted(keys(browser.list_page(Prompt, **query))) == expected, query
 
 
+@pytest.mark.parametrize("model", [Prompt, Connection, PromptVersion])
+@pytest.mark.parametrize("asked", ["a" * 201, "a " * 11], ids=["too long", "too many words"])
+def test_a_search_for_too_much_finds_nothing_and_says_what_is_allowed(
+    world: World, browse: Browse, model: type[Model], asked: str
+) -> None:
+    page = browse(Role.ADMIN).list_page(model, q=asked)
+    assert page.response.context["cl"].result_count == 0
+    assert "at most 200 characters and 10 words" in page.response.content.decode()
+
+
+def test_the_draft_is_made_a_version_of_from_its_page_and_nothing_that_is_served_changes(
+    world: World, browse: Browse, editor: Any
+) -> None:
+    prompt: Any = world[Prompt]
+    editor.patch(f"/api/prompts/{prompt.pk}", {"content": "kept for later"})
+    path = url(prompt, "snapshot")
+    assert browse(Role.VIEWER).open(path).status == 403
+    browser = browse(Role.EDITOR)
+    assert path in browser.open(url(prompt, "change")).response.content.decode()
+    before = Prompt.objects.get(pk=prompt.pk)
+    seen = {"if_match": before.etag}
+    refused = browser.client.post(path, {**seen, "version": "live", "note": ""})
+    assert (refused.status_code, "words of the API" in refused.content.decode()) == (200, True)
+    versions = prompt.versions.count()
+    assert browser.client.post(path, {**seen, "version": "kept", "note": "for later"}).status_code == 302
+    made = prompt.versions.get(label="kept")
+    assert (made.content, made.note, prompt.versions.count()) == ("kept for later", "for later", versions + 1)
+    assert Prompt.objects.get(pk=prompt.pk).live_id == before.live_id
+
+
 def test_a_list_is_ordered_by_what_its_columns_are_made_of(world: World, hidden: World, browse: Any) -> None:
     browser = browse(Role.ADMIN)
     assert keys(browser.list_page(Prompt, o="3")) == ["greeting", "greeting-xyzzy"]
