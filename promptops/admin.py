@@ -1,5 +1,6 @@
 """The admin site: Django's own, under our name, with a navigation of ours."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -12,6 +13,12 @@ class PromptOpsAdminSite(AdminSite):
     index_title = "Home"
     site_url = None
     enable_nav_sidebar = False  # base_site.html has one of its own
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+        # Here and not above: as in each_context.
+        from governance import denials
+
+        return super().admin_view(denials.of_admin(view), cacheable)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         # Here and not above: the admin modules register with this site, so they are loaded after it.

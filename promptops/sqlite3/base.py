@@ -12,7 +12,7 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-from governance import turns
+from governance import audit_guard, turns
 
 PATIENCE = 20.0  # seconds in line; many short transactions may be before this one
 
@@ -52,7 +52,13 @@ class Line:
 _lines: dict[str, Line] = defaultdict(Line)  # by database
 
 
+class DatabaseOperations(base.DatabaseOperations):
+    def sql_flush(self, style: Any, tables: Any, **wishes: Any) -> list[str]:
+        return audit_guard.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    ops_class = DatabaseOperations
     _line: Line | None = None  # in which it is this connection's turn
 
     def _start_transaction_under_autocommit(self) -> None:
