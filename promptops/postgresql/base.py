@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 
 from governance import audit_guard, turns
 
 
-class DatabaseOperations(base.DatabaseOperations):
+class DatabaseOperations(operations.DatabaseOperations):
     def sql_flush(self, style: Any, tables: Any, **wishes: Any) -> list[str]:
         return audit_guard.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
 

@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from typing import Any
 
 from django.db import OperationalError
-from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3 import base, operations
 
 from governance import audit_guard, turns
 
@@ -52,7 +52,7 @@ class Line:
 _lines: dict[str, Line] = defaultdict(Line)  # by database
 
 
-class DatabaseOperations(base.DatabaseOperations):
+class DatabaseOperations(operations.DatabaseOperations):
     def sql_flush(self, style: Any, tables: Any, **wishes: Any) -> list[str]:
         return audit_guard.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
 

@@ -191,7 +191,7 @@ def test_denied_writes_by_thousands_are_an_entry_a_minute_for_each_thing_and_a_c
         viewer.delete(f"/api/prompts/00000000-0000-4000-8000-0000000000{number:02}")
     assert len(entries("denied")) == 2
     now = time.monotonic()
-    monkeypatch.setattr(audit_bounded.time, "monotonic", lambda: now + 61)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     audit_bounded.settle()
     audit_bounded.settle()
     assert [entry.changes.get("times") for entry in entries("denied")] == [None, None, *[{"old": None, "new": 39}] * 2]

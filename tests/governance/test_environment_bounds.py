@@ -131,7 +131,7 @@ def bound(workspace: Workspace, role: Role, name: str = "app", env: str | None =
 
 def requests(ids: Ids) -> Iterator[tuple[str, str, Any]]:
     """Every operation of the schema, on every row that there is, with a body that is taken there and with none."""
-    schema = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    schema = SchemaGenerator().get_schema(public=True)
     bodies = {(endpoint.method, endpoint.route): endpoint.body for endpoint in ENDPOINTS}
     for route, operations in schema["paths"].items():
         resource = "workflows/runs" if "/workflows/runs/" in route else route.split("/")[2]
