@@ -1,5 +1,6 @@
 """Logs as files: what is filtered, what one may see, nothing that a spreadsheet would run, and not all at once."""
 
+import codecs
 import csv
 import io
 import json
@@ -51,7 +52,9 @@ def export(browser: Browser, kind: str, log: str = "auditentry", **query: str) -
     assert answer.status_code == 200
     assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
     assert answer.headers["Content-Disposition"].endswith(f'.{kind}"')
-    text = b"".join(answer).decode("utf-8-sig" if kind == "csv" else "utf-8")
+    content = b"".join(answer)
+    assert content.startswith(codecs.BOM_UTF8) is (kind == "csv"), "by it spreadsheets know UTF-8"
+    text = content.decode("utf-8-sig" if kind == "csv" else "utf-8")
     return json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text, newline="")))
 
 
