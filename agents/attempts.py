@@ -39,7 +39,7 @@ class Plan:
 
     `task` is what an agent has to do beyond that one call; without one there is just the call. `session_id` names the
     conversation that it is a turn of. `depth` counts the agents and workflows at work above it, and `above` measures
-    what the one that called it may use.
+    what the one that called it may use. `confined`: what it calls sees the environment of its subject and no other.
     """
 
     subject: Subject
@@ -50,6 +50,7 @@ class Plan:
     unit: str | None = None
     depth: int = 0
     above: Meter | None = None
+    confined: bool = False
 
 
 @dataclass(slots=True)

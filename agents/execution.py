@@ -191,10 +191,11 @@ async def _done(attempt: Attempt, tell: Tell | None) -> Done:
                 if not isinstance(item, str):
                     return _measured(attempt, item)
                 tell("delta", {"text": item})
+    actor, subject = attempt.actor, plan.subject
     caller = Caller(
-        actor=attempt.actor,
-        workspace_id=plan.subject.workspace_id,
-        environment=plan.subject.environment,
+        actor=actor.within(subject.workspace_id, subject.environment) if plan.confined else actor,
+        workspace_id=subject.workspace_id,
+        environment=subject.environment,
         run_id=attempt.run.id,
         depth=plan.depth + 1,
         meter=attempt.meter,

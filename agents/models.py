@@ -20,7 +20,7 @@ class Agent(Entity):
     `tools` are descriptions as agents.toolbox keeps them, with secrets encrypted. Limits are for one run; null is none.
     """
 
-    environment_path: ClassVar[str | None] = "environment__"
+    environment_path: ClassVar[str | None] = "environment__name"
 
     workspace = models.ForeignKey(Workspace, models.PROTECT, related_name="agents")
     environment = models.ForeignKey(
@@ -50,6 +50,11 @@ class Agent(Entity):
         blank=True,
         help_text="US dollars for one run, by known prices.",
     )
+    confined = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Saved last by a token of its environment alone: what it calls sees no other environment.",
+    )
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -70,12 +75,12 @@ class Agent(Entity):
 class AgentSession(models.Model):
     """A conversation with an agent: what was said in it is told to the model again at each turn.
 
-    It belongs to who began it (`owner`, which stands for the user or the token), under a name of their choice. `turn`
+    It belongs to who began it (`owner`, the identity of the user or the token), under a name of their choice. `turn`
     is the one that is under way, until `turn_until`, when it has died.
     """
 
     workspace_path: ClassVar[str] = "agent__workspace_id"
-    environment_path: ClassVar[str | None] = "agent__environment__"
+    environment_path: ClassVar[str | None] = "agent__environment__name"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="sessions")
@@ -107,7 +112,7 @@ class AgentMessage(models.Model):
     """What was said in a conversation: by the user (a rendered prompt), or by the agent (its answer)."""
 
     workspace_path: ClassVar[str] = "session__agent__workspace_id"
-    environment_path: ClassVar[str | None] = "session__agent__environment__"
+    environment_path: ClassVar[str | None] = "session__agent__environment__name"
 
     session = models.ForeignKey(AgentSession, models.CASCADE, related_name="messages")
     role = models.CharField(max_length=10, choices=[("user", "User"), ("assistant", "Assistant")])

@@ -51,7 +51,15 @@ def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> P
         "config": {**document.get("config", {}), **agent.config},
     }
     plan = _plan(subject, document["content"], own, wishes)
-    return replace(plan, task=_task(agent, actor), session_id=wishes.get("session_id"), unit=wishes.get("unit"))
+    if agent.confined:
+        actor = actor.within(agent.workspace_id, agent.environment.name)
+    return replace(
+        plan,
+        task=_task(agent, actor),
+        session_id=wishes.get("session_id"),
+        unit=wishes.get("unit"),
+        confined=agent.confined,
+    )
 
 
 def _task(agent: Agent, actor: Actor) -> Task | None:

@@ -25,6 +25,7 @@ def create_agent(*, actor: Actor, environment: Environment, key: str, **values: 
     if "tools" in values:
         values["tools"] = toolbox.kept(values["tools"], [])
     agent = Agent(workspace_id=environment.workspace_id, environment=environment, key=key, **values)
+    agent.confined = actor.environment is not None
     _check(agent)
     _refuse_taken_key(agent)
     agent.save(force_insert=True)
@@ -46,7 +47,8 @@ def update_agent(*, actor: Actor, agent: Agent, if_match: str | None = None, **v
     _check(agent)
     if agent.key != old_key:
         _refuse_taken_key(agent)
-    agent.save_fields(*differences)
+    agent.confined = actor.environment is not None
+    agent.save_fields(*differences, "confined")
     if "environment" in differences:
         names = differences.pop("environment")
         differences["env"] = {"old": names["old"].name, "new": names["new"].name}

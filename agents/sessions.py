@@ -39,14 +39,9 @@ class Turn:
     history: Sequence[Mapping[str, Any]]
 
 
-def owner_of(actor: Actor) -> str:
-    """Whose sessions are one's own: the user's, or those of the API tokens of one name."""
-    return f"user:{actor.user_id}" if actor.user_id else f"{actor.kind}:{actor.token_name or actor.name}"
-
-
 def own(actor: Actor, agent: Agent) -> QuerySet[AgentSession]:
     """The sessions with the agent that `actor` began; nobody else reads them or goes on with them."""
-    return AgentSession.objects.filter(agent=agent, owner=owner_of(actor), turns__gt=0)
+    return AgentSession.objects.filter(agent=agent, owner=actor.identity, turns__gt=0)
 
 
 @transaction.atomic
@@ -54,7 +49,7 @@ def begin(*, actor: Actor, agent_id: uuid.UUID, session_id: str) -> Turn:
     """Begin a turn, and the session with it if there is none. Raises ConflictError while another turn is under way."""
     now = timezone.now()
     session, _ = AgentSession.objects.get_or_create(
-        agent_id=agent_id, owner=owner_of(actor), session_id=session_id, defaults={"actor": actor.name}
+        agent_id=agent_id, owner=actor.identity, session_id=session_id, defaults={"actor": actor.name}
     )
     turn, until = uuid.uuid4(), now + timedelta(seconds=settings.PROMPTOPS_AGENT_TIMEOUT + GRACE)
     free = AgentSession.objects.filter(Q(turn__isnull=True) | Q(turn_until__lt=now), pk=session.pk)

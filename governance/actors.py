@@ -1,13 +1,13 @@
 """Who acts: the one thing that every service is told, whichever door it came in by."""
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from governance.models import Role, User
 
-ActorKind = Literal["session", "api", "static", "admin", "system"]
+ActorKind = Literal["session", "api", "static", "admin", "system", "anonymous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,26 @@ class Actor:
         return self.role is Role.ADMIN and self.workspace_id is None
 
     @property
+    def identity(self) -> str:
+        """What tells this actor from every other, whatever they are called.
+
+        It is made of kind and id, so that a token which is given the name of a deleted one owns nothing of that one. A
+        person is the same over the API and in the admin.
+        """
+        if self.user_id is not None:
+            return f"user:{self.user_id}"
+        return f"token:{self.token_id}" if self.token_id is not None else self.kind
+
+    @property
     def credential(self) -> str:
         """Names what must stay valid for this actor to stay in: the index of open connections."""
         if self.token_id:
             return f"token:{self.token_id}"
         return f"session:{self.session_key}" if self.session_key else self.kind
+
+    def within(self, workspace_id: str, environment: str) -> "Actor":
+        """The same actor, who sees nothing but that environment."""
+        return replace(self, workspace_id=workspace_id, environment=environment)
 
     @classmethod
     def of_user(cls, user: User, *, session_key: str | None = None) -> "Actor":
@@ -51,3 +66,6 @@ class Actor:
 
 #: The installation itself: quickstart, migrations, sweeps.
 SYSTEM = Actor(name="system", role=Role.ADMIN, kind="system")
+
+#: Somebody who showed no credential, or none that holds.
+ANONYMOUS = Actor(name="anonymous", role=Role.VIEWER, kind="anonymous")

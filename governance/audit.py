@@ -30,6 +30,8 @@ def record(
     identity = request_id.get()
     return AuditEntry.objects.create(
         actor=actor.name,
+        actor_kind=actor.kind,
+        actor_id=str(actor.user_id or actor.token_id or ""),
         action=action,
         resource=resource,
         resource_id=str(resource_id),

@@ -11,6 +11,8 @@ class AuditFilter(WindowFilterSet):
     resource = filters.CharFilter()
     resource_id = filters.CharFilter()
     actor = filters.CharFilter()
+    actor_kind = filters.CharFilter()
+    actor_id = filters.CharFilter()
     key = filters.CharFilter()
 
 

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from governance.actors import Actor
 from governance.models import Membership
@@ -13,19 +13,27 @@ M = TypeVar("M", bound=Model)
 def visible_to(actor: Actor, queryset: QuerySet[M]) -> QuerySet[M]:
     """The rows of `queryset` that `actor` may know of. One query more: none, memberships are a subquery.
 
-    The model says by `workspace_path` (and `environment_path`) how to get to its workspace (and environment).
+    The model says by `workspace_path` how to get to its workspace. What it says besides is for tokens that are bound
+    to one environment: `environment_path` leads to the name of the row's environment, and `owner_path` to the identity
+    of who made the row, who may see it wherever it belongs.
     """
     model = queryset.model
     path: str = getattr(model, "workspace_path")  # noqa: B009  # every scoped model declares it
     if actor.workspace_id is not None:
         queryset = queryset.filter(**{path: actor.workspace_id})
-        environment_path: str | None = getattr(model, "environment_path", None)
-        if actor.environment and environment_path is not None:
-            queryset = queryset.filter(**{f"{environment_path}name": actor.environment})
-        return queryset
+        return queryset.filter(_within_environment(actor, model)) if actor.environment else queryset
     if actor.sees_all:
         return queryset
     if actor.user_id is None:
         return queryset.none()
     memberships = Membership.objects.filter(user_id=actor.user_id).values("workspace_id")
     return queryset.filter(**{f"{path}__in": memberships})
+
+
+def _within_environment(actor: Actor, model: type[Model]) -> Q:
+    environment_path: str | None = getattr(model, "environment_path", None)
+    owner_path: str | None = getattr(model, "owner_path", None)
+    if environment_path is None:
+        return Q()  # rows of this kind belong to the whole workspace
+    within = Q(**{environment_path: actor.environment})
+    return within | Q(**{owner_path: actor.identity}) if owner_path else within

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
-from governance import log_counts, process, tallies
+from governance import audit, log_counts, process, tallies
 from governance.actors import Actor
 from governance.models import Run, RunContent, RunFeedback, RunStatus, ServerProcess, Workspace
 
@@ -74,6 +74,7 @@ def start(
     """
     run = Run.objects.create(
         actor=actor.name,
+        actor_identity=actor.identity,
         workspace_id=workspace_id,
         source=source,
         ref_id=ref_id,
@@ -214,9 +215,26 @@ class Sweep:
             chore()
 
 
+@transaction.atomic
 def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedback:
     """What `actor` thinks of a run, from -1 to 1; it replaces what the same one said before."""
+    said = {"score": score, "comment": comment}
+    Run.objects.select_for_update(no_key=True).filter(pk=run.pk).first()  # one word of somebody after the other
+    former = RunFeedback.objects.filter(run=run, actor_identity=actor.identity).first()
+    old = {name: getattr(former, name) if former else None for name in said}
+    if old == said and former is not None:
+        return former
     feedback, _ = RunFeedback.objects.update_or_create(
-        run=run, actor=actor.name, defaults={"score": score, "comment": comment}
+        run=run, actor_identity=actor.identity, defaults={"actor": actor.name, **said}
+    )
+    audit.record(
+        actor=actor,
+        action="feedback",
+        resource="run",
+        resource_id=run.pk,
+        key=run.ref_key,
+        summary=f"Rated a run {run.ref_key or run.source}: {score:g}",
+        workspace_id=run.workspace_id,
+        changes={name: {"old": old[name], "new": said[name]} for name in said if old[name] != said[name]},
     )
     return feedback

@@ -160,7 +160,11 @@ class AuditEntrySerializer(ApiSerializer):
     resource_id = serializers.CharField()
     key = serializers.CharField()
     summary = serializers.CharField()
-    actor = serializers.CharField()
+    actor = serializers.CharField(help_text="What they were called then.")
+    actor_kind = serializers.CharField(
+        help_text="How they came in: session, api, static, admin, system or anonymous; empty in old entries."
+    )
+    actor_id = serializers.CharField(help_text="The id of the user or of the API token, if it is one.")
     workspace_id = serializers.CharField(allow_null=True)
     changes = ObjectField(help_text="{field: {old, new}}")
     request_id = serializers.CharField()
@@ -191,6 +195,15 @@ class RunSerializer(ApiSerializer):
     workspace_id = serializers.CharField()
     created_at = serializers.DateTimeField()
 
+    def to_representation(self, instance: Run) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        actor = self.context["request"].user
+        # Providers repeat what they were sent in their errors. Of a run among others the cheap half of the rule is
+        # enough: its error is not what a workflow told it.
+        if actor.environment and instance.actor_identity != actor.identity and instance.parent_id is not None:
+            shown["error"] = ""
+        return shown
+
 
 class FeedbackSerializer(ApiSerializer):
     score = serializers.FloatField(min_value=-1, max_value=1, help_text="From -1 (useless) to 1 (just right).")
@@ -213,9 +226,9 @@ class RunDetailSerializer(RunSerializer):
 
     def to_representation(self, instance: Run) -> dict[str, Any]:
         shown = super().to_representation(instance)
-        bound_to = self.context["request"].user.environment
-        if bound_to is not None and instance.environment not in ("", bound_to):
-            shown |= {"prompt": None, "output": None}  # texts of an environment that the token is not for
+        actor = self.context["request"].user
+        if not instance.shows_texts_to(actor.environment, actor.identity):
+            shown |= {"prompt": None, "output": None, "error": "", "feedback": []}
         return shown
 
 

@@ -1,10 +1,13 @@
 """The admin site: Django's own, under our name, with a navigation of ours."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.http import HttpRequest
 from django.urls import reverse
+
+from governance.admin_lookups import DeclaredLookups
 
 
 class PromptOpsAdminSite(AdminSite):
@@ -12,6 +15,19 @@ class PromptOpsAdminSite(AdminSite):
     index_title = "Home"
     site_url = None
     enable_nav_sidebar = False  # base_site.html has one of its own
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Also the admins of other packages are filtered by what they offer alone."""
+        chosen = admin_class or ModelAdmin
+        if not issubclass(chosen, DeclaredLookups):
+            chosen = type(chosen.__name__, (DeclaredLookups, chosen), {"__module__": chosen.__module__})
+        super().register(model_or_iterable, chosen, **options)
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+        # Here and not above: as in each_context.
+        from governance import denials
+
+        return super().admin_view(denials.of_admin(view), cacheable)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         # Here and not above: the admin modules register with this site, so they are loaded after it.

@@ -46,7 +46,7 @@ class Prompt(Entity):
     """The draft, and what it became. `version` labels the draft: the label it was published under, or is meant for."""
 
     workspace_path: ClassVar[str] = "environment__workspace_id"
-    environment_path: ClassVar[str | None] = "environment__"
+    environment_path: ClassVar[str | None] = "environment__name"
 
     environment = models.ForeignKey(Environment, models.PROTECT, related_name="prompts")
     key = models.CharField(max_length=200)
@@ -100,7 +100,7 @@ class PromptTag(models.Model):
     """A tag of a prompt, a row of its own so that an exact match is an index's work on every database."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
-    environment_path: ClassVar[str | None] = "prompt__environment__"
+    environment_path: ClassVar[str | None] = "prompt__environment__name"
 
     id = models.BigAutoField(primary_key=True)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="tags")
@@ -132,7 +132,7 @@ class PromptVersion(models.Model):
     """A draft as it was when it was published, or kept without that. Never changed; removed with its prompt alone."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
-    environment_path: ClassVar[str | None] = "prompt__environment__"
+    environment_path: ClassVar[str | None] = "prompt__environment__name"
 
     id = models.UUIDField(primary_key=True, default=Entity._meta.get_field("id").default, editable=False)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
@@ -162,7 +162,7 @@ class Rollout(Entity):
     """Two published versions of one prompt, and the share of units that gets the first."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
-    environment_path: ClassVar[str | None] = "prompt__environment__"
+    environment_path: ClassVar[str | None] = "prompt__environment__name"
 
     prompt = models.OneToOneField(Prompt, models.CASCADE, related_name="rollout")
     enabled = models.BooleanField(default=True)

@@ -27,8 +27,18 @@ def snapshot(actor: Actor) -> dict[str, Any]:
     }
 
 
-def role_of(bounds: dict[str, Any]) -> Role:
-    return Role(bounds["role"])
+def remembered(bounds: dict[str, Any]) -> Actor:
+    """Who it was, as they were then; whether they are still there, and may still do it, is for `restore` to say."""
+    user_id, token_id = bounds["user_id"], bounds["token_id"]
+    return Actor(
+        name=bounds["name"],
+        role=Role(bounds["role"]),
+        kind=bounds["kind"],
+        user_id=uuid.UUID(user_id) if user_id else None,
+        token_id=uuid.UUID(token_id) if token_id else None,
+        workspace_id=bounds["workspace_id"],
+        environment=bounds["environment"],
+    )
 
 
 def restore(bounds: dict[str, Any], *, workspace_id: str) -> Actor:

@@ -89,6 +89,7 @@ def new(opened: OpenRun, *, actor: Actor, workflow: Workflow, **values: Any) -> 
         workflow_id=workflow.pk,
         key=workflow.key,
         actor=actor.name,
+        actor_identity=actor.identity,
         bounds=actors.snapshot(actor),
         deadline=now + timedelta(days=settings.PROMPTOPS_WORKFLOW_DAYS),
         changed_at=now,
@@ -113,7 +114,9 @@ def insert(run: WorkflowRun) -> None:
 
 def find_repeated(*, actor: Actor, workflow: Workflow, key: str, body_digest: str) -> WorkflowRun | None:
     """The run that was started with that Idempotency-Key. Raises ConflictError if it was for another body."""
-    run = WorkflowRun.objects.filter(workflow_id=workflow.pk, actor=actor.name, idempotency_key=key).first()
+    run = WorkflowRun.objects.filter(
+        workflow_id=workflow.pk, actor_identity=actor.identity, idempotency_key=key
+    ).first()
     if run is not None and run.body_digest != body_digest:
         raise ConflictError("this Idempotency-Key was used with another body: take a new key for another run")
     return run

@@ -23,9 +23,8 @@ MAX_ERROR = 1000
 
 def start(trigger: Schedule | Webhook, kind: Trigger, variables: Mapping[str, Any]) -> WorkflowRun:
     workflow = trigger.workflow
-    actor = Actor(name=trigger.created_by, role=actors.role_of(trigger.bounds), kind="system")
     return runs.start(
-        actor=actor,
+        actor=actors.remembered(trigger.bounds),
         workflow=workflow,
         **frozen(workflow, variables),
         trigger=kind,

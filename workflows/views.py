@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from governance import audit_bounded
 from governance.api.parsing import StrictJSONParser
 from governance.api.schema import IF_MATCH
 from governance.api.serializers import ErrorSerializer
@@ -136,6 +137,16 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
             _, stored = versions.choose(workflow, request.query_params.get("version", "draft"))
         except InvalidInputError:
             raise NotFoundError("version not found") from None
+        audit_bounded.record(
+            actor=self.actor,
+            action="export",
+            what=f"workflow {workflow.pk}",
+            resource="workflow",
+            resource_id=workflow.pk,
+            key=workflow.key,
+            summary=f"Exported workflow {workflow.key}",
+            workspace_id=workflow.workspace_id,
+        )
         document = documents.document_of(workflow, stored)
         if _format(request) == "json":
             return Response(document)

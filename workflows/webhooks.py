@@ -12,8 +12,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from governance import audit, secretbox
-from governance.actors import Actor
+from governance import audit, audit_bounded, secretbox
+from governance.actors import ANONYMOUS, Actor
 from governance.db import conflict_of
 from governance.errors import UnauthorizedError
 from governance.models.base import changed
@@ -75,6 +75,16 @@ def receive(
     """
     webhook = Webhook.objects.select_related("workflow").filter(pk=webhook_id, enabled=True).first()
     try:
+        return _checked(webhook, timestamp, signature, body, read)
+    except UnauthorizedError as error:
+        _note_refusal(webhook, error.message)
+        raise
+
+
+def _checked(
+    webhook: Webhook | None, timestamp: str, signature: str, body: bytes, read: Callable[[], Any]
+) -> WorkflowRun:
+    try:
         secret = secretbox.decrypt(webhook.encrypted_secret) if webhook else secrets.token_urlsafe(32)
     except secretbox.UnreadableError:
         secret = secrets.token_urlsafe(32)
@@ -85,6 +95,20 @@ def receive(
     if not timestamp.isdigit() or len(timestamp) > 12 or abs(time.time() - int(timestamp)) > TOLERANCE:
         raise UnauthorizedError(f"the timestamp is over {TOLERANCE} seconds away from this server's clock")
     return _take(webhook, signature, read())
+
+
+def _note_refusal(webhook: Webhook | None, reason: str) -> None:
+    """All calls of what is no webhook count as one, or whoever makes ids up could fill the log."""
+    audit_bounded.record(
+        actor=ANONYMOUS,
+        action="refused",
+        what=f"{webhook.pk if webhook else 'no webhook'}: {reason}",
+        resource="webhook",
+        resource_id=webhook.pk if webhook else "",
+        key=webhook.name if webhook else "",
+        summary=f"A call of {f'webhook {webhook.name}' if webhook else 'no known webhook'} was refused: {reason}",
+        workspace_id=webhook.workflow.workspace_id if webhook else None,
+    )
 
 
 def _take(webhook: Webhook, signature: str, payload: Any) -> WorkflowRun:

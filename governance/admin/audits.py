@@ -63,7 +63,19 @@ class FirstPages:
 class AuditEntryAdmin(LogAdmin[AuditEntry]):
     form_class = AuditForm
     exported = (
-        *("id", "created_at", "actor", "action", "resource", "resource_id", "key", "summary", "workspace_id"),
+        *(
+            "id",
+            "created_at",
+            "actor",
+            "actor_kind",
+            "actor_id",
+            "action",
+            "resource",
+            "resource_id",
+            "key",
+            "summary",
+            "workspace_id",
+        ),
         *("request_id", "changes"),
     )
     list_display = ["created_at", "actor", "action", "resource", "key", "summary", "workspace"]

@@ -18,6 +18,9 @@ from governance.db import on_thread
 
 AT_ONCE = 1000
 
+#: Without it Excel reads a file in the code page of the machine, and not as UTF-8.
+BOM = "\ufeff"
+
 #: What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection; the last four are their wide forms).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -47,7 +50,8 @@ def inert(value: Any) -> str:
         value = json.dumps(value, ensure_ascii=False, cls=DjangoJSONEncoder)
     text = str(value)
     is_text = not isinstance(value, bool | int | float | Decimal)
-    return f"'{text}" if is_text and text.lstrip(" ").startswith(_FORMULA) else text
+    # White space before a formula doesn't keep every spreadsheet from running it.
+    return f"'{text}" if is_text and (text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)) else text
 
 
 async def _batches(rows: QuerySet[Any], columns: Sequence[str]) -> AsyncIterator[list[dict[str, Any]]]:
@@ -72,7 +76,7 @@ def _read(ordered: QuerySet[Any], last: Any) -> list[Any]:
 
 
 async def _csv(batches: AsyncIterator[list[dict[str, Any]]], columns: Sequence[str]) -> AsyncIterator[str]:
-    yield _lines([columns])
+    yield BOM + _lines([columns])
     async for batch in batches:
         yield _lines([inert(value) for value in row.values()] for row in batch)
 

@@ -35,4 +35,4 @@ class EnvironmentFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         path: str = getattr(queryset.model, "environment_path")  # noqa: B009  # as above
-        return queryset.filter(**{f"{path}name": self.value()}) if self.value() else queryset
+        return queryset.filter(**{path: self.value()}) if self.value() else queryset

@@ -217,13 +217,15 @@ class AuditForm(LogForm):
         "resource": "resource",
         "resource_id": "resource_id",
         "actor": "actor",
+        "actor_id": "actor_id",
         "key": "key",
     }
     main = ("key", "action", "resource", "actor", "window")
-    field_order = (*main, "workspace", "resource_id")
+    field_order = (*main, "workspace", "resource_id", "actor_id")
 
     action = forms.CharField(required=False, max_length=40, widget=ListedInput)
     resource = forms.CharField(required=False, max_length=40, widget=ListedInput)
     key = forms.CharField(required=False, max_length=200)
     actor = forms.CharField(required=False, max_length=200)
     resource_id = forms.CharField(required=False, max_length=36, label="Id of what it was done to")
+    actor_id = forms.CharField(required=False, max_length=36, label="Id of the user or token that did it")

@@ -11,9 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
+from governance import audit, audit_bounded
 from governance.admin import exports
 from governance.admin.base import LeanChangeList, ReadOnlyAdmin, actor_of
 from governance.admin.log_forms import LogForm
+from governance.permissions import ADMIN_MODELS
 
 M = TypeVar("M", bound=Model)
 
@@ -107,4 +109,16 @@ class LogAdmin(ReadOnlyAdmin[M], Generic[M]):
         form = self.form_of(request)
         rows = form.within(self.get_queryset(request))
         name = str(self.opts.verbose_name_plural).replace(" ", "-")
-        return exports.respond(rows, self.exported, kind=kind, name=name)
+        response = exports.respond(rows, self.exported, kind=kind, name=name)
+        resource = ADMIN_MODELS[self.opts.label_lower]
+        audit_bounded.record(
+            actor=actor_of(request),
+            action="export",
+            what=f"{resource} {kind}",
+            resource=resource,
+            resource_id="",
+            summary=f"Exported {self.opts.verbose_name_plural} as {kind}",
+            workspace_id=None,
+            changes=audit.created(**{name: str(value) for name, value in form.chosen.items()}),
+        )
+        return response

@@ -127,7 +127,7 @@ class RunAdmin(LogAdmin[Run]):
                 ],
                 "subjects": _subjects(obj, actor),
                 "feedback": said,
-                "own": next((word for word in said if word.actor == actor.name), None),
+                "own": next((word for word in said if word.actor_identity == actor.identity), None),
                 "may_rate": may(actor, "run.feedback"),
             }
         return super().render_change_form(request, context, add, change, form_url, obj)

@@ -7,11 +7,12 @@ from typing import Any, Concatenate, ParamSpec
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
+from governance import denials
 from governance.actors import Actor
 from governance.admin.base import actor_of
 from governance.api.exceptions import handle
 from governance.api.parsing import StrictJSONParser
-from governance.errors import InvalidInputError
+from governance.errors import ForbiddenError, InvalidInputError
 from governance.permissions import require
 
 P = ParamSpec("P")
@@ -30,6 +31,8 @@ def for_scripts(
                 require(actor, capability)
                 return view(actor, request, *args, **kwargs)
             except Exception as error:
+                if isinstance(error, ForbiddenError):
+                    denials.of_script(actor, request, capability, error.message)
                 said = handle(error, {})
                 later = {name: value for name, value in said.items() if name == "Retry-After"}
                 return JsonResponse(said.data, status=said.status_code, headers=later)

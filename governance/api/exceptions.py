@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
+from governance import denials
 from governance.db import conflict_of
 from governance.errors import DomainError
 from governance.logs import request_id
@@ -60,6 +61,8 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: nothing gets past it, so nothing under /api is ever answered in HTML."""
     set_rollback()
     if isinstance(exception, DomainError):
+        if exception.status == 403 and "request" in context:
+            denials.of_api(context["request"], context["view"], exception.message)
         headers = {"Retry-After": str(exception.retry_after)} if exception.retry_after is not None else {}
         if exception.status == 401:
             headers["WWW-Authenticate"] = "Bearer"

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +20,10 @@ MAX_TAGS = MAX_TAG = 100
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 NO_TIME = "expected an RFC 3339 time such as 2026-01-31T12:00:00Z"
+
+
+#: Moments that hours, days and months can be added to and taken from, in any time zone and in both databases.
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def is_time(text: object) -> bool:
@@ -90,7 +94,10 @@ class TimeField(serializers.DateTimeField):
     def to_internal_value(self, value: Any) -> datetime:
         if not is_time(value):
             self.fail("invalid")
-        return super().to_internal_value(value.upper())
+        moment = super().to_internal_value(value.upper())
+        if not EARLIEST <= moment < LATEST:
+            self.fail("overflow")
+        return moment
 
 
 class ContentField(StringField):

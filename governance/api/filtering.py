@@ -19,7 +19,7 @@ from django_filters.fields import BaseCSVField
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
-from governance.api.fields import NO_TIME, is_time
+from governance.api.fields import EARLIEST, LATEST, NO_TIME, is_time
 from governance.text import MAX_SEARCH
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -63,10 +63,10 @@ class _TimeField(forms.Field):
             return None
         try:
             moment = parse_datetime(value.upper()) if is_time(value) else None
-            if moment is not None:
+            if moment is not None and EARLIEST <= moment.astimezone(UTC) < LATEST:
                 return moment.astimezone(UTC)
         except (ValueError, OverflowError):
-            pass  # no such day, or one before the first or after the last year
+            pass  # no such day, or one before the first or after the last year of all
         raise forms.ValidationError(NO_TIME)
 
 

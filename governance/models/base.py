@@ -35,7 +35,7 @@ class Entity(Versioned):
     """The same in a workspace.
 
     `workspace_path` and `environment_path` tell the one access filter (governance.querysets) how to get from a row to
-    its workspace and to its environment.
+    its workspace and to the name of its environment.
     """
 
     workspace_path: ClassVar[str] = "workspace_id"

@@ -14,7 +14,7 @@ class Change(models.Model):
     """
 
     workspace_path: ClassVar[str] = "environment__workspace_id"
-    environment_path: ClassVar[str | None] = "environment__"
+    environment_path: ClassVar[str | None] = "environment__name"
 
     id = models.BigAutoField(primary_key=True)
     environment = models.ForeignKey(Environment, models.CASCADE, related_name="changes")

@@ -26,7 +26,7 @@ class Connection(models.Model):
     """An open event stream: an SDK, a browser or a script that hears of changes."""
 
     workspace_path: ClassVar[str] = "workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "namespace"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     process = models.ForeignKey(ServerProcess, models.CASCADE, related_name="connections")

@@ -20,7 +20,8 @@ class Run(models.Model):
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "environment"
+    owner_path: ClassVar[str] = "actor_identity"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace_id = models.CharField(max_length=36)
@@ -44,6 +45,7 @@ class Run(models.Model):
     status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.RUNNING)
     error = models.CharField(max_length=1000, blank=True)
     actor = models.CharField(max_length=200)
+    actor_identity = models.CharField(max_length=50, blank=True, help_text="The identity of who started it.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -60,12 +62,25 @@ class Run(models.Model):
     def __str__(self) -> str:
         return f"{self.source} {self.ref_key} {self.status}"
 
+    def shows_texts_to(self, environment: str | None, identity: str) -> bool:
+        """Whether a token that is bound to `environment` (None: any actor that is not) may read what this run was told.
+
+        A run of that environment may still hold texts of another one: when a workflow handed them to it, or when it
+        called a workflow.
+        """
+        if environment is None or self.actor_identity == identity:
+            return True
+        if self.environment != environment or self.parent_id is not None:
+            return False
+        return not Run.objects.filter(parent_id=self.pk, source="workflow").exists()
+
 
 class RunContent(models.Model):
     """What was sent and what came back: kept only where the workspace asks for it, and only for so many days."""
 
     workspace_path: ClassVar[str] = "run__workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "run__environment"
+    owner_path: ClassVar[str] = "run__actor_identity"
 
     run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="content")
     prompt = models.TextField(blank=True)
@@ -81,10 +96,12 @@ class RunFeedback(models.Model):
     """What somebody thought of a run. A later word of the same one replaces the former."""
 
     workspace_path: ClassVar[str] = "run__workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "run__environment"
+    owner_path: ClassVar[str] = "run__actor_identity"
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="feedback")
     actor = models.CharField(max_length=200)
+    actor_identity = models.CharField(max_length=250, help_text="The identity of who said it.")
     score = models.FloatField(help_text="From -1 (useless) to 1 (just right).")
     comment = models.TextField(max_length=2000, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -94,7 +111,7 @@ class RunFeedback(models.Model):
         ordering = ["-updated_at", "-id"]
         verbose_name_plural = "run feedback"
         constraints = [
-            models.UniqueConstraint(fields=["run", "actor"], name="feedback_once"),
+            models.UniqueConstraint(fields=["run", "actor_identity"], name="feedback_once_each"),
             models.CheckConstraint(
                 condition=models.Q(score__gte=-1) & models.Q(score__lte=1), name="feedback_score_in_range"
             ),
@@ -115,7 +132,7 @@ class RunTally(models.Model):
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "environment"
 
     grain = models.CharField(max_length=5, choices=Grain.choices)
     start = models.DateTimeField()

@@ -21,7 +21,7 @@ class Token(models.Model):
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "environment"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=10, choices=TokenKind.choices)

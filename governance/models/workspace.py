@@ -55,7 +55,7 @@ class Environment(models.Model):
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
-    environment_path: ClassVar[str | None] = ""
+    environment_path: ClassVar[str | None] = "name"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="environments")

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from governance import access, audit
+from governance import access, audit, names
 from governance.actors import Actor
 from governance.bearer import digest_of
 from governance.errors import InvalidInputError
@@ -33,8 +33,10 @@ def create_token(
 ) -> tuple[Token, str]:
     """An API token for one workspace (and one environment of it, if `env` is given), and its secret.
 
-    Raises InvalidInputError for an unknown environment or an expiry that is past.
+    Raises InvalidInputError for a reserved name, an unknown environment, or an expiry that is past.
     """
+    if names.is_reserved(name):
+        raise InvalidInputError.of("name", "this name stands for the system itself in the audit log: take another")
     if env:
         environments.resolve(workspace, env, actor=actor)
     if expires_at is not None and expires_at <= timezone.now():

@@ -7,7 +7,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from governance import access, audit
+from governance import access, audit, names
 from governance.actors import Actor
 from governance.errors import ConflictError, InvalidInputError
 from governance.models import DEFAULT_WORKSPACE, Membership, Role, Token, User, Workspace
@@ -57,8 +57,8 @@ def update_user(*, actor: Actor, user: User, **values: Any) -> User:
     was_admin = _is_working_admin(user)
     password: str | None = values.pop("password", None)
     workspaces: Iterable[str] | None = values.pop("workspaces", None)
-    if "username" in values and values["username"].lower() != user.username.lower():
-        _check_username(values["username"])
+    if "username" in values and values["username"] != user.username:
+        _check_username(values["username"], but=user)
     changes = changed(user, values)
     if password is not None:
         _set_password(user, password)
@@ -125,8 +125,13 @@ def _refuse_without_admin(user: User, verb: str) -> None:
         raise ConflictError(f"{user.username} is the last admin and can't be {verb}: make somebody else admin first")
 
 
-def _check_username(username: str) -> None:
-    if User.objects.filter(username__iexact=username).exists():
+def _check_username(username: str, but: User | None = None) -> None:
+    """Users that were there before a name was reserved, or before names were told apart so strictly, keep theirs."""
+    if names.is_reserved(username):
+        raise InvalidInputError.of("username", "this name stands for the system itself in the audit log: take another")
+    taken = User.objects.exclude(pk=but.pk) if but else User.objects.all()
+    plain = names.folded(username)
+    if any(names.folded(other) == plain for other in taken.values_list("username", flat=True).iterator()):
         raise ConflictError(f"a user named {username} exists already", fields={"username": ["taken"]})
 
 

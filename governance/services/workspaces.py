@@ -27,7 +27,8 @@ def holdings(*, workspace: Workspace | None = None, environment: Environment | N
         manager: Any = model._default_manager
         if environment is not None:
             path = getattr(model, "environment_path", None)
-            count = manager.filter(**{f"{path}pk": environment.pk}).count() if path is not None else 0
+            inside = manager.filter(**{model.workspace_path: environment.workspace_id})  # type: ignore[attr-defined]
+            count = inside.filter(**{path: environment.name}).count() if path is not None else 0
         else:
             path = getattr(model, "workspace_path")  # noqa: B009  # every scoped model declares it
             count = manager.filter(**{path: workspace.pk}).count() if workspace else 0

@@ -39,6 +39,8 @@ class OfLog:
     actor: Actor
 
     def counts(self) -> QuerySet[LogCount]:
+        if self.actor.environment:
+            return LogCount.objects.none()  # past hours are counted by workspace, and this actor sees less than one
         return visible_to(self.actor, LogCount.objects.filter(log=self.log))
 
 
@@ -70,7 +72,10 @@ class RunViewSet(OfLog, ReadViewSet[Run]):
         for name in NO_STATISTICS & request.query_params.keys():
             raise InvalidInputError.of(name, "statistics can't be had by this; list the runs instead")
         chosen = StatsFilter(request.query_params, queryset=visible_to(self.actor, RunTally.objects.all()))
-        going = StatsFilter(request.query_params, queryset=self.get_queryset().filter(pk__in=statistics.running()))
+        running = self.get_queryset().filter(pk__in=statistics.running())
+        if self.actor.environment:  # as tallies have it: what the actor ran elsewhere is in the list alone
+            running = running.filter(environment=self.actor.environment)
+        going = StatsFilter(request.query_params, queryset=running)
         for wishes in (chosen, going):
             if not wishes.is_valid():
                 raise ValidationError(wishes.errors)

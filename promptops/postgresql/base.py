@@ -3,12 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 
-from governance import turns
+from governance import audit_guard, turns
+
+
+class DatabaseOperations(operations.DatabaseOperations):
+    def sql_flush(self, style: Any, tables: Any, **wishes: Any) -> list[str]:
+        return audit_guard.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    ops_class = DatabaseOperations
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.execute_wrappers.append(_wait)

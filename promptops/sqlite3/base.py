@@ -10,9 +10,9 @@ from collections import defaultdict, deque
 from typing import Any
 
 from django.db import OperationalError
-from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3 import base, operations
 
-from governance import turns
+from governance import audit_guard, turns
 from governance.text import folded
 
 PATIENCE = 20.0  # seconds in line; many short transactions may be before this one
@@ -57,7 +57,13 @@ def _folded(text: str | None) -> str | None:
     return None if text is None else folded(text)
 
 
+class DatabaseOperations(operations.DatabaseOperations):
+    def sql_flush(self, style: Any, tables: Any, **wishes: Any) -> list[str]:
+        return audit_guard.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    ops_class = DatabaseOperations
     _line: Line | None = None  # in which it is this connection's turn
 
     def get_new_connection(self, conn_params: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from governance.actors import SYSTEM
@@ -131,10 +132,20 @@ def test_a_list_is_cut_at_its_default_and_at_its_cap(path: str, default: int, ca
         {"until": "0001-01-01T00:00:00+14:00"},
         {"since": "9999-12-31T23:59:59-14:00"},
         {"since": "10000-01-01T00:00:00Z"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"since": "0001-01-01T00:00:00Z"},
+        {"until": "0001-01-01T00:30:00Z"},
+        {"until": "9999-12-31T23:59:59Z"},
+        {"since": "9999-12-31T23:30:00Z"},
+        {"since": "2026-01-31T12:00:60Z"},
+        {"until": "2026-01-31T12:00:00.1234567890123456789+99:99"},
+        {"since": "Infinity"},
+        {"until": "9" * 400},
+        {"since": "\ud7ff\uffff"},
     ],
     ids=str,
 )
-@pytest.mark.parametrize("path", ["/api/audit", "/api/runs", "/api/runs/stats"])
+@pytest.mark.parametrize("path", ["/api/audit", "/api/runs", "/api/runs/stats", "/api/workflows/runs"])
 def test_a_time_that_is_none_is_refused_by_its_name(path: str, query: dict[str, str], static: APIClient) -> None:
     answer = static.get(path, query)
     (name,) = query
@@ -193,3 +204,17 @@ def test_a_method_that_an_address_has_not_is_405_and_says_which_there_are(
         answer = somebody.generic(method, endpoint.path)
         assert error_of(answer) == (405, f'Method "{method}" not allowed.')
         assert set(answer.headers["Allow"].split(", ")) - {"HEAD"} == there
+
+
+@pytest.mark.parametrize("endpoint", LISTS, ids=str)
+def test_no_filter_of_a_list_fails_by_a_value_that_nobody_would_send(endpoint: Endpoint, somebody: APIClient) -> None:
+    schema = SchemaGenerator().get_schema(public=True)
+    parameters = schema["paths"][endpoint.route]["get"].get("parameters", [])
+    names = [one["name"] for one in parameters if one["in"] == "query"]
+    for name in names:
+        for value in ("9" * 400, "-1", "1e400", "\ufffd\uffff\U0010ffff", "0001-01-01T00:00:00+14:00", "'\"\\;--%_"):
+            answer = somebody.get(endpoint.path, {name: value})
+            assert answer.status_code in {200, 400, 404}, (name, value)
+            if answer.status_code == 400:
+                assert list(answer.json()["fields"]) == [name]
+        assert somebody.get(f"{endpoint.path}?{name}=%ED%A0%80%FF").status_code in {200, 400, 404}, name

@@ -9,7 +9,6 @@ from django.utils import timezone
 from agents.models import AgentSession
 from agents.provider_services import create_provider
 from agents.services import create_agent
-from agents.sessions import owner_of
 from governance import runs, tallies
 from governance.actors import SYSTEM
 from governance.authentication import STATIC_ACTOR
@@ -135,7 +134,7 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
         provider="mock",
     )
     AgentSession.objects.create(
-        agent=agent, session_id=SESSION, owner=owner_of(STATIC_ACTOR), actor=STATIC_ACTOR.name, turns=1
+        agent=agent, session_id=SESSION, owner=STATIC_ACTOR.identity, actor=STATIC_ACTOR.name, turns=1
     )
     workflow = create_workflow(
         actor=SYSTEM, workspace=prod.workspace, key="pipeline", id=uuid.UUID(ids["workflows"]), steps=STEPS

@@ -46,6 +46,7 @@ TRACES: dict[str, tuple[str, str, str, Any, Any]] = {
     "PUT /api/webhooks/{id}": ("update", "webhook", "name", "orders", "other"),
     "PATCH /api/webhooks/{id}": ("update", "webhook", "name", "orders", "other"),
     "DELETE /api/webhooks/{id}": ("delete", "webhook", "name", "orders", None),
+    "POST /api/runs/{id}/feedback": ("feedback", "run", "score", None, 1),
     "POST /api/providers": ("create", "provider", "name", None, "gemini"),
     "PUT /api/providers/{id}": ("update", "provider", "label", "", "other"),
     "PATCH /api/providers/{id}": ("update", "provider", "label", "", "other"),
@@ -68,7 +69,6 @@ TRACES: dict[str, tuple[str, str, str, Any, Any]] = {
 #: A run is in the run log; publishing what is live already, as this body would, changes nothing.
 NO_TRACE = {
     "POST /api/login",
-    "POST /api/runs/{id}/feedback",
     "POST /api/playground/run",
     "POST /api/agents/{id}/run",
     "POST /api/workflows/{id}/run",
@@ -92,7 +92,7 @@ def test_a_change_leaves_one_entry_with_its_actor_and_the_old_and_the_new(endpoi
     assert entry.changes[field] == {"old": old, "new": now}
     assert all(change.keys() == {"old", "new"} for change in entry.changes.values())
     assert PASSWORD not in str(entry.changes)
-    about = answer.json()["data"]["id"] if "data" in answer.json() else endpoint.id
+    about = answer.json()["data"]["id"] if "id" in answer.json().get("data", {}) else endpoint.id
     about = {"rollout": world.PROMPT, "publish": world.WORKFLOW}.get(action if action == "publish" else resource, about)
     assert entry.resource_id == about
     listed = admin.get("/api/audit", {"resource_id": entry.resource_id}).json()["data"][0]
@@ -104,6 +104,8 @@ def test_a_change_leaves_one_entry_with_its_actor_and_the_old_and_the_new(endpoi
         "key",
         "summary",
         "actor",
+        "actor_kind",
+        "actor_id",
         "workspace_id",
         "changes",
         "request_id",

@@ -66,8 +66,9 @@ def expected(endpoint: Endpoint, name: str, role: Role | None, bound: str | None
         return 403, f"forbidden: this token is bound to one {bound}"
     if bound == "environment" and endpoint.route == "/api/environments/{id}":
         return 404, "not found"  # it sees its own environment alone
-    if bound == "environment" and endpoint.route.startswith("/api/workflows/runs/{id}"):
-        return 404, "not found"  # it sees the runs that its like started
+    of_its_like = ("/api/workflows/runs/{id}", "/api/runs/{id}", "/api/schedules/{id}", "/api/webhooks/{id}")
+    if bound == "environment" and endpoint.route.startswith(of_its_like):
+        return 404, "not found"  # it sees those that its like started or set up
     if endpoint.private and name != "the static token":
         return 404, "not found"
     return endpoint.status, ""

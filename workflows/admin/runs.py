@@ -37,6 +37,7 @@ def state_of(row: WorkflowRun | StepAttempt) -> SafeString:
 class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
     list_display = ["created_at", "workflow", "version", "state", "waits_for", "trigger", "actor", "took", "ended_at"]
     list_filter = ["status", "trigger", WorkspaceFilter]
+    linked_lookups = ["workflow_id"]
     list_defer = TEXTS
     search_fields = ["key", "actor", "error"]
     date_hierarchy = "created_at"

@@ -62,7 +62,8 @@ class WorkflowRun(models.Model):
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "bounds__environment"
+    owner_path: ClassVar[str] = "actor_identity"
 
     id = models.UUIDField(primary_key=True, editable=False)
     workspace_id = models.CharField(max_length=36)
@@ -74,6 +75,7 @@ class WorkflowRun(models.Model):
     strict = models.BooleanField(default=False)
     unit = models.CharField(max_length=500, null=True)  # noqa: DJ001  # nobody is not the same as ""
     actor = models.CharField(max_length=200)
+    actor_identity = models.CharField(max_length=50, blank=True, help_text="The identity of who it is of.")
     bounds = models.JSONField(help_text="Who started it, and what that one could do then.")
     own_call = models.BooleanField(
         default=False, help_text="It has a key or an address of its own, which only the process where it began knows."
@@ -114,9 +116,9 @@ class WorkflowRun(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["workflow_id", "actor", "idempotency_key"],
+                fields=["workflow_id", "actor_identity", "idempotency_key"],
                 condition=~models.Q(idempotency_key=""),
-                name="wfrun_idempotency_key_unique",
+                name="wfrun_idempotency_key_once",
             ),
             models.CheckConstraint(condition=models.Q(status__in=RunState.values), name="wfrun_status_known"),
         ]
@@ -147,7 +149,8 @@ class StepAttempt(models.Model):
     """
 
     workspace_path: ClassVar[str] = "run__workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "run__bounds__environment"
+    owner_path: ClassVar[str] = "run__actor_identity"
 
     run = models.ForeignKey(WorkflowRun, models.CASCADE, related_name="attempts")
     path = models.CharField(max_length=500)

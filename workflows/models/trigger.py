@@ -11,11 +11,12 @@ from workflows.models.workflow import Workflow
 class Triggering(Versioned):
     """What schedules and webhooks have in common. Runs are started as who set it up, and can do no more than that one.
 
-    `bounds` is who that is, and what they could do then.
+    `bounds` is who that is, and what they could do then: a token that is bound to one environment sees those alone that
+    such a token set up.
     """
 
     workspace_path: ClassVar[str] = "workflow__workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "bounds__environment"
 
     workflow = models.ForeignKey(Workflow, models.CASCADE, related_name="%(class)ss")
     name = models.CharField(max_length=200)
@@ -65,7 +66,7 @@ class Delivery(models.Model):
     """A call of a webhook that was taken: the same one is not taken twice while its signature would hold."""
 
     workspace_path: ClassVar[str] = "webhook__workflow__workspace_id"
-    environment_path: ClassVar[str | None] = None
+    environment_path: ClassVar[str | None] = "webhook__bounds__environment"
 
     webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
     signature = models.CharField(max_length=64)

@@ -1,5 +1,6 @@
 """Logs as files: what is filtered, what one may see, nothing that a spreadsheet would run, and not all at once."""
 
+import codecs
 import csv
 import io
 import json
@@ -12,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from governance import audit_guard
 from governance.admin import exports
 from governance.models import AuditEntry, Role, Run, Workspace
 from tests.promptops.admin.browser import Browser
@@ -19,7 +21,19 @@ from tests.promptops.admin.browser import Browser
 Browse = Callable[..., Browser]
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous")
 
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "  =1+1", "\uff1d1+1", '=HYPERLINK("http://x","y")']
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    "\nx",
+    "  =1+1",
+    "\u00a0\t=1+1",
+    "\uff1d1+1",
+    '=HYPERLINK("http://x","y")',
+]
 HARMLESS = ["plain", "a=b", "1 - 1", "", "<script>alert(1)</script>", 'with "quotes", commas\nand lines', "it's"]
 
 
@@ -28,12 +42,19 @@ def entry(**fields: Any) -> AuditEntry:
     return AuditEntry.objects.create(**{**given, "workspace_id": "default", **fields})
 
 
+def empty_the_audit_log() -> None:
+    with audit_guard.lifted():
+        AuditEntry.objects.all().delete()
+
+
 def export(browser: Browser, kind: str, log: str = "auditentry", **query: str) -> Any:
     answer = browser.client.get(f"/admin/governance/{log}/export/{kind}/", query)
     assert answer.status_code == 200
     assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
     assert answer.headers["Content-Disposition"].endswith(f'.{kind}"')
-    text = b"".join(answer).decode()
+    content = b"".join(answer)
+    assert content.startswith(codecs.BOM_UTF8) is (kind == "csv"), "by it spreadsheets know UTF-8"
+    text = content.decode("utf-8-sig" if kind == "csv" else "utf-8")
     return json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -41,7 +62,7 @@ def export(browser: Browser, kind: str, log: str = "auditentry", **query: str) -
 def test_a_cell_that_a_spreadsheet_would_run_begins_with_an_apostrophe(
     workspace: Workspace, browse: Browse, value: str
 ) -> None:
-    AuditEntry.objects.all().delete()
+    empty_the_audit_log()
     names = ("action", "resource", "key", "summary", "actor", "request_id")
     entry(**dict.fromkeys(names, value[:40]))
     [row] = [row for row in export(browse(Role.VIEWER), "csv") if row["actor"] != "system"]
@@ -50,7 +71,7 @@ def test_a_cell_that_a_spreadsheet_would_run_begins_with_an_apostrophe(
 
 def test_any_other_cell_is_as_it_is_and_json_changes_none(workspace: Workspace, browse: Browse) -> None:
     browser = browse(Role.VIEWER)
-    AuditEntry.objects.all().delete()
+    empty_the_audit_log()
     for value in (*HARMLESS, *FORMULAS):
         entry(key=value, changes={"name": {"old": None, "new": value}})
     cells = [row["key"] for row in reversed(export(browser, "csv"))]
@@ -83,10 +104,11 @@ def test_a_file_has_what_the_filters_leave_newest_first_each_once_whatever_the_b
 ) -> None:
     monkeypatch.setattr(exports, "AT_ONCE", 7)
     browser = browse(Role.VIEWER)
-    AuditEntry.objects.all().delete()
+    empty_the_audit_log()
     entries = [entry(key="a" if number % 2 else "b", summary=str(number)) for number in range(50)]
     moment = timezone.now() - timedelta(days=1)
-    AuditEntry.objects.filter(pk__in=[each.pk for each in entries[:30]]).update(created_at=moment)  # all at one moment
+    with audit_guard.lifted():  # all at one moment
+        AuditEntry.objects.filter(pk__in=[each.pk for each in entries[:30]]).update(created_at=moment)
     expected = [str(each.pk) for each in AuditEntry.objects.filter(key="a").order_by("-created_at", "-id")]
     for kind in ("csv", "json"):
         assert [row["id"] for row in export(browser, kind, key="a")] == expected

@@ -1,0 +1,63 @@
+"""Writes that somebody was not allowed are in the audit log, whichever door they came to."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from governance import audit_bounded
+from governance.actors import Actor
+from governance.models import User
+from governance.permissions import ADMIN_MODELS
+
+READING = {"GET", "HEAD", "OPTIONS"}
+
+
+def of_api(request: Any, view: Any, reason: str) -> None:
+    """A request that was answered with 403; what only reads, and what nobody is known for, is left out."""
+    actor = getattr(request, "user", None)
+    if request.method in READING or not isinstance(actor, Actor):
+        return
+    capability = str(view.capability() or "") if hasattr(view, "capability") else ""
+    _note(actor, str(request.method), request.path, capability, reason, getattr(view, "kwargs", {}).get("pk"))
+
+
+def of_admin(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A view of the back office that notes what it denies."""
+
+    @wraps(view)
+    def noting(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return view(request, *args, **kwargs)
+        except PermissionDenied:
+            if request.method not in READING and isinstance(request.user, User):
+                match = request.resolver_match
+                name = match.url_name or "" if match else ""
+                actor = Actor.of_user(request.user)
+                _note(actor, str(request.method), request.path, name, "forbidden", kwargs.get("object_id"))
+            raise
+
+    return noting
+
+
+def of_script(actor: Actor, request: HttpRequest, capability: str, reason: str) -> None:
+    """The same for what the scripts of the back office's pages ask."""
+    if request.method not in READING:
+        _note(actor, str(request.method), request.path, capability, reason, None)
+
+
+def _note(actor: Actor, method: str, path: str, what: str, reason: str, row: Any) -> None:
+    """`what` is a capability, or the name of an address in the back office, such as prompts_prompt_change."""
+    app, _, rest = what.partition("_")
+    resource = what.partition(".")[0] if "." in what else ADMIN_MODELS.get(f"{app}.{rest.partition('_')[0]}", "admin")
+    audit_bounded.record(
+        actor=actor,
+        action="denied",
+        what=f"{method} {what or path}",
+        resource=resource[:40],
+        resource_id=str(row or "")[:36],
+        summary=f"{method} {path[:300]} was refused: {reason}",
+        workspace_id=actor.workspace_id,
+    )
