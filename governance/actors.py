@@ -7,7 +7,7 @@ from typing import Literal
 
 from governance.models import Role, User
 
-ActorKind = Literal["session", "api", "static", "admin", "system"]
+ActorKind = Literal["session", "api", "static", "admin", "system", "anonymous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +48,5 @@ class Actor:
 
 #: The installation itself: quickstart, migrations, sweeps.
 SYSTEM = Actor(name="system", role=Role.ADMIN, kind="system")
+#: Somebody who did not say who they are, or could not prove it: for the audit log alone.
+ANONYMOUS = Actor(name="anonymous", role=Role.VIEWER, kind="anonymous")

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from governance.addresses import address_of
 from governance.api.exceptions import json_error
 from governance.authentication import authenticate
 from governance.bearer import bearer_of
@@ -95,7 +96,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _admit(request: HttpRequest) -> None:
     secret = bearer_of(request.META.get("HTTP_AUTHORIZATION", ""))
     if secret is not None:
-        actor = authenticate(secret)
+        actor = authenticate(secret, address=address_of(request))
         if actor.role is not Role.ADMIN or actor.workspace_id is not None:
             raise ForbiddenError("these figures are for admins of the whole installation")
         return

@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 
+from governance.addresses import address_of
 from governance.api.exceptions import json_error
+from governance.errors import DomainError
 from governance.logs import new_request_id, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -30,6 +36,48 @@ class RequestGate:
             request_id.reset(token)
         response["X-Request-ID"] = identity
         return response
+
+
+class Refusals:
+    """Turns what a rule refuses outside of the API into its status: too many logins, or too many at once."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        if not isinstance(exception, DomainError):
+            return None
+        if request.path.startswith("/admin/"):
+            context = {**admin.site.each_context(request), "title": "Not now", "refusal": exception.message}
+            response: HttpResponseBase = render(request, "promptops/refused.html", context, status=exception.status)
+        else:
+            response = json_error(exception.status, exception.message, exception.code)
+        if exception.retry_after is not None:
+            response["Retry-After"] = str(exception.retry_after)
+        return response
+
+
+class KnownProxy:
+    """Says what is missing where a proxy that nobody named would lead to one redirect after the other.
+
+    It ends TLS and says so in X-Forwarded-Proto, which is not believed of it: to the server all requests are plain.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        if not settings.SECURE_SSL_REDIRECT:
+            raise MiddlewareNotUsed
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
+            address = address_of(request)
+            return json_error(
+                421, f"a proxy at {address} says that this came by https: name it in PROMPTOPS_TRUSTED_PROXIES"
+            )
+        return self.get_response(request)
 
 
 class ContentSecurityPolicy:

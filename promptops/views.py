@@ -1,17 +1,13 @@
 """The server's own endpoints: is it alive, is it ready, and what to say to an address that there is none of."""
 
 import logging
-import math
-from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.contrib import admin
 from django.db import DatabaseError, InterfaceError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, JsonResponse
 
 from governance import turns
 from governance.api.viewsets import ApiView
@@ -85,27 +81,6 @@ async def _ping(layer: Any) -> None:
 
     async with asyncio.timeout(1):
         await layer.group_send("promptops.ready", {"type": "ping"})
-
-
-def locked_name(request: HttpRequest, credentials: Any = None) -> str:
-    """The name that failed logins count against: users are found without regard to case, so that is all one."""
-    given = credentials if credentials is not None else request.POST
-    return str(given.get("username") or "").casefold()
-
-
-def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any = None) -> HttpResponse:
-    """What axes answers after too many failed logins: a page in the admin; the API has said so itself, in JSON."""
-    if request.path.startswith("/api/"):
-        return response
-    cooloff = timedelta(hours=settings.AXES_COOLOFF_TIME)
-    context = {
-        **admin.site.each_context(request),
-        "title": "Too many failed logins",
-        "minutes": math.ceil(cooloff / timedelta(minutes=1)),
-    }
-    page = render(request, "promptops/locked_out.html", context, status=429)
-    page["Retry-After"] = str(int(cooloff.total_seconds()))
-    return page
 
 
 class NoSuchEndpoint(ApiView):

@@ -1,9 +1,9 @@
 """The production server: uvicorn, told what PromptOps needs of it."""
 
-import os
 from typing import Any
 
 import uvicorn
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 
@@ -20,6 +20,7 @@ def uvicorn_settings(*, host: str = "127.0.0.1", port: int = 8000, workers: int 
         "ws_per_message_deflate": False,  # it costs memory for each socket; clients that offer it go without
         "ws_max_size": 64 * 1024,  # clients have nothing to say
         "lifespan": "on",
+        "forwarded_allow_ips": settings.PROMPTOPS_TRUSTED_PROXIES,  # whose word on the client's address counts
         "access_log": False,
         "log_config": None,  # settings.LOGGING, which keeps tokens out
         "timeout_graceful_shutdown": 10,
@@ -30,13 +31,12 @@ def uvicorn_settings(*, host: str = "127.0.0.1", port: int = 8000, workers: int 
 
 class Command(BaseCommand):
     help = "Serve HTTP and WebSockets. Waits for nothing: it is ready when it says so at /readyz."
-    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default=os.environ.get("PROMPTOPS_HOST", "127.0.0.1"))
-        parser.add_argument("--port", type=int, default=int(os.environ.get("PROMPTOPS_PORT", "8000")))
+        parser.add_argument("--host", default=settings.PROMPTOPS_HOST)
+        parser.add_argument("--port", type=int, default=settings.PROMPTOPS_PORT)
         parser.add_argument("--workers", type=int, default=1, help="processes; changes reach all through the database")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        settings = uvicorn_settings(host=options["host"], port=options["port"], workers=options["workers"])
-        uvicorn.run("promptops.asgi:application", **settings)
+        told = uvicorn_settings(host=options["host"], port=options["port"], workers=options["workers"])
+        uvicorn.run("promptops.asgi:application", **told)
