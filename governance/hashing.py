@@ -7,6 +7,7 @@ line for one of two places, and those who would wait too long are told to come a
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,7 +83,11 @@ def _busy() -> BusyError:
 slots = Slots()
 
 
+#: Threads that do nothing else: memory that was taken for a hash is kept by the thread that took it.
+_threads = ThreadPoolExecutor(AT_ONCE, "hash")
+
+
 class PasswordHasher(ScryptPasswordHasher):
     def encode(self, *args: Any, **options: Any) -> str:
         with slots.one(first=connection.in_atomic_block), turns.waiting():
-            return super().encode(*args, **options)
+            return _threads.submit(super().encode, *args, **options).result()

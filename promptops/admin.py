@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.urls import reverse
@@ -19,6 +20,7 @@ class PromptOpsAdminSite(AdminSite):
 
         context = super().each_context(request)
         allowed = context["has_permission"]
+        context["debug_is_on"] = settings.DEBUG
         return {**context, "navigation": navigation(request, context["available_apps"]) if allowed else []}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

@@ -17,6 +17,7 @@ import environ
 from promptops import secrets
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 # The class below has methods of these names, so that in it they can't be called what they are.
 Text: TypeAlias = str
@@ -212,7 +213,7 @@ def _shapes(item: str) -> list[str]:
     return [item, f"::ffff:{found.network_address}/{96 + found.prefixlen}"]
 
 
-def _bounded(value: Any, least: Any, most: Any) -> Any:
+def _bounded(value: N, least: N, most: N) -> N:
     if not math.isfinite(value) or not least <= value <= most:
         raise ValueError
     return value

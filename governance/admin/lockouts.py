@@ -17,7 +17,7 @@ class LoginFailuresAdmin(ServiceAdmin[LoginFailures]):
     list_display = ["kind", "username", "address", "failures", "started_at", "forgotten_at"]
     list_filter = ["kind"]
     search_fields = ["username", "address"]
-    readonly_fields = list_display
+    readonly_fields = ["kind", "username", "address", "failures", "started_at", "forgotten_at"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -14,6 +14,6 @@ class Storage(SessionStorage):
 
     def deserialize_messages(self, data: Any) -> list[Any]:
         try:
-            return list(super().deserialize_messages(secretbox.decrypt(data))) if data else []
+            return list(super().deserialize_messages(secretbox.decrypt(data)) or []) if data else []
         except secretbox.UnreadableError:
             return []
