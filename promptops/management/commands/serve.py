@@ -1,5 +1,6 @@
 """The production server: uvicorn, told what PromptOps needs of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -7,8 +8,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 
-def uvicorn_settings(*, host: str = "127.0.0.1", port: int = 8000, workers: int = 1) -> dict[str, Any]:
-    """What uvicorn.run is given beside the application."""
+def uvicorn_settings(
+    *, host: str = "127.0.0.1", port: int = 8000, workers: int = 1, proxies: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What uvicorn.run is given beside the application. `proxies` are believed what they say of a client."""
     return {
         "host": host,
         "port": port,
@@ -20,7 +23,7 @@ def uvicorn_settings(*, host: str = "127.0.0.1", port: int = 8000, workers: int 
         "ws_per_message_deflate": False,  # it costs memory for each socket; clients that offer it go without
         "ws_max_size": 64 * 1024,  # clients have nothing to say
         "lifespan": "on",
-        "forwarded_allow_ips": settings.PROMPTOPS_TRUSTED_PROXIES,  # whose word on the client's address counts
+        "forwarded_allow_ips": list(proxies),
         "access_log": False,
         "log_config": None,  # settings.LOGGING, which keeps tokens out
         "timeout_graceful_shutdown": 10,
@@ -38,5 +41,10 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=1, help="processes; changes reach all through the database")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        told = uvicorn_settings(host=options["host"], port=options["port"], workers=options["workers"])
+        told = uvicorn_settings(
+            host=options["host"],
+            port=options["port"],
+            workers=options["workers"],
+            proxies=settings.PROMPTOPS_TRUSTED_PROXIES,
+        )
         uvicorn.run("promptops.asgi:application", **told)
