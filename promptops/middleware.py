@@ -61,22 +61,22 @@ class Refusals:
 
 
 class KnownProxy:
-    """Says what is missing where a proxy that nobody named would lead to one redirect after the other.
+    """Says what is missing where a proxy that nobody named makes the back office unusable.
 
-    It ends TLS and says so in X-Forwarded-Proto, which is not believed of it: to the server all requests are plain.
+    It ends TLS and says so in X-Forwarded-Proto, which is not believed of it. To the server all requests are plain: it
+    would redirect each to https again, and take each form for one from another site.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
-        if not settings.SECURE_SSL_REDIRECT:
+        if not settings.SESSION_COOKIE_SECURE:
             raise MiddlewareNotUsed
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
-            address = address_of(request)
-            return json_error(
-                421, f"a proxy at {address} says that this came by https: name it in PROMPTOPS_TRUSTED_PROXIES"
-            )
+        is_page = request.path == "/" or request.path.startswith("/admin/")
+        if is_page and request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
+            proxy = address_of(request) or "an unknown address"
+            return json_error(421, f"a proxy at {proxy} says that this is https: name it in PROMPTOPS_TRUSTED_PROXIES")
         return self.get_response(request)
 
 

@@ -67,10 +67,13 @@ def test_guessing_tokens_at_the_event_stream_is_slowed_down_and_a_right_one_pass
 
 
 def test_nobody_else_is_believed(tmp_path: Path) -> None:
-    with running(tmp_path, PROMPTOPS_TRUSTED_PROXIES="10.0.0.1") as server:
+    with running(tmp_path, PROMPTOPS_TRUSTED_PROXIES="10.0.0.1", PROMPTOPS_BEHIND_TLS_PROXY="true") as server:
         add_ada(server)
         assert [log_in(server, f"198.51.100.{number}") for number in range(6)] == [401] * 4 + [429] * 2
         assert log_in(server, "203.0.113.7", PASSWORD) == 429
+        told = httpx.get(f"{server.url}/admin/login/", headers={"X-Forwarded-Proto": "https"})
+        assert (told.status_code, "127.0.0.1" in told.json()["error"]) == (421, True)
+        assert httpx.get(f"{server.url}/admin/login/").status_code == 200
 
 
 def test_sixty_logins_at_once_are_let_in_a_few_at_a_time_and_take_little_memory(trusting: Server) -> None:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -114,6 +115,7 @@ def test_what_makes_sense_is_read_with_white_space_around_it_left_out() -> None:
     )
     assert (env.token("t"), env.int("n", 1), env.bool("f"), env.list("l")) == (TOKEN, 7, True, ["a", "b"])
     assert env.proxies("p", "") == ["10.0.0.7", "::ffff:10.0.0.7/128", "2001:db8::/32"]
+    assert env.database("d", "sqlite:////x")["OPTIONS"] == {"host": "/run/postgresql"}
     assert (env.int("unset", 0), env.int("unset", 3)) == (0, 3)
     assert env.problems == []
 
@@ -168,7 +170,7 @@ def test_quickstart_closes_the_folder_and_prints_secrets_the_first_time_only(tmp
 
 
 def test_with_a_public_address_the_deployment_check_is_silent_and_pages_are_https_only(tmp_path: Path) -> None:
-    settings = {"PROMPTOPS_PUBLIC_URL": "https://prompts.example.com", "PROMPTOPS_TOKEN": TOKEN}
+    settings: dict[str, Any] = {"PROMPTOPS_PUBLIC_URL": "https://prompts.example.com", "PROMPTOPS_TOKEN": TOKEN}
     done = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **settings)
     assert (done.returncode, done.stderr) == (0, "")
     with (
