@@ -1,5 +1,6 @@
 """Secrets that nobody gave are made at random once, and kept in the data folder for their owner's eyes only."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -52,17 +53,28 @@ def _period(text: str) -> str:
 def protect(folder: Path, *databases: Path) -> None:
     """Close the data folder and the databases to all but their owner, whatever was there before.
 
-    SQLite gives its `-wal` and `-shm` files the modes of the database. A folder that is shared by its nature (/tmp), or
-    somebody else's, stays as it is: a system check tells of it.
+    SQLite gives its `-wal` and `-shm` files the modes of the database. A folder that is shared, by its nature (/tmp) or
+    since something in it belongs to another user, who would be shut out, stays as it is: a system check tells of it.
     """
     os.umask(0o077)  # for what is written from here on
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & stat.S_ISVTX == 0:
+    if not _is_shared(folder):
         _close(folder, 0o700)
     _close(folder / "secrets", 0o700)
     for path in (*databases, *(folder / "secrets").glob("*"), *folder.glob("*.sqlite3")):
         for suffix in ("", "-wal", "-shm", "-journal"):
             _close(path.with_name(path.name + suffix), 0o600)
+
+
+def _is_shared(folder: Path) -> bool:
+    about = folder.stat()
+    if about.st_mode & stat.S_ISVTX:
+        return True
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # files beside a database come and go
+            if entry.lstat().st_uid != about.st_uid:
+                return True
+    return False
 
 
 def _close(path: Path, mode: int) -> None:
