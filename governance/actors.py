@@ -67,5 +67,5 @@ class Actor:
 #: The installation itself: quickstart, migrations, sweeps.
 SYSTEM = Actor(name="system", role=Role.ADMIN, kind="system")
 
-#: Somebody who showed no credential, or none that holds.
+#: Somebody who showed no credential, or none that holds: for the audit log alone.
 ANONYMOUS = Actor(name="anonymous", role=Role.VIEWER, kind="anonymous")

@@ -1,7 +1,11 @@
-"""Misconfiguration is told at start, with an id to look up."""
+"""What is configured, and makes no sense or is not safe together, is told at start, with an id to look up.
+
+What a single variable may be is looked at where it is read (promptops/environment.py).
+"""
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -13,43 +17,53 @@ ADDRESSES = frozenset({"admin", "api", "health", "livez", "metrics", "readyz", "
 
 
 @register(Tags.security)
-def tokens_are_strong(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    token = settings.PROMPTOPS_TOKEN
-    if token and len(token) < 16:
-        return [
-            Caution(
-                "PROMPTOPS_TOKEN is shorter than 16 characters: it is an admin's credential and can be guessed.",
-                hint="Use at least 32 random characters, or leave it unset and let quickstart make one.",
-                id="promptops.W001",
-            )
-        ]
-    return []
+def debugging_is_told(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    if not settings.DEBUG:
+        return []
+    return [
+        Caution(
+            "DEBUG is on: error pages of the admin show code and settings to everybody, and memory grows.",
+            hint="Unset DEBUG wherever anybody else can reach this server.",
+            id="promptops.W002",
+        )
+    ]
+
+
+@register(Tags.security)
+def the_data_folder_is_private(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    folder = Path(settings.DATA_DIR)
+    if folder.stat().st_mode & 0o077 == 0:
+        return []
+    return [
+        Caution(
+            f"The data folder {folder} can be read by others on this machine: it has secrets and, maybe, the database.",
+            hint="Give it mode 700, or set PROMPTOPS_DATA_DIR to a folder that is this server's alone.",
+            id="promptops.W003",
+        )
+    ]
 
 
 @register(Tags.database)
 def limits_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    problems: list[CheckMessage] = []
-    if settings.PROMPTOPS_MAX_CONTENT_BYTES > settings.PROMPTOPS_MAX_BODY_BYTES:
-        problems.append(
-            Error(
-                "PROMPTOPS_MAX_CONTENT_BYTES is larger than PROMPTOPS_MAX_BODY_BYTES: no request could carry it.",
-                id="promptops.E001",
-            )
+    if settings.PROMPTOPS_MAX_CONTENT_BYTES <= settings.PROMPTOPS_MAX_BODY_BYTES:
+        return []
+    return [
+        Error(
+            "PROMPTOPS_MAX_CONTENT_BYTES is larger than PROMPTOPS_MAX_BODY_BYTES: no request could carry it.",
+            id="promptops.E001",
         )
-    if not 0 < settings.PROMPTOPS_TICK_SECONDS <= 1:
-        problems.append(
-            Error(
-                "PROMPTOPS_TICK_SECONDS has to be above 0 and at most 1: changes are promised within a second.",
-                id="promptops.E002",
-            )
-        )
+    ]
+
+
+@register(Tags.urls)
+def the_root_path_is_one(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     root = settings.PROMPTOPS_ROOT_PATH
-    if root and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", root) or root.split("/")[1] in ADDRESSES):
-        problems.append(
-            Error(
-                "PROMPTOPS_ROOT_PATH is no path such as /promptops, or begins with an address of the server's own.",
-                hint=f"It can't begin with {', '.join(f'/{word}' for word in sorted(ADDRESSES))}.",
-                id="promptops.E010",
-            )
+    if not root or (re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", root) and root.split("/")[1] not in ADDRESSES):
+        return []
+    return [
+        Error(
+            "PROMPTOPS_ROOT_PATH is no path such as /promptops, or begins with an address of the server's own.",
+            hint=f"It can't begin with {', '.join(f'/{word}' for word in sorted(ADDRESSES))}.",
+            id="promptops.E010",
         )
-    return problems
+    ]

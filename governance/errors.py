@@ -83,6 +83,13 @@ class TooManyStreamsError(DomainError):
     code = "too_many_streams"
 
 
+class BusyError(DomainError):
+    """There is too much of it at this moment, whoever asks."""
+
+    status = 503
+    code = "unavailable"
+
+
 class ProviderError(DomainError):
     """The model provider answered with a failure, or not in a way that can be used."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.http import HttpRequest
 from django.urls import reverse
@@ -35,6 +36,7 @@ class PromptOpsAdminSite(AdminSite):
 
         context = super().each_context(request)
         allowed = context["has_permission"]
+        context["debug_is_on"] = settings.DEBUG
         return {**context, "navigation": navigation(request, context["available_apps"]) if allowed else []}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

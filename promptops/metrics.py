@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from governance import run_slots
+from governance.addresses import address_of
 from governance.api.exceptions import json_error
 from governance.authentication import authenticate
 from governance.bearer import bearer_of
@@ -113,6 +114,6 @@ def _admit(request: HttpRequest) -> None:
     secret = bearer_of(request.META.get("HTTP_AUTHORIZATION", ""))
     if secret is None:
         raise UnauthorizedError("send an admin's token as `Authorization: Bearer <token>`")
-    actor = authenticate(secret)
+    actor = authenticate(secret, address=address_of(request))
     if actor.role is not Role.ADMIN or actor.workspace_id is not None:
         raise ForbiddenError("these figures are for admins of the whole installation")

@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 
+from governance.addresses import address_of
 from governance.api.exceptions import json_error
+from governance.errors import DomainError
 from governance.logs import new_request_id, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -32,6 +38,48 @@ class RequestGate:
         if isinstance(response, HttpResponse) and not response.has_header("Content-Length"):
             response["Content-Length"] = str(len(response.content))  # Django gives one to what it let through
         return response
+
+
+class Refusals:
+    """Turns what a rule refuses outside of the API into its status: too many logins, or too many at once."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        if not isinstance(exception, DomainError):
+            return None
+        if request.path.startswith("/admin/"):
+            context = {**admin.site.each_context(request), "title": "Not now", "refusal": exception.message}
+            response: HttpResponseBase = render(request, "promptops/refused.html", context, status=exception.status)
+        else:
+            response = json_error(exception.status, exception.message, exception.code)
+        if exception.retry_after is not None:
+            response["Retry-After"] = str(exception.retry_after)
+        return response
+
+
+class KnownProxy:
+    """Says what is missing where a proxy that nobody named makes the back office unusable.
+
+    It ends TLS and says so in X-Forwarded-Proto, which is not believed of it. To the server all requests are plain: it
+    would redirect each to https again, and take each form for one from another site.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        if not settings.SESSION_COOKIE_SECURE:
+            raise MiddlewareNotUsed
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        is_page = request.path == "/" or request.path.startswith("/admin/")
+        if is_page and request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
+            proxy = address_of(request) or "an unknown address"
+            return json_error(421, f"a proxy at {proxy} says that this is https: name it in PROMPTOPS_TRUSTED_PROXIES")
+        return self.get_response(request)
 
 
 class ContentSecurityPolicy:

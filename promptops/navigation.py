@@ -87,9 +87,7 @@ GROUPS: dict[str, list[Entry]] = {
         Entry("Model providers", "agents.ModelProvider", "provider"),
         Entry("Memberships", "governance.Membership", more=True),
         Entry("Access revisions", "governance.AccessRevision", more=True),
-        Entry("Failed logins", "axes.AccessAttempt", more=True),
-        Entry("Login log", "axes.AccessLog", more=True),
-        Entry("Failed login log", "axes.AccessFailureLog", more=True),
+        Entry("Failed logins", "governance.LoginFailures", more=True),
     ],
 }
 

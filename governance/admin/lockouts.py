@@ -1,39 +1,29 @@
-"""Failed logins that are counted against somebody: who deletes them lets that one in again, and that is in the log."""
+"""Who guessed at names and passwords, and is slowed down for it. Deleting it lets them try again at once."""
 
-from typing import Any
-
-from axes.admin import AccessAttemptAdmin
-from axes.models import AccessAttempt
 from django.contrib import admin
-from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from governance import audit
-from governance.admin.base import actor_of
+from governance import lockout
+from governance.actors import Actor
+from governance.admin.base import ServiceAdmin
+from governance.admin.forms import ServiceForm
+from governance.models import LoginFailures
 
-admin.site.unregister(AccessAttempt)
 
+@admin.register(LoginFailures)
+class LoginFailuresAdmin(ServiceAdmin[LoginFailures]):
+    scoped = False
+    form = ServiceForm
+    list_display = ["kind", "username", "address", "failures", "started_at", "forgotten_at"]
+    list_filter = ["kind"]
+    search_fields = ["username", "address"]
+    readonly_fields = ["kind", "username", "address", "failures", "started_at", "forgotten_at"]
 
-@admin.register(AccessAttempt)
-class LockOutAdmin(AccessAttemptAdmin):  # type: ignore[misc]  # axes is untyped
-    """As axes has it, with an audit entry for each deletion."""
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
-    actions = ()
+    def has_change_permission(self, request: HttpRequest, obj: LoginFailures | None = None) -> bool:
+        return False
 
-    @transaction.atomic
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        audit.record(
-            actor=actor_of(request),
-            action="delete",
-            resource="lockout",
-            resource_id=str(obj.pk),
-            key=str(obj.username or "")[:200],
-            summary=f"Forgot {obj.failures_since_start} failed logins as {obj.username} from {obj.ip_address}",
-            workspace_id=None,
-        )
-        super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        for attempt in queryset:
-            self.delete_model(request, attempt)
+    def perform_destroy(self, actor: Actor, row: LoginFailures) -> None:
+        lockout.lift(actor=actor, failures=row)

@@ -14,7 +14,7 @@ from governance import access
 from governance.actors import Actor
 from governance.api.exceptions import body
 from governance.authentication import authenticate
-from governance.errors import InvalidInputError, UnauthorizedError
+from governance.errors import InvalidInputError, TooManyAttemptsError, UnauthorizedError
 from governance.models import DEFAULT_WORKSPACE, Environment, Workspace
 from governance.querysets import visible_to
 from governance.realtime import runtime
@@ -68,6 +68,8 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             return await self.deny(400, error.message, error.code)
         except UnauthorizedError as error:
             return await self.deny(401, error.message, error.code)
+        except TooManyAttemptsError as error:
+            return await self.deny(429, error.message, error.code, retry_after=error.retry_after)
         except (DatabaseError, InterfaceError):
             return await self.deny(503, "the database is busy or down: try again", "unavailable")
         finally:
@@ -137,13 +139,15 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Clients have nothing to say here; what they send is read and dropped."""
 
-    async def deny(self, status: int, error: str, code: str) -> None:
+    async def deny(self, status: int, error: str, code: str, *, retry_after: int | None = None) -> None:
         """Refuse the handshake, with a status where the server can give one (else it is 403)."""
         if "websocket.http.response" not in self.scope.get("extensions", {}):
             await self.close()
             return
         headers = [(b"content-type", b"application/json; charset=utf-8")]
-        if status in RETRY_AFTER:
+        if retry_after is not None:
+            headers.append((b"retry-after", b"%d" % retry_after))
+        elif status in RETRY_AFTER:
             headers.append((b"retry-after", RETRY_AFTER[status]))
         await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         content = json.dumps(body(error, code)).encode()
@@ -158,7 +162,7 @@ class NoSuchStream(EventStream):
 def admit(asked: StreamRequest) -> Admission:
     """Raises UnauthorizedError."""
     as_of = access.current()  # read first: what changes from here on is noticed
-    actor = authenticate(asked.token)
+    actor = authenticate(asked.token, address=asked.remote_addr)
     return Admission(as_of, actor, find_place(asked, actor))
 
 

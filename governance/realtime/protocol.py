@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakValueDictionary
 
+from governance.addresses import address_in
 from governance.bearer import bearer_of
 from governance.errors import InvalidInputError
 from governance.models import Change
@@ -91,7 +92,6 @@ class StreamRequest:
         since = query.get("since")
         if since is not None and not (since.isascii() and since.isdigit() and len(since) <= 18):
             raise InvalidInputError.of("since", "expected a whole number of 0 or more")
-        client = scope.get("client") or ("", 0)
         return cls(
             token=query.get("token") or bearer_of(headers.get("authorization", "")) or "",
             workspace=query.get("workspace"),
@@ -105,7 +105,7 @@ class StreamRequest:
             deletes=query.get("deletes") == "1",
             origin=headers.get("origin"),
             host=headers.get("host", ""),
-            remote_addr=str(client[0])[:64],
+            remote_addr=address_in(scope),
             user_agent=headers.get("user-agent", "")[:300],
         )
 

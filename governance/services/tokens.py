@@ -110,6 +110,19 @@ def open_session(*, user: User, name: str = "login") -> tuple[Token, str]:
     return token, secret
 
 
+def note_login(*, actor: Actor) -> None:
+    """Somebody showed a token at the login's door, and it was right."""
+    audit.record(
+        actor=actor,
+        action="login",
+        resource="token" if actor.kind != "session" else "session",
+        resource_id=actor.token_id or actor.kind,
+        key=actor.token_name,
+        summary=f"{actor.name} logged in by token",
+        workspace_id=actor.workspace_id,
+    )
+
+
 @transaction.atomic
 def close_session(*, actor: Actor) -> None:
     """Revoke the session that the actor came with; other credentials are left alone."""

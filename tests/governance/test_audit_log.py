@@ -14,23 +14,17 @@ from django.core.management.base import CommandError
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
-from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from governance import audit, audit_bounded, audit_guard, log_counts
 from governance.actors import ANONYMOUS, SYSTEM, Actor
-from governance.models import AuditEntry, Role, User, Workspace
+from governance.models import AuditEntry, FailureKind, LoginFailures, Role, User, Workspace
 from governance.services import tokens, users
 from tests.conftest import api
 from tests.contract.endpoints import ENDPOINTS
 from tests.promptops.admin.browser import Browser
 
 PASSWORD = "correct-horse-battery"
-
-
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
@@ -288,15 +282,17 @@ def test_exports_are_in_the_log(make_user: Callable[..., User], static: APIClien
 
 
 def test_forgetting_failed_logins_is_in_the_log(make_user: Callable[..., User], workspace: Workspace) -> None:
-    from axes.models import AccessAttempt
-
     browser = Browser(make_user(Role.ADMIN, username="root-of-all"))
+    now = timezone.now()
     rows = [
-        AccessAttempt.objects.create(username=name, ip_address="192.0.2.1", failures_since_start=9, path_info="/")
+        LoginFailures.objects.create(
+            digest=name, kind=FailureKind.NAME, username=name, failures=9, started_at=now, forgotten_at=now
+        )
         for name in ("nina", "omar")
     ]
     body = {"action": "delete_selected", "_selected_action": [row.pk for row in rows], "post": "yes"}
-    browser.client.post("/admin/axes/accessattempt/", body)
+    browser.client.post("/admin/governance/loginfailures/", body)
+    assert not LoginFailures.objects.exists()
     told = [(entry.actor, entry.resource, entry.key) for entry in entries("delete") if entry.resource == "lockout"]
     assert sorted(told) == [("root-of-all", "lockout", "nina"), ("root-of-all", "lockout", "omar")]
 

@@ -10,8 +10,8 @@ import pytest
 from django.contrib.auth.hashers import ScryptPasswordHasher
 
 from governance import turns
+from governance.hashing import PasswordHasher
 from governance.turns import Line
-from promptops.hashers import PasswordHasher
 
 
 @pytest.fixture

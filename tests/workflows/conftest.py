@@ -8,9 +8,9 @@ from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from tests.agents.conftest import _asked_once, _cheap_passwords, _places, upstream
+from tests.agents.conftest import _asked_once, _places, upstream
 
-__all__ = ["_asked_once", "_cheap_passwords", "_places", "upstream"]
+__all__ = ["_asked_once", "_places", "upstream"]
 
 MakeWorkflow = Callable[..., dict[str, Any]]
 

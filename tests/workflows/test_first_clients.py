@@ -36,7 +36,14 @@ def test_spare_fields_of_other_types_are_dropped_when_they_are_empty_or_as_forms
         OWN[2],
     ]
     assert run(editor, made, variables={"name": "Bo"}).status_code == 200
-    for spare in ({"op": "lower"}, {"template": "{{x}}"}, {"provider": "openai"}, {"model": "x"}, {"op": []}):
+    spares: list[dict[str, Any]] = [
+        {"op": "lower"},
+        {"template": "{{x}}"},
+        {"provider": "openai"},
+        {"model": "x"},
+        {"op": []},
+    ]
+    for spare in spares:
         [step] = [step for step in OWN if not spare.keys() & step.keys()][:1]
         refused = editor.post("/api/workflows", {"key": "x", "steps": [{**step, **spare}]})
         if spare != {"model": "x"} or step["type"] != "model":
@@ -44,7 +51,8 @@ def test_spare_fields_of_other_types_are_dropped_when_they_are_empty_or_as_forms
 
 
 def test_a_workflow_is_saved_without_steps_and_running_it_is_refused(editor: APIClient, viewer: APIClient) -> None:
-    for key, body in (("left-out", {}), ("empty", {"steps": []})):
+    bodies: list[tuple[str, dict[str, Any]]] = [("left-out", {}), ("empty", {"steps": []})]
+    for key, body in bodies:
         made = editor.post("/api/workflows", {"key": key, **body})
         assert (made.status_code, made.json()["data"]["steps"]) == (201, [])
         for more in ({}, {"background": True}):

@@ -2,11 +2,14 @@
 
 import os
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from governance.actors import SYSTEM
 from governance.models import DEFAULT_WORKSPACE, Role, User
@@ -15,38 +18,73 @@ from promptops import examples, secrets
 from prompts.models import Prompt
 
 
+class Credential(NamedTuple):
+    """What to say of a secret: itself, once, when it is new; else where it is. `word` is how a shell finds it."""
+
+    said: str
+    word: str
+
+
 class Command(BaseCommand):
     help = "Migrate, create the first admin and a token, load example prompts, and print how to begin."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default=os.environ.get("PROMPTOPS_HOST", "127.0.0.1"))
-        parser.add_argument("--port", default=os.environ.get("PROMPTOPS_PORT", "8000"))
+        parser.add_argument("--host", default=settings.PROMPTOPS_HOST)
+        parser.add_argument("--port", default=settings.PROMPTOPS_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        username, given = self.wanted_admin()
         call_command("migrate", verbosity=0, interactive=False)
-        token = settings.PROMPTOPS_TOKEN or secrets.read_or_create(settings.SECRETS_DIR / "token")
-        username, password = self.first_admin()
+        token = self.token()
+        username, password = self.first_admin(username, given)
         if not Prompt.objects.exists():
             examples.load(actor=SYSTEM)
         self.tell(f"http://{options['host']}:{options['port']}", username, password, token)
 
-    def first_admin(self) -> tuple[str, str]:
-        """The admin's name, and the password or where it is to be had."""
+    def wanted_admin(self) -> tuple[str, str]:
+        """The first admin's name and password as the environment has them, white space around them left out."""
+        username = os.environ.get("PROMPTOPS_ADMIN_USERNAME", "").strip() or "admin"
+        password = os.environ.get("PROMPTOPS_ADMIN_PASSWORD", "").strip()
+        user = User(username=username)
+        try:
+            User._meta.get_field("username").clean(username, user)
+        except ValidationError as error:
+            raise CommandError(f"PROMPTOPS_ADMIN_USERNAME: {error.messages[0]}") from None
+        try:
+            if password:
+                validate_password(password, user)
+        except ValidationError as error:
+            raise CommandError(f"PROMPTOPS_ADMIN_PASSWORD: {error.messages[0]}") from None
+        return username, password
+
+    def token(self) -> Credential:
+        kept = settings.SECRETS_DIR / "token"
+        if os.environ.get("PROMPTOPS_TOKEN", "").strip():
+            return Credential("(as you set it in PROMPTOPS_TOKEN)", "'\"$PROMPTOPS_TOKEN\"'")
+        is_new = secrets.read(kept) is None
+        made = secrets.read_or_create(kept)
+        return Credential(
+            made if is_new else f"(in {_shown(kept)})", made if is_new else f"'\"$(cat {_shown(kept)})\"'"
+        )
+
+    def first_admin(self, username: str, given: str) -> tuple[str, str]:
+        """The admin's name, and the password if it was made now, or where it is to be had."""
         kept = settings.SECRETS_DIR / "admin_password"
-        username = os.environ.get("PROMPTOPS_ADMIN_USERNAME", "admin")
-        given = os.environ.get("PROMPTOPS_ADMIN_PASSWORD")
-        if not User.objects.filter(role=Role.ADMIN).exists():
+        is_new = not User.objects.filter(role=Role.ADMIN).exists()
+        if is_new:
             password = given or secrets.read_or_create(kept, nbytes=12)
             users.create_user(actor=SYSTEM, username=username, password=password, role=Role.ADMIN)
         user = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("created_at").first()
         if user is None:
             return username, "(shut out)"
-        password = given or secrets.read(kept) or ""
-        if password and user.check_password(password):
-            return user.username, password
+        if given and user.check_password(given):
+            return user.username, "(as you set it in PROMPTOPS_ADMIN_PASSWORD)"
+        made = secrets.read(kept)
+        if made and user.check_password(made):
+            return user.username, made if is_new else f"(in {_shown(kept)})"
         return user.username, "(as you set it; `manage.py changepassword` makes a new one)"
 
-    def tell(self, url: str, username: str, password: str, token: str) -> None:
+    def tell(self, url: str, username: str, password: str, token: Credential) -> None:
         prompt = Prompt.objects.filter(
             environment__workspace_id=DEFAULT_WORKSPACE, environment__name="prod", key=examples.SHOWN
         ).first()
@@ -55,11 +93,11 @@ class Command(BaseCommand):
         say(self.style.SUCCESS(f"PromptOps   {url}"))
         say(f"  admin     {url}/admin/   {username} / {password}")
         say(f"  API docs  {url}/api/docs")
-        say(f"  token     {token}")
+        say(f"  token     {token.said}")
         if prompt is None:
             say("")
             return
-        bearer = f"-H 'Authorization: Bearer {token}'"
+        bearer = f"-H 'Authorization: Bearer {token.word}'"
         say("\nFetch a prompt, as an application does:")
         say(f"  curl -s '{url}/api/sdk/prompts/{prompt.key}?env=prod' {bearer}")
         say("\nWatch what changes (leave it running, then publish in another terminal):")
@@ -70,3 +108,8 @@ class Command(BaseCommand):
         say(f"  curl -s -X PUT {url}/api/prompts/{prompt.pk} {bearer} {json_header} -d {body} &&")
         say(f'  curl -s -X POST {url}/api/prompts/publish {bearer} {json_header} -d \'{{"id": "{prompt.pk}"}}\'')
         say("")
+
+
+def _shown(path: Path) -> str:
+    """A path as one types it: from where one is, if it is below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,6 +1,6 @@
 """The production server: uvicorn, told what PromptOps needs of it."""
 
-import os
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -9,9 +9,14 @@ from django.core.management.base import BaseCommand, CommandParser
 
 
 def uvicorn_settings(
-    *, host: str = "127.0.0.1", port: int = 8000, workers: int = 1, keep_alive: int = 5
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    keep_alive: int = 5,
+    proxies: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What uvicorn.run is given beside the application."""
+    """What uvicorn.run is given beside the application. `proxies` are believed what they say of a client."""
     return {
         "host": host,
         "port": port,
@@ -23,6 +28,7 @@ def uvicorn_settings(
         "ws_per_message_deflate": False,  # it costs memory for each socket; clients that offer it go without
         "ws_max_size": 64 * 1024,  # clients have nothing to say
         "lifespan": "on",
+        "forwarded_allow_ips": list(proxies),
         "access_log": False,
         "log_config": None,  # settings.LOGGING, which keeps tokens out
         "timeout_keep_alive": keep_alive,
@@ -47,15 +53,19 @@ def allow_many_files() -> None:
 
 class Command(BaseCommand):
     help = "Serve HTTP and WebSockets. Waits for nothing: it is ready when it says so at /readyz."
-    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default=os.environ.get("PROMPTOPS_HOST", "127.0.0.1"))
-        parser.add_argument("--port", type=int, default=int(os.environ.get("PROMPTOPS_PORT", "8000")))
+        parser.add_argument("--host", default=settings.PROMPTOPS_HOST)
+        parser.add_argument("--port", type=int, default=settings.PROMPTOPS_PORT)
         parser.add_argument("--workers", type=int, default=1, help="processes; changes reach all through the database")
 
     def handle(self, *args: Any, **options: Any) -> None:
         allow_many_files()
-        given = {name: options[name] for name in ("host", "port", "workers")}
-        told = uvicorn_settings(**given, keep_alive=settings.PROMPTOPS_KEEPALIVE_SECONDS)
+        told = uvicorn_settings(
+            host=options["host"],
+            port=options["port"],
+            workers=options["workers"],
+            keep_alive=settings.PROMPTOPS_KEEPALIVE_SECONDS,
+            proxies=settings.PROMPTOPS_TRUSTED_PROXIES,
+        )
         uvicorn.run("promptops.asgi:application", **told)

@@ -1,7 +1,6 @@
 """Follow an environment from the terminal: every change as it happens, also over a restart of the server."""
 
 import json
-import os
 import time
 from typing import Any
 from urllib.error import HTTPError
@@ -22,7 +21,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        host, port = os.environ.get("PROMPTOPS_HOST", "127.0.0.1"), os.environ.get("PROMPTOPS_PORT", "8000")
+        host, port = settings.PROMPTOPS_HOST, settings.PROMPTOPS_PORT
         parser.add_argument("--url", default=f"http://{host}:{port}", help="the server's address")
         parser.add_argument("--token", default=settings.PROMPTOPS_TOKEN, help="else the static token")
         parser.add_argument("--env", default="prod")

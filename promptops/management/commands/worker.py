@@ -17,7 +17,6 @@ logger = logging.getLogger("promptops.workflows")
 
 class Command(BaseCommand):
     help = "Work on background runs of workflows. Any number of these may run beside the server, on PostgreSQL."
-    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--grace", type=float, default=30.0, help="seconds for steps under way when it is stopped")

@@ -70,9 +70,7 @@ PAGES = {
     "governance.connection": "viewer - - -",
     "governance.serverprocess": "viewer - - -",
     "governance.accessrevision": "admin - - -",
-    "axes.accessattempt": "admin - admin admin",
-    "axes.accesslog": "admin - admin admin",
-    "axes.accessfailurelog": "admin - admin admin",
+    "governance.loginfailures": "admin - - admin",
 }
 
 Browse = Callable[..., Browser]

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.db.models import Model
 from django.utils import timezone
 
@@ -19,6 +18,7 @@ from governance.models import (
     Connection,
     Environment,
     LogCount,
+    LoginFailures,
     Membership,
     Role,
     Run,
@@ -125,8 +125,8 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         user_agent=HOSTILE,
         connected_at=now,
     )
-    attempt = AccessAttempt.objects.create(
-        username=f"x{suffix}", ip_address="127.0.0.1", user_agent=HOSTILE, failures_since_start=1
+    failures = LoginFailures.objects.create(
+        digest=f"x{suffix}", kind="name_at", username=HOSTILE, address="127.0.0.1", started_at=now, forgotten_at=now
     )
     rows: list[Any] = [
         workspace,
@@ -160,8 +160,6 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         AuditEntry.objects.get(resource_id=str(prompt.pk), action="create"),
         Change.objects.filter(resource_id=prompt.pk).first(),
         AccessRevision.objects.get_or_create(pk=1)[0],
-        attempt,
-        AccessLog.objects.create(username=HOSTILE, user_agent=HOSTILE, path_info=HOSTILE),
-        AccessFailureLog.objects.create(username=HOSTILE, user_agent=HOSTILE, path_info=HOSTILE),
+        failures,
     ]
     return {type(row): row for row in rows}

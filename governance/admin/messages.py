@@ -1,0 +1,19 @@
+"""What the next page says, of which some is a new secret: kept in the session, encrypted, and in no cookie."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.messages.storage.session import SessionStorage
+
+from governance import secretbox
+
+
+class Storage(SessionStorage):
+    def serialize_messages(self, messages: Sequence[Any]) -> str:
+        return secretbox.encrypt(super().serialize_messages(messages))
+
+    def deserialize_messages(self, data: Any) -> list[Any]:
+        try:
+            return list(super().deserialize_messages(secretbox.decrypt(data)) or []) if data else []
+        except secretbox.UnreadableError:
+            return []

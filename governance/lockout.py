@@ -1,0 +1,230 @@
+"""Guessing is slowed down: names and passwords, and tokens, whichever door they come in by.
+
+Each failure is held against the name at that address, the address, the name, and all of them. For each of these there
+are some tries at once, of which one is regained after the other (a leaky bucket, kept as one time in one row). Whoever
+has none left is told when to come again, and their password is not looked at until then.
+
+Nobody shuts out somebody else: of a name that is guessed at from everywhere, and when there are very many failures in
+all, each address has fewer tries, and never none. A token that is right always passes. Tokens are random and long, so
+that it is enough to make wrong ones cheap, and an application with an old token takes nothing from those beside it.
+"""
+
+import hashlib
+import hmac
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from governance import audit
+from governance.actors import ANONYMOUS, Actor
+from governance.addresses import place_of
+from governance.errors import TooManyAttemptsError
+from governance.models import FailureKind, LoginFailures, User
+
+#: Tries of an address where a name, or all of them, are under attack from everywhere: the right password, or a slip.
+UNDER_ATTACK = 2
+#: Rows beyond which those that would be forgotten first are forgotten now.
+MOST_ROWS = 50_000
+#: How often the table is looked through: at each so many failures.
+SWEEP_EVERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What failures are held against, and how many tries there are at once."""
+
+    kind: FailureKind
+    tries: int
+    name: str = ""
+    place: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Keyed, since a name that nobody has may be a password that was typed into the wrong field."""
+        said = "\0".join([self.kind, self.name, self.place])
+        return hmac.new(settings.SECRET_KEY.encode(), said.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    @property
+    def regained(self) -> timedelta:
+        """How long it takes until a try is regained."""
+        return timedelta(hours=settings.PROMPTOPS_LOGIN_LOCKOUT_HOURS) / self.tries
+
+    def wait(self, row: LoginFailures | None, now: datetime, tries: int | None = None) -> timedelta:
+        """How long until the next try; none where there is one left."""
+        if row is None:
+            return timedelta(0)
+        at_once = min(tries or self.tries, self.tries)
+        return max(timedelta(0), row.forgotten_at - (at_once - 1) * self.regained - now)
+
+    def charge(self, row: LoginFailures, now: datetime) -> None:
+        if row.forgotten_at <= now:
+            row.failures, row.started_at, row.forgotten_at = 0, now, now
+        row.failures += 1
+        row.forgotten_at = min(row.forgotten_at + self.regained, now + self.tries * self.regained)
+
+
+Held = dict[str, LoginFailures]
+NONE = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Password:
+    """What a guess at a password is held against."""
+
+    name_here: Bucket
+    here: Bucket
+    name: Bucket
+    all: Bucket
+
+    @classmethod
+    def of(cls, username: str, address: str) -> "_Password":
+        name, place = username.casefold(), place_of(address)
+        return cls(
+            Bucket(FailureKind.NAME_AT_ADDRESS, settings.PROMPTOPS_LOGIN_FAILURES, name, place),
+            Bucket(FailureKind.ADDRESS, settings.PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS, place=place),
+            Bucket(FailureKind.NAME, settings.PROMPTOPS_LOGIN_FAILURES_PER_NAME, name),
+            Bucket(FailureKind.ALL, settings.PROMPTOPS_LOGIN_FAILURES_IN_ALL),
+        )
+
+    def buckets(self) -> list[Bucket]:
+        return [self.name_here, self.here, self.name, self.all]
+
+    def wait(self, held: Held, now: datetime) -> timedelta:
+        name_here, here, name, all_ = (held.get(bucket.digest) for bucket in self.buckets())
+        attacked = self.all.wait(all_, now) or self.name.wait(name, now)
+        fewer = UNDER_ATTACK if attacked else None
+        return max(self.name_here.wait(name_here, now, fewer), self.here.wait(here, now))
+
+
+def check_password_guess(username: str, address: str) -> None:
+    """Raise TooManyAttemptsError where this name is not to be tried from this address now. One query."""
+    guess, now = _Password.of(username, address), timezone.now()
+    _refuse(guess.wait(_held(guess.buckets()), now))
+
+
+def wrong_password(username: str, address: str) -> None:
+    """Hold it against name and address; raise TooManyAttemptsError if that was the last try for now."""
+    guess = _Password.of(username, address)
+    user = User.objects.filter(username__iexact=username).only("username").first()
+    known = user.username if user is not None else ""
+    with transaction.atomic():
+        now = timezone.now()
+        before, held = _charge(guess.buckets(), now, username=known, address=address)
+        wait = guess.wait(held, now)
+        if not guess.all.wait(before.get(guess.all.digest), now):
+            who = known or "an unknown name"
+            _note(f"Wrong password of {who} from {address or 'an unknown address'}", known, wait)
+            if guess.all.wait(held[guess.all.digest], now):
+                _note(f"{guess.all.tries} wrong passwords in a short time: further ones are not listed one by one")
+    _refuse(wait)
+
+
+def forget(username: str, address: str) -> None:
+    """Who knows the password is not held to have guessed it. The address's other failures stay."""
+    LoginFailures.objects.filter(pk=_Password.of(username, address).name_here.digest).delete()
+
+
+def wrong_token(address: str) -> None:
+    """Hold it against the address; raise TooManyAttemptsError where there was one too many of them."""
+    here = Bucket(FailureKind.TOKENS, settings.PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS, place=place_of(address))
+    everywhere = Bucket(FailureKind.ALL_TOKENS, settings.PROMPTOPS_LOGIN_FAILURES_IN_ALL)
+
+    def wait(held: Held) -> timedelta:
+        return max(here.wait(held.get(here.digest), now), everywhere.wait(held.get(everywhere.digest), now))
+
+    now = timezone.now()
+    _refuse(wait(_held([here, everywhere])))  # a read: who goes on and on is not to write each time
+    with transaction.atomic():
+        _, held = _charge([here, everywhere], now, address=address)
+        until = wait(held)
+        _note(f"Wrong token from {address or 'an unknown address'}", "", until)
+    _refuse(until)
+
+
+@transaction.atomic
+def lift(*, actor: Actor, failures: LoginFailures) -> None:
+    """Forget what is held against a name or an address: they may try again at once."""
+    audit.record(
+        actor=actor,
+        action="delete",
+        resource="lockout",
+        resource_id=failures.pk,
+        key=failures.username,
+        summary=f"Lifted the lock-out of {failures}",
+        workspace_id=None,
+        changes=audit.deleted(
+            username=failures.username,
+            address=failures.address,
+            failures=failures.failures,
+            until=failures.forgotten_at,
+        ),
+    )
+    failures.delete()
+
+
+def _refuse(wait: timedelta) -> None:
+    if wait > NONE:
+        seconds = math.ceil(wait / timedelta(seconds=1))
+        raise TooManyAttemptsError(f"too many wrong credentials: try again in {seconds} seconds", retry_after=seconds)
+
+
+def _held(buckets: Iterable[Bucket]) -> Held:
+    return LoginFailures.objects.in_bulk([bucket.digest for bucket in buckets])
+
+
+def _charge(buckets: list[Bucket], now: datetime, *, username: str = "", address: str) -> tuple[Held, Held]:
+    """Count a failure against all of them, and nobody else at the same time; returns how it was, and how it is."""
+    fresh = [
+        LoginFailures(
+            digest=bucket.digest,
+            kind=bucket.kind,
+            username=username if bucket.name else "",
+            address=bucket.place,
+            started_at=now,
+            forgotten_at=now,
+        )
+        for bucket in buckets
+    ]
+    fresh.sort(key=lambda row: row.digest)  # locks are taken in one order
+    # "Updated" where they are there: that takes their locks, so that none is swept out before it is counted.
+    LoginFailures.objects.bulk_create(fresh, update_conflicts=True, unique_fields=["digest"], update_fields=["kind"])
+    rows = LoginFailures.objects.select_for_update().order_by("digest").in_bulk([row.digest for row in fresh])
+    before = {digest: _copy(row) for digest, row in rows.items()}
+    for bucket in buckets:
+        bucket.charge(rows[bucket.digest], now)
+    LoginFailures.objects.bulk_update(rows.values(), ["failures", "started_at", "forgotten_at"])
+    if rows[buckets[-1].digest].failures % SWEEP_EVERY == 0:
+        _sweep(now)
+    return before, rows
+
+
+def _copy(row: LoginFailures) -> LoginFailures:
+    return LoginFailures(digest=row.digest, kind=row.kind, started_at=row.started_at, forgotten_at=row.forgotten_at)
+
+
+def _sweep(now: datetime) -> None:
+    LoginFailures.objects.filter(forgotten_at__lte=now).delete()
+    of_one = LoginFailures.objects.exclude(kind__in=[FailureKind.ALL, FailureKind.ALL_TOKENS])
+    newest = of_one.order_by("-forgotten_at", "digest").values_list("forgotten_at", flat=True)
+    beyond = newest[MOST_ROWS : MOST_ROWS + 1].first()
+    if beyond is not None:
+        of_one.filter(forgotten_at__lte=beyond).delete()
+
+
+def _note(summary: str, username: str = "", wait: timedelta = NONE) -> None:
+    """The audit log has each failure that was tried; those that are refused unseen are told of by the last before."""
+    more = f"; more are refused for {math.ceil(wait.total_seconds())} seconds" if wait else ""
+    audit.record(
+        actor=ANONYMOUS,
+        action="login_failed",
+        resource="session",
+        resource_id="",
+        key=username,
+        summary=f"{summary}{more}",
+        workspace_id=None,
+    )
