@@ -190,7 +190,6 @@ def keep_the_rules(case: schemathesis.Case) -> None:
 
 @pytest.fixture(autouse=True)
 def installation(workspace: Any, settings: Any) -> Iterator[None]:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # hundreds of passwords are made
     world.make_all()
     # As Django's own test client does: the connection is in the test's transaction, and must stay.
     signals = (request_started, request_finished)

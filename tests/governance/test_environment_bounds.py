@@ -12,7 +12,6 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
-from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from agents.models import Agent
@@ -31,11 +30,6 @@ from workflows.webhooks import create_webhook
 
 PLANTED = "PLANTED"
 Ids = dict[str, list[str]]
-
-
-@pytest.fixture(autouse=True)
-def _cheap_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def post(client: APIClient, path: str, body: dict[str, Any], status: int = 201) -> Any:

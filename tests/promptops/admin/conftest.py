@@ -16,12 +16,6 @@ World = dict[type[Model], Any]
 MakeUser = Callable[..., User]
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Any) -> None:
-    """Nearly every test here makes users, and a good hash takes its time."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def world(workspace: Workspace, make_user: MakeUser) -> World:
     """One row of every kind, in `default`."""
