@@ -78,6 +78,16 @@ def test_pages_links_files_forms_and_cookies_are_under_the_path(proxy: Proxy) ->
         assert browser.get(f"{proxy.url}/admin/prompts/prompt", follow_redirects=True).status_code == 200
 
 
+def test_who_guesses_at_a_password_is_refused_by_a_page(proxy: Proxy) -> None:
+    with httpx.Client(timeout=20) as browser:
+        page = browser.get(f"{proxy.url}/admin/login/")
+        token = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[0]
+        form = {"username": f"nobody-{proxy.port}", "password": "wrong", "csrfmiddlewaretoken": token}
+        refused = [browser.post(str(page.url), data=form, headers={"Referer": str(page.url)}) for _ in range(6)][-1]
+        assert (refused.status_code, refused.headers["Content-Type"].partition(";")[0]) == (429, "text/html")
+        assert int(refused.headers["Retry-After"]) > 0
+
+
 def test_the_api_its_documents_and_the_probes_are_there(proxy: Proxy, client: httpx.Client, server: Server) -> None:
     assert client.get("/api/me").json()["username"] == "static token"
     assert client.get("/api/nope").json()["code"] == "not_found"
@@ -175,7 +185,8 @@ def test_any_host_that_is_one_is_answered_where_all_are_allowed(tmp_path: Path) 
             for path in ("/livez", "/api/prompts?limit=1", "/api/sdk/prompts?env=prod", "/admin/login/"):
                 assert httpx.get(server.url + path, headers={**BEARER, "Host": host}).status_code == 200, (host, path)
         for host in ("a b", "a/b", "a?b", "é", "a@b", "[::1", ":80"):
-            answer = httpx.get(f"{server.url}/api/me", headers=BEARER | {"Host": host.encode().decode("latin-1")})
+            headers = {b"Authorization": BEARER["Authorization"].encode(), b"Host": host.encode()}
+            answer = httpx.get(f"{server.url}/api/me", headers=headers)
             assert answer.status_code == 400, host
 
 

@@ -188,6 +188,18 @@ def test_with_a_public_address_the_deployment_check_is_silent_and_pages_are_http
         assert client.get("/api/me", headers={"Host": "elsewhere.example"}).status_code == 400
 
 
+def test_under_a_path_the_api_and_the_figures_are_not_redirected_to_https_either(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "PROMPTOPS_PUBLIC_URL": "https://prompts.example.com",
+        "PROMPTOPS_ROOT_PATH": "/tools/promptops",
+        "PROMPTOPS_ALLOWED_HOSTS": "prompts.example.com,127.0.0.1",
+    }
+    with running(tmp_path, **settings) as server, httpx.Client(base_url=server.url) as client:
+        assert client.get("/tools/promptops/api/me").status_code == 401
+        assert client.get("/tools/promptops/metrics").status_code == 401
+        assert client.get("/tools/promptops/admin/login/").status_code == 301
+
+
 def test_debug_says_so_at_every_start(tmp_path: Path) -> None:
     done = manage(tmp_path, "check", DEBUG="1")
     assert "promptops.W002" in done.stderr
