@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agents import outbound
+from governance.api.parsing import storable
 from governance.errors import ProviderError
+from governance.text import whole_number
 
 #: What is said when nobody says otherwise. A compressed answer could be of any size.
 HEADERS = {
@@ -16,7 +18,6 @@ HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": "PromptOps",
 }
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CHARSET = re.compile(r';\s*charset="?([A-Za-z0-9_.:-]{1,40})"?', re.IGNORECASE)
 #: Python has these among its encodings of texts; they take a time that is not linear, or are no charsets of the web.
 _NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"}
@@ -49,7 +50,7 @@ class Answer:
     @property
     def text(self) -> str:
         """The answer by its charset; what is no text in that is replaced."""
-        return _UNSTORABLE.sub("\ufffd", self._decoded("replace"))
+        return storable(self._decoded("replace"))
 
     @property
     def exact_text(self) -> str:
@@ -102,7 +103,7 @@ async def call(
                     return Answer(
                         status=answer.status_code,
                         content_type=answer.headers.get("Content-Type", ""),
-                        retry_after=_seconds(answer.headers.get("Retry-After", "")),
+                        retry_after=retry_after_of(answer.headers),
                         raw=bytes(raw),
                         secrets=secrets,
                     )
@@ -140,5 +141,6 @@ def _without_query(url: str) -> str:
     return "/".join(url.partition("?")[0].split("/")[:3])
 
 
-def _seconds(after: str) -> int | None:
-    return int(after) if after.isascii() and after.isdigit() and len(after) < 7 else None
+def retry_after_of(headers: Mapping[str, str]) -> int | None:
+    """The seconds that an answer asks to wait, when it says so in figures (RFC 9110, 10.2.3)."""
+    return whole_number(headers.get("Retry-After", ""), digits=6)

@@ -21,6 +21,7 @@ from typing import Any
 from agents import schema_worker
 from governance import turns
 from governance.errors import InvalidInputError
+from governance.text import whole_number
 
 MAX_BYTES = 32 * 1024
 #: Subschemas that one value may have to be held against, references followed: a few that name each other twice can
@@ -201,8 +202,8 @@ def _target(root: Any, reference: str) -> Any:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, dict):
             node = node.get(name)
-        elif isinstance(node, list) and name.isdigit() and int(name) < len(node):
-            node = node[int(name)]
+        elif isinstance(node, list) and (place := whole_number(name, digits=9)) is not None and place < len(node):
+            node = node[place]
         else:
             return None
     return node

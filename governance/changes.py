@@ -15,6 +15,8 @@ from governance.models import Change, Environment
 listeners: list[Callable[[uuid.UUID, int], None]] = []
 
 PRUNE_EVERY = 256
+#: Digits that a revision may have where a client names one.
+REVISION_DIGITS = 18
 
 #: The revision that the running request's answer reflects; None while it has written nothing.
 _reflected: ContextVar[int | None] = ContextVar("reflected_revision", default=None)

@@ -22,6 +22,14 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
+def whole_number(text: str, *, digits: int) -> int | None:
+    """The number that is written in `text` in at most so many digits; None for anything else.
+
+    ASCII digits only: `str.isdigit` also takes characters such as `²`, for which `int` raises an error.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
 def words_of(search: str) -> list[str]:
     """The words of what was typed into a field to search by. Raises ValueError, with a sentence, for too many."""
     words = search.split()

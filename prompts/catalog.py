@@ -152,7 +152,7 @@ class Catalog:
 
     @property
     def fresh(self) -> bool:
-        return time.monotonic() - self._looked_at <= FRESH_FOR
+        return self.age <= FRESH_FOR
 
     def find(self, workspace_id: str, env: str) -> Shelf | None:
         """The shelf of that place, if it is as fresh as the database; None when somebody else must answer."""

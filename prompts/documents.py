@@ -18,6 +18,8 @@ from governance.models import Environment
 from prompts.models import Prompt, PromptVersion, Rollout, canonical
 from prompts.rollouts import Variant, pick
 
+#: The environment of requests that name none, by tokens that are bound to none.
+DEFAULT_ENV = "prod"
 SERVED_WITH = ("environment", "live", "rollout", "rollout__variant_a", "rollout__variant_b")
 
 

@@ -22,11 +22,14 @@ from governance.actors import Actor
 from governance.api.exceptions import unavailable
 from governance.authentication import STATIC_ACTOR, is_static_token
 from governance.bearer import bearer_of
+from governance.changes import REVISION_DIGITS
 from governance.concurrency import matches_none
 from governance.logs import new_request_id
 from governance.models import DEFAULT_WORKSPACE
+from governance.text import whole_number
 from governance.token_cache import TokenCache
 from prompts.catalog import CACHE_CONTROL, Answer, Catalog, Shelf
+from prompts.documents import DEFAULT_ENV
 
 Scope = dict[str, Any]
 #: Status, header lines and body.
@@ -39,9 +42,7 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 Write = Callable[[Send, int, bytes, bytes], bool]
 
 PATH = "/api/sdk/prompts"
-DEFAULT_ENV = "prod"
 MEMORIZED_QUERIES = 1024
-MAX_DIGITS = 18
 #: Seconds between two looks of the tail that fetches ask for; those that come between share the next one.
 LOOKS_APART = 0.02
 #: Answers of this process by their status, for those who watch it.
@@ -184,10 +185,10 @@ def _parse(raw: bytes) -> Query | None:
         words = dict(parse_qsl(text, keep_blank_values=True))
     else:  # nothing to unquote
         words = {name: value for name, _, value in (pair.partition("=") for pair in text.split("&"))}
-    least = words.get("min_revision") or "0"
-    if words.get("version") or not least.isdigit() or len(least) > MAX_DIGITS:
+    least = whole_number(words.get("min_revision") or "0", digits=REVISION_DIGITS)
+    if words.get("version") or least is None:
         return None
-    return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""), int(least))
+    return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""), least)
 
 
 def _place(query: Query, actor: Actor) -> tuple[str, str] | None:

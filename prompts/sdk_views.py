@@ -9,23 +9,22 @@ from rest_framework.request import Request
 from governance.api.schema import IF_NONE_MATCH
 from governance.api.serializers import ErrorSerializer
 from governance.api.viewsets import REVISION_HEADER, ApiView, actor_of
+from governance.changes import REVISION_DIGITS
 from governance.concurrency import none_match
 from governance.errors import InvalidInputError, NotFoundError
 from governance.models import DEFAULT_WORKSPACE, Environment
 from governance.querysets import visible_to
+from governance.text import whole_number
 from prompts import documents
 from prompts.models import Prompt, PromptVersion
 from prompts.serializers import DocumentSerializer, EnvironmentDocumentSerializer
-
-DEFAULT_ENV = "prod"
-MAX_DIGITS = 18
 
 PLACE = [
     OpenApiParameter("env", str, description="The environment; the token's, else `prod`."),
     OpenApiParameter("workspace", str, description="For credentials that see several; else the token's or `default`."),
     OpenApiParameter(
         "min_revision",
-        {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1},
+        {"type": "integer", "minimum": 0, "maximum": 10**REVISION_DIGITS - 1},
         description="What a write's X-PromptOps-Revision said: the answer is not older than that.",
     ),
     IF_NONE_MATCH,
@@ -81,15 +80,15 @@ class EnvironmentFetchView(ApiView):
 def _check_min_revision(request: Request) -> None:
     """What the database says is not older than anything that was answered: there is nothing to wait for here."""
     text = request.query_params.get("min_revision", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise InvalidInputError.of("min_revision", f"expected a whole number with at most {MAX_DIGITS} digits")
+    if text and whole_number(text, digits=REVISION_DIGITS) is None:
+        raise InvalidInputError.of("min_revision", f"expected a whole number with at most {REVISION_DIGITS} digits")
 
 
 def _place(request: Request) -> tuple[str, str]:
     """The workspace and the environment that the request means."""
     actor = actor_of(request)
     workspace = request.query_params.get("workspace") or actor.workspace_id or DEFAULT_WORKSPACE
-    return workspace, request.query_params.get("env") or actor.environment or DEFAULT_ENV
+    return workspace, request.query_params.get("env") or actor.environment or documents.DEFAULT_ENV
 
 
 def _current(request: Request, key: str) -> tuple[Prompt, dict[str, Any]]:

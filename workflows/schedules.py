@@ -14,8 +14,6 @@ from workflows import actors, triggers
 from workflows.cron import next_tick
 from workflows.models import Schedule, Trigger, Workflow, WorkflowRun
 
-__all__ = ["create_schedule", "delete_schedule", "next_tick", "tick", "update_schedule"]
-
 AT_ONCE = 50
 
 

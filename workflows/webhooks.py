@@ -17,6 +17,7 @@ from governance.actors import ANONYMOUS, Actor
 from governance.db import conflict_of
 from governance.errors import UnauthorizedError
 from governance.models.base import changed
+from governance.text import whole_number
 from workflows import actors, triggers
 from workflows.models import Delivery, Trigger, Webhook, Workflow, WorkflowRun
 
@@ -92,7 +93,8 @@ def _checked(
     right = hmac.compare_digest(signature_of(secret, timestamp, body).encode(), signature.encode("utf-8", "replace"))
     if webhook is None or not right:
         raise UnauthorizedError("invalid signature")
-    if not timestamp.isdigit() or len(timestamp) > 12 or abs(time.time() - int(timestamp)) > TOLERANCE:
+    seconds = whole_number(timestamp, digits=12)
+    if seconds is None or abs(time.time() - seconds) > TOLERANCE:
         raise UnauthorizedError(f"the timestamp is over {TOLERANCE} seconds away from this server's clock")
     return _take(webhook, signature, read())
 

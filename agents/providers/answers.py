@@ -5,7 +5,6 @@ What can't be an answer is an UnusableError with the provider's own reason in it
 """
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +13,8 @@ from agents.providers.events import Decoder, Event, are_events
 from agents.providers.reasons import Failure, failure_in, failure_of
 from agents.providers.thoughts import Thoughts
 from agents.providers.wishes import NamelessError, Wishes
+from governance.api.parsing import storable, unstorable
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_COUNT = 2**31 - 1
 #: Bytes of a body that are kept in case that there is no answer in it: they say why.
 _HEAD = 2_000
@@ -351,7 +350,7 @@ def _text(value: Any) -> str | None:
 
 def _clean(text: str) -> str:
     """Without what no database and no JSON text takes. Two halves of a character become one."""
-    if _UNSTORABLE.search(text) is None:
+    if not unstorable(text):
         return text
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _UNSTORABLE.sub("\ufffd", whole)
+    return storable(whole)

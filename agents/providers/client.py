@@ -8,24 +8,24 @@ import asyncio
 import functools
 import gc
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from agents import outbound, telemetry
+from agents.calls import retry_after_of
 from agents.providers import mock
 from agents.providers.answers import Answer, UnusableError
 from agents.providers.base import Completion, ModelCall
 from agents.providers.reasons import failure_of
+from governance.api.parsing import storable
 from governance.errors import ProviderError, ProviderTimeoutError
 
 logger = logging.getLogger("promptops.providers")
 
 #: The headers that a provider is sent beside our key. The package has more, of its own and of OPENAI_CUSTOM_HEADERS.
 _SENT = frozenset({"host", "accept", "connection", "content-length", "content-type"})
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @functools.cache
@@ -176,7 +176,8 @@ def _failures(call: ModelCall) -> Iterator[_Going]:
     except openai.APIStatusError as error:
         reason = _line(failure_of(error.response.text).reason, call)
         raise ProviderError(
-            f"{label} answered {error.status_code}{reason and f': {reason}'}", retry_after=_retry_after(error.response)
+            f"{label} answered {error.status_code}{reason and f': {reason}'}",
+            retry_after=retry_after_of(error.response.headers),
         ) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
@@ -204,18 +205,7 @@ def _headers(call: ModelCall) -> Callable[[Any], Awaitable[None]]:
     return settle
 
 
-def _retry_after(response: Any) -> int | None:
-    """The seconds that a provider asks to wait, when it says so in figures (RFC 9110, 10.2.3)."""
-    value = response.headers.get("Retry-After", "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
-
-
-def _clean(text: str) -> str:
-    """Without what no database and no JSON text takes."""
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
 def _line(said: object, call: ModelCall) -> str:
     """What was said, in one line of some length, and without our key in it."""
-    line = " ".join(_clean(str(said)).split())
+    line = " ".join(storable(str(said)).split())
     return (line.replace(call.api_key, "[key]") if call.api_key else line)[:500]

@@ -9,8 +9,10 @@ from weakref import WeakValueDictionary
 
 from governance.addresses import address_in
 from governance.bearer import bearer_of
+from governance.changes import REVISION_DIGITS
 from governance.errors import InvalidInputError
 from governance.models import Change
+from governance.text import whole_number
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_QUERY_BYTES = 8192
@@ -89,8 +91,8 @@ class StreamRequest:
         if any("\0" in value for value in query.values()):
             raise InvalidInputError("an address may hold no NUL character")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        since = query.get("since")
-        if since is not None and not (since.isascii() and since.isdigit() and len(since) <= 18):
+        since = whole_number(query["since"], digits=REVISION_DIGITS) if "since" in query else None
+        if since is None and "since" in query:
             raise InvalidInputError.of("since", "expected a whole number of 0 or more")
         return cls(
             token=query.get("token") or bearer_of(headers.get("authorization", "")) or "",
@@ -98,7 +100,7 @@ class StreamRequest:
             namespace=query.get("namespace") or query.get("env"),
             client=query.get("client", "unknown")[:50],
             app=query.get("app", "")[:200],
-            since=int(since) if since is not None else None,
+            since=since,
             epoch=query.get("epoch"),
             drafts=query.get("drafts") == "1",
             runs=query.get("runs") == "1",

@@ -305,6 +305,7 @@ def test_an_agent_that_takes_too_long_in_all_times_out(
         ({"output": "json", "output_schema": {"type": "thing"}}, "output_schema"),
         ({"output": "json", "output_schema": {"$ref": "https://example.com/schema"}}, "output_schema"),
         ({"output": "json", "output_schema": {"$ref": "#/nowhere"}}, "output_schema"),
+        ({"output": "json", "output_schema": {"allOf": [True], "$ref": "#/allOf/\xb2"}}, "output_schema"),
         ({"output": "json", "output_schema": {"pattern": "("}}, "output_schema"),
         ({"output": "json", "output_schema": {"description": "x" * 40_000}}, "output_schema"),
         ({"tools": {}}, "tools"),

@@ -38,7 +38,8 @@ def make(client: httpx.Client, key: str, *contents: str, **fields: Any) -> str:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(Path(tmp_path_factory.mktemp("lane"))) as started:
+    # Every case is tried with an unknown token too, all of them from one address.
+    with running(Path(tmp_path_factory.mktemp("lane")), PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS="1000") as started:
         yield started
 
 
@@ -108,6 +109,7 @@ def by_lane(answer: httpx.Response) -> bool:
         "/plain?env=",
         "/plain?env=prod%00",
         "/plain?what=else",
+        "/plain?env=prod&min_revision=%C2%B2",
         "/pl%61in",
         "/draft",
         "/rolled?unit=ada",

@@ -64,7 +64,7 @@ def test_what_writes_nothing_says_no_revision_and_so_does_what_is_refused(
     assert REVISION in admin.put(f"/api/environments/{prod}", {"require_publish": True}).headers
 
 
-@pytest.mark.parametrize("least", ["x", "-1", "1.5", "\u0661", "1" * 19, " "])
+@pytest.mark.parametrize("least", ["x", "-1", "1.5", "\u0661", "\xb2", "1" * 19, " "])
 @pytest.mark.parametrize("path", ["/api/sdk/prompts/greeting", "/api/sdk/prompts"])
 def test_a_min_revision_that_is_no_number_is_refused(
     viewer: APIClient, make_prompt: MakePrompt, path: str, least: str

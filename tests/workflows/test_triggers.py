@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from governance.models import AuditEntry, User, Workspace
 from tests.workflows.test_runs import get, work_off
 from workflows import schedules, webhooks
+from workflows.cron import next_tick
 from workflows.models import Delivery, Schedule, Webhook, WorkflowRun
 
 Make = Callable[..., dict[str, Any]]
@@ -39,7 +40,7 @@ def schedule(client: APIClient, workflow: dict[str, Any], **fields: Any) -> Any:
     ],
 )
 def test_a_schedules_next_tick_is_reckoned_in_its_time_zone(zone: str, after: datetime, expected: datetime) -> None:
-    assert schedules.next_tick("30 2 * * *", zone, after) == expected
+    assert next_tick("30 2 * * *", zone, after) == expected
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def hook(client: APIClient, workflow: dict[str, Any], **fields: Any) -> tuple[st
 
 
 def call(
-    client: APIClient, url: str, secret: str, body: bytes, *, at: int | None = None, signed: bytes | None = None
+    client: APIClient, url: str, secret: str, body: bytes, *, at: int | str | None = None, signed: bytes | None = None
 ) -> Any:
     timestamp = str(int(time.time()) if at is None else at)
     content = body if signed is None else signed
@@ -149,6 +150,7 @@ def test_a_call_is_taken_once_and_only_if_it_is_signed_and_fresh(
     refused = [
         call(anonymous, url, secret, b"[1]", at=now - 1000),
         call(anonymous, url, secret, b"[1]", at=now + 1000),
+        call(anonymous, url, secret, b"[1]", at="\xb2"),  # a digit to `str.isdigit`, and none to `int`
         call(anonymous, url, secret, b"[2]", signed=b"[1]"),
         call(anonymous, url, "another", b"[1]"),
         anonymous.post(url, {}),

@@ -24,6 +24,7 @@ from governance.admin.showing import NOTHING
 from governance.errors import InvalidInputError
 from governance.templatetags.desk import ago
 from workflows import schedules, webhooks
+from workflows.cron import next_tick
 from workflows.models import DEFINITION_FIELDS, Schedule, Webhook
 from workflows.run_serializers import ScheduleSerializer, WebhookSerializer
 
@@ -165,7 +166,7 @@ def ticks(cron: str, zone: str) -> list[str]:
     """The next times of a schedule, as its own place writes them. Raises InvalidInputError."""
     moment, found = timezone.now(), []
     for _ in range(TICKS):
-        moment = schedules.next_tick(cron, zone, moment)
+        moment = next_tick(cron, zone, moment)
         found.append(f"{moment.astimezone(zoneinfo.ZoneInfo(zone)):%a %Y-%m-%d %H:%M %Z}")
     return found
 

@@ -65,7 +65,7 @@ class Scope:
         return f"; expected one of: {', '.join(sorted(names))}" if names else ""
 
 
-class _Referring:
+class Referring:
     """What fields that refer to something share."""
 
     context: Mapping[str, Any]
@@ -105,7 +105,7 @@ class StepIdField(IdentifierField):
         return value
 
 
-class TemplateField(_Referring, ContentField):
+class TemplateField(Referring, ContentField):
     """A text with `{{ name }}` in it."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -114,7 +114,7 @@ class TemplateField(_Referring, ContentField):
         return text
 
 
-class PathField(_Referring, StringField):
+class PathField(Referring, StringField):
     """A JMESPath expression over all that a step can see."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -130,7 +130,7 @@ class PathField(_Referring, StringField):
         return path
 
 
-class ValuesField(_Referring, ObjectField):
+class ValuesField(Referring, ObjectField):
     """A JSON object whose strings are templates; one that is a single `{{ name }}` becomes that value itself."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class JsonField(serializers.JSONField):
         return {}
 
 
-class AnyValuesField(_Referring, JsonField):
+class AnyValuesField(Referring, JsonField):
     """Any JSON value whose strings are templates."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -194,7 +194,7 @@ class ChoiceField(serializers.ChoiceField):
         return value
 
 
-class TargetField(_Referring, StringField):
+class TargetField(Referring, StringField):
     """The id of a step where the run goes on: of the same list, and after this one, so that nothing can loop."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -286,7 +286,7 @@ class ConditionField(serializers.Field[Any, Any, Any, Any]):
         return {name: [self._part(part, depth + 1, left) for part in parts]}
 
 
-class StepsField(_Referring, serializers.Field[Any, Any, Any, Any]):
+class StepsField(Referring, serializers.Field[Any, Any, Any, Any]):
     """Steps inside a step."""
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
@@ -304,7 +304,7 @@ class StepsField(_Referring, serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class HeadersField(_Referring, serializers.DictField):
+class HeadersField(Referring, serializers.DictField):
     """Headers of a request: names, and templates of their values."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -14,14 +14,14 @@ from rest_framework import serializers
 
 from governance import secretbox
 from workflows.steps.base import StepFailedError
-from workflows.steps.fields import _Referring, check_header_names
+from workflows.steps.fields import Referring, check_header_names
 
 MAX_SECRET = 4000
 _PLAIN = re.compile(r"[\x20-\x7e]+")
 FIELD = "secret_headers"
 
 
-class SecretHeadersField(_Referring, serializers.Field[Any, Any, Any, Any]):
+class SecretHeadersField(Referring, serializers.Field[Any, Any, Any, Any]):
     """Headers whose values are secret. What comes in is a text, or the mask of one that is stored already."""
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from agents import schemas
 from governance.api.fields import ObjectField
 from governance.errors import InvalidInputError
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
-from workflows.steps.fields import _Referring
+from workflows.steps.fields import Referring
 from workflows.structure import Step
 
 
-class SchemaField(_Referring, ObjectField):
+class SchemaField(Referring, ObjectField):
     """A JSON Schema (draft 2020-12)."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
