@@ -11,12 +11,13 @@ from typing import Any
 
 from rest_framework.exceptions import ParseError
 
+from agents.providers.thoughts import MARKS
 from governance.api.parsing import loads
 
 #: Marks around thoughts, of models and of prompts that ask for thoughts.
 _THOUGHTS = (
-    *(("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>")),
-    *(("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷")),
+    *MARKS,
+    *(("<thinking>", "</thinking>"), ("<thought>", "</thought>"), ("<reasoning>", "</reasoning>")),
 )
 _BRACKET = re.compile(r'["\\{}\[\]]')
 _FENCES = ("```", "~~~")

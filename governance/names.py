@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from governance.errors import InvalidInputError
+
 #: What the product itself is called in the log, and what one would take for it.
 RESERVED = {
     *("system", "static", "static token", "promptops", "promptops token", "anonymous", "nobody"),
@@ -27,6 +29,12 @@ def is_reserved(name: str) -> bool:
     """Whether `name`, given to a user or a token, would look like another kind of actor."""
     plain = _without(_ACCENTS, unicodedata.normalize("NFKD", folded(name)))
     return _SEPARATORS.sub(" ", plain).strip() in RESERVED or plain.startswith(TOKEN_PREFIX)
+
+
+def refuse_reserved(name: str, *, field: str) -> None:
+    """Raises InvalidInputError, of `field`, for a name that would look like another kind of actor."""
+    if is_reserved(name):
+        raise InvalidInputError.of(field, "this name stands for the system itself in the audit log: take another")
 
 
 def _without(categories: set[str], text: str) -> str:

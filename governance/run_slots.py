@@ -55,7 +55,7 @@ class Places:
 
 def take(actor: Actor, count: int = 1) -> Places:
     """Places for `count` runs of this actor. Raises TooManyRunsError when there are not so many left."""
-    holder = str(actor.user_id or actor.token_id or actor.kind)  # a user's sessions are one credential
+    holder = actor.identity  # all sessions of a user together
     of_one, in_all = settings.PROMPTOPS_MAX_RUNS_PER_TOKEN, settings.PROMPTOPS_MAX_RUNS
     with _lock:
         if _taken[holder] + count > of_one:

@@ -35,8 +35,7 @@ def create_token(
 
     Raises InvalidInputError for a reserved name, an unknown environment, or an expiry that is past.
     """
-    if names.is_reserved(name):
-        raise InvalidInputError.of("name", "this name stands for the system itself in the audit log: take another")
+    names.refuse_reserved(name, field="name")
     if env:
         environments.resolve(workspace, env, actor=actor)
     if expires_at is not None and expires_at <= timezone.now():

@@ -127,8 +127,7 @@ def _refuse_without_admin(user: User, verb: str) -> None:
 
 def _check_username(username: str, but: User | None = None) -> None:
     """Users that were there before a name was reserved, or before names were told apart so strictly, keep theirs."""
-    if names.is_reserved(username):
-        raise InvalidInputError.of("username", "this name stands for the system itself in the audit log: take another")
+    names.refuse_reserved(username, field="username")
     taken = User.objects.exclude(pk=but.pk) if but else User.objects.all()
     plain = names.folded(username)
     if any(names.folded(other) == plain for other in taken.values_list("username", flat=True).iterator()):
