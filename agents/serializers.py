@@ -1,17 +1,23 @@
 """The bodies of agents and of runs."""
 
-from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents import toolbox
+from agents.fields import (
+    DollarsField,
+    ParametersField,
+    ProviderField,
+    SecretField,
+    ToolsField,
+    UnsupportedField,
+    VersionField,
+    WholeNumberField,
+    without_empty,
+)
 from agents.models import Output
-from agents.providers.base import FEATURES, MODEL_PARAMETERS
-from agents.providers.parameters import unknown
 from governance.api.fields import (
-    MAX_TAGS,
     ContentField,
     FlagField,
     IdField,
@@ -20,109 +26,12 @@ from governance.api.fields import (
     PatternField,
     PromptKeyField,
     StringField,
-    TagsField,
 )
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
 from governance.serializers import HoldsErrorSerializer
 
 #: Runs of one request, side by side.
 MAX_VARIANTS = 6
-MAX_DOLLARS = 10_000
-
-
-class WholeNumberField(serializers.IntegerField):
-    """A whole number, and nothing that can be read as one."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        self.expected = f"expected a whole number from {kwargs['min_value']} to {kwargs['max_value']}"
-        super().__init__(**kwargs)
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
-            raise serializers.ValidationError(self.expected)
-        return super().to_internal_value(data)
-
-
-class DollarsField(serializers.DecimalField):
-    """US dollars, rounded to the millionth."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_digits=12, decimal_places=6, coerce_to_string=False, **kwargs)
-
-    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
-        bounds = {"minimum": 0, "maximum": MAX_DOLLARS}
-        return {"type": "number", "nullable": True, **(bounds if direction == "request" else {})}
-
-    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
-        return serializers.Field.validate_empty_values(self, data)  # a text without a letter is no null
-
-    def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, bool) or not isinstance(data, int | float | Decimal) or not 0 <= data <= MAX_DOLLARS:
-            raise serializers.ValidationError(f"expected US dollars, a number from 0 to {MAX_DOLLARS}")
-        return Decimal(str(data)).quantize(Decimal("0.000001"))
-
-    def to_representation(self, value: Any) -> float:  # type: ignore[override]
-        return float(value)
-
-
-class ToolsField(serializers.Field[Any, Any, Any, Any]):
-    """Descriptions of tools, each with the fields of its type."""
-
-    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
-        kinds = []
-        for name, kind in toolbox.KINDS.items():
-            described = schema._map_serializer(kind.fields(), direction)
-            described["properties"]["type"] = {"type": "string", "enum": [name]}
-            if direction == "response":
-                described["required"] = ["type"]  # what was not given is not shown
-            kinds.append(described)
-        return {"type": "array", "maxItems": toolbox.MAX_TOOLS, "items": {"oneOf": kinds}}
-
-    def to_internal_value(self, data: Any) -> list[dict[str, Any]]:
-        if not isinstance(data, list) or len(data) > toolbox.MAX_TOOLS:
-            raise serializers.ValidationError(f"expected a list of at most {toolbox.MAX_TOOLS} tools")
-        tools, problems = [], {}
-        for place, description in enumerate(data):
-            try:
-                tools.append(self._checked(description))
-            except serializers.ValidationError as error:
-                problems[str(place)] = error.detail
-        if problems:
-            raise serializers.ValidationError(problems)
-        return tools
-
-    def to_representation(self, value: Any) -> Any:
-        return toolbox.shown(value)
-
-    @staticmethod
-    def _checked(description: Any) -> dict[str, Any]:
-        if not isinstance(description, dict):
-            raise serializers.ValidationError({"tool": ["expected an object with a type"]})
-        named = description.get("type")
-        kind = toolbox.KINDS.get(named) if isinstance(named, str) else None
-        if kind is None:
-            raise serializers.ValidationError({"type": [f"expected one of: {', '.join(toolbox.KINDS)}"]})
-        serializer = kind.fields(data=description)
-        serializer.is_valid(raise_exception=True)
-        return dict(serializer.validated_data)
-
-
-class ParametersField(ObjectField):
-    """Parameters for a model, for this one use: what is none is refused.
-
-    A prompt's and an agent's own config may hold what is the application's; a run tells what of it was not sent.
-    """
-
-    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
-        known: dict[str, Any] = {name: {} for name in sorted(MODEL_PARAMETERS)}
-        return {"type": "object", "properties": known, "additionalProperties": direction == "response"}
-
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        config = super().to_internal_value(data)
-        problem = unknown(config)
-        if problem is not None:
-            raise serializers.ValidationError(problem)
-        return config
 
 
 class AgentSerializer(ApiSerializer):
@@ -165,21 +74,6 @@ class AgentSerializer(ApiSerializer):
         return values
 
 
-class ProviderField(StringField):
-    """The name of a provider. Whether there is one is looked up when it is used."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 50, **kwargs})
-
-
-class SecretField(PatternField):
-    """A key for a provider: it becomes a header's value."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        expected = "ASCII characters without white space"
-        super().__init__(r"^[\x21-\x7e]+\Z", expected=expected, max_length=500, write_only=True, **kwargs)
-
-
 class CallSerializer(ApiSerializer):
     """How a run's model is called; what is left out is the prompt's or the agent's own."""
 
@@ -190,8 +84,7 @@ class CallSerializer(ApiSerializer):
     base_url = StringField(required=False, allow_blank=True, max_length=500)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """An empty address or key counts as not given: the first clients send both with every run."""
-        return {name: value for name, value in attrs.items() if value != "" or name not in ("api_key", "base_url")}
+        return without_empty(attrs)
 
 
 class RunRequestSerializer(CallSerializer):
@@ -212,14 +105,6 @@ class AgentRunRequestSerializer(RunRequestSerializer):
         required=False, help_text="A conversation of the caller's own: what was said in it is told to the model."
     )
     session = FlagField(required=False, default=False, help_text="Begin a conversation; the answer has its session_id.")
-
-
-class VersionField(StringField):
-    """Which text of a stored prompt."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        help_text = "`draft`, `live`, or the label of a version."
-        super().__init__(**{"max_length": 64, "required": False, "help_text": help_text, **kwargs})
 
 
 class ContentVariantSerializer(CallSerializer):
@@ -402,23 +287,6 @@ class ProviderInUseSerializer(HoldsErrorSerializer):
         required=False,
         help_text="The keys of the agents and workflows (drafts and live versions) that run on it.",
     )
-
-
-class UnsupportedField(TagsField):
-    """Names of parameters, and of what else calls carry."""
-
-    names = MODEL_PARAMETERS | FEATURES
-
-    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
-        return {"type": "array", "items": {"type": "string", "enum": sorted(self.names)}, "maxItems": MAX_TAGS}
-
-    def to_internal_value(self, data: Any) -> list[str]:
-        names = super().to_internal_value(data)
-        strange = next((name for name in names if name not in self.names), None)
-        if strange is not None:
-            features = ", ".join(sorted(FEATURES))
-            raise serializers.ValidationError(f"expected names of parameters, or any of {features}: {strange[:50]}")
-        return names
 
 
 class ModelProviderSerializer(ApiSerializer):

@@ -8,17 +8,12 @@ from django.db import transaction
 
 from governance import audit, changes, publishing
 from governance.actors import Actor
-from governance.changes import Document
 from governance.concurrency import check_if_match
 from governance.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.models import Environment
 from governance.models.base import changed
-from prompts import documents, searching
+from prompts import documents, searching, writing
 from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
-
-CREATED, UPDATED, DELETED = "prompt.created", "prompt.updated", "prompt.deleted"
-PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
-ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
 
 CONTENT_FIELDS = ("content", "model", "config")
 SETTLED = ("draft_digest", "state", "category_form")
@@ -48,8 +43,8 @@ def create_prompt(
     _set_tags(prompt, tags or [])
     searching.remember(prompt)
     created = audit.created(key=key, env=environment.name, **values, **({"tags": tags} if tags else {}))
-    _record(actor, prompt, "create", f"Created prompt {key}{_copied(origin, created)}", created)
-    _announce(prompt, CREATED, before=None)
+    writing.record(actor, prompt, "create", f"Created prompt {key}{_copied(origin, created)}", created)
+    writing.announce(prompt, writing.CREATED, before=None)
     return prompt
 
 
@@ -70,8 +65,8 @@ def update_prompt(
     is the one whose draft it takes over, for the audit log.
     Raises ConflictError when the new place is taken, PreconditionError when `if_match` is stale.
     """
-    prompt = _lock(prompt, if_match)
-    before, place = _served(prompt), (prompt.environment, prompt.key)
+    prompt = writing.lock(prompt, if_match)
+    before, place = writing.served(prompt), (prompt.environment, prompt.key)
     differences = changed(prompt, values)
     if "version" in differences:
         publishing.refuse_reserved(prompt.version)
@@ -90,10 +85,10 @@ def update_prompt(
     prompt.settle()
     prompt.changed_by = actor.name
     prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", *SETTLED, "changed_by")
-    _remember(prompt, differences)
+    writing.remember(prompt, differences)
     summary = f"Changed {', '.join(differences)} of prompt {prompt.key}{_copied(origin, differences)}"
-    _record(actor, prompt, "update", summary, differences)
-    _announce(prompt, UPDATED, before=None if moved else before)
+    writing.record(actor, prompt, "update", summary, differences)
+    writing.announce(prompt, writing.UPDATED, before=None if moved else before)
     return prompt
 
 
@@ -106,7 +101,7 @@ def copy_prompt(
     Versions stay where they are: what the copy becomes is for its own publishes to say. With `replace` a prompt that is
     there already gets the draft instead. Raises ConflictError when one is there and `replace` is not set.
     """
-    source = _with_relations(prompt)
+    source = writing.with_relations(prompt)
     values = {name: getattr(source, name) for name in COPIED_FIELDS}
     if source.version in publishing.RESERVED_LABELS:
         del values["version"]
@@ -123,10 +118,10 @@ def copy_prompt(
 @transaction.atomic
 def delete_prompt(*, actor: Actor, prompt: Prompt, if_match: str | None = None) -> None:
     """Delete a prompt with its versions and its rollout."""
-    prompt = _lock(prompt, if_match)
+    prompt = writing.lock(prompt, if_match)
     state = {name: getattr(prompt, name) for name in ("key", "name", *CONTENT_FIELDS)}
-    _record(actor, prompt, "delete", f"Deleted prompt {prompt.key}", audit.deleted(**state))
-    _publish(prompt, DELETED, document=None, served=True)
+    writing.record(actor, prompt, "delete", f"Deleted prompt {prompt.key}", audit.deleted(**state))
+    writing.append_change(prompt, writing.DELETED, document=None, served=True)
     prompt.delete()
 
 
@@ -139,12 +134,12 @@ def publish(
     Publishing what is live already returns that version. Raises ConflictError when `version` is the label of different
     content.
     """
-    prompt = _lock(prompt, if_match)
+    prompt = writing.lock(prompt, if_match)
     live = prompt.live
     if live is not None and live.digest == prompt.draft_digest and version in (None, live.label):
         changes.reflect(prompt.environment.revision)
         return live
-    before = _served(prompt)
+    before = writing.served(prompt)
     target = publishing.version_named(prompt, version) if version else None
     if target is None:
         target = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
@@ -154,8 +149,8 @@ def publish(
     moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
     if note:
         moved["note"] = {"old": None, "new": note}
-    _record(actor, prompt, "publish", f"Published {prompt.key} {target.label}", moved)
-    _announce(prompt, PUBLISHED, before=before)
+    writing.record(actor, prompt, "publish", f"Published {prompt.key} {target.label}", moved)
+    writing.announce(prompt, writing.PUBLISHED, before=before)
     return target
 
 
@@ -167,14 +162,14 @@ def create_version(
 
     Raises ConflictError when `version` is the label of different content.
     """
-    prompt = _lock(prompt, if_match)
+    prompt = writing.lock(prompt, if_match)
     found = publishing.version_named(prompt, version) if version else None
     if found is not None:
         return found, False
     made = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
     prompt.save_fields("version_count")
     facts = audit.created(version=made.label, number=made.number, **({"note": note} if note else {}))
-    _record(actor, prompt, "snapshot", f"Made version {made.label} of {prompt.key}", facts)
+    writing.record(actor, prompt, "snapshot", f"Made version {made.label} of {prompt.key}", facts)
     return made, True
 
 
@@ -184,11 +179,11 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
 
     Raises NotFoundError when the prompt has no such version.
     """
-    prompt = _lock(prompt, if_match)
+    prompt = writing.lock(prompt, if_match)
     target = prompt.versions.filter(label=version).first()
     if target is None:
         raise NotFoundError("version not found")
-    before, live = _served(prompt), prompt.live
+    before, live = writing.served(prompt), prompt.live
     differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
     if live is not None and live.pk == target.pk and not differences:
         changes.reflect(prompt.environment.revision)
@@ -196,10 +191,10 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.settle()
     prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
-    _remember(prompt, differences)
+    writing.remember(prompt, differences)
     differences["live_version"] = {"old": live.label if live else None, "new": target.label}
-    _record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
-    _announce(prompt, ROLLED_BACK, before=before)
+    writing.record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
+    writing.announce(prompt, writing.ROLLED_BACK, before=before)
     return prompt
 
 
@@ -211,8 +206,8 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_m
     InvalidInputError for a variant that is no published version of this prompt, and for what a new one lacks,
     PreconditionError when `if_match` is not the rollout's tag.
     """
-    prompt = _lock(prompt)
-    before = _served(prompt)
+    prompt = writing.lock(prompt)
+    before = writing.served(prompt)
     rollout: Rollout | None = getattr(prompt, "rollout", None)
     check_if_match(if_match, rollout_tag(rollout))
     wanted = {name: values[name] for name in ("enabled", "weight_a") if name in values}
@@ -236,8 +231,8 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_m
         _refuse_equal_variants(rollout)
         rollout.save_fields(*differences)
     prompt.rollout = rollout
-    _record(actor, prompt, "update", f"Rollout of {prompt.key}: {rollout}", differences, resource="rollout")
-    _announce(prompt, ROLLOUT_UPDATED, before=before)
+    writing.record(actor, prompt, "update", f"Rollout of {prompt.key}: {rollout}", differences, resource="rollout")
+    writing.announce(prompt, writing.ROLLOUT_UPDATED, before=before)
     return rollout
 
 
@@ -249,16 +244,16 @@ def rollout_tag(rollout: Rollout | None) -> str:
 @transaction.atomic
 def delete_rollout(*, actor: Actor, prompt: Prompt) -> None:
     """End the rollout: the live version is served to everybody. Raises NotFoundError when there is none."""
-    prompt = _lock(prompt)
+    prompt = writing.lock(prompt)
     rollout: Rollout | None = getattr(prompt, "rollout", None)
     if rollout is None:
         raise NotFoundError
-    before = _served(prompt)
+    before = writing.served(prompt)
     gone = _gone(rollout)
     rollout.delete()
-    prompt = _with_relations(prompt)
-    _record(actor, prompt, "delete", f"Ended the rollout of {prompt.key}", gone, resource="rollout")
-    _announce(prompt, ROLLOUT_DELETED, before=before)
+    prompt = writing.with_relations(prompt)
+    writing.record(actor, prompt, "delete", f"Ended the rollout of {prompt.key}", gone, resource="rollout")
+    writing.announce(prompt, writing.ROLLOUT_DELETED, before=before)
 
 
 @transaction.atomic
@@ -267,26 +262,28 @@ def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str |
 
     Raises NotFoundError when there is none, PreconditionError when `if_match` is not the rollout's tag.
     """
-    prompt = _lock(prompt)
+    prompt = writing.lock(prompt)
     rollout: Rollout | None = getattr(prompt, "rollout", None)
     if rollout is None:
         raise NotFoundError
     check_if_match(if_match, rollout_tag(rollout))
-    before, live = _served(prompt), prompt.live
+    before, live = writing.served(prompt), prompt.live
     target = rollout.variant_a if winner == "A" else rollout.variant_b
     gone = _gone(rollout)
     rollout.delete()
-    prompt = _with_relations(prompt)
+    prompt = writing.with_relations(prompt)
     if prompt.versions.filter(digest=prompt.draft_digest).exists():
         gone |= changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
         prompt.version = target.label
     prompt.live, prompt.changed_by = target, actor.name
     prompt.settle()
     prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
-    _remember(prompt, gone)
+    writing.remember(prompt, gone)
     gone["live_version"] = {"old": live.label if live else None, "new": target.label}
-    _record(actor, prompt, "delete", f"Finished the rollout of {prompt.key}: {target.label}", gone, resource="rollout")
-    _announce(prompt, ROLLOUT_DELETED, before=before)
+    writing.record(
+        actor, prompt, "delete", f"Finished the rollout of {prompt.key}: {target.label}", gone, resource="rollout"
+    )
+    writing.announce(prompt, writing.ROLLOUT_DELETED, before=before)
     return prompt
 
 
@@ -297,51 +294,10 @@ def announce_policy(environment: Environment) -> None:
     """
     for prompt in documents.prompts_of(environment).filter(live=None):
         prompt.environment = environment
-        _publish(prompt, UPDATED, document=_served(prompt), served=True)
+        writing.append_change(prompt, writing.UPDATED, document=writing.served(prompt), served=True)
 
 
 # --- what they share --------------------------------------------------------------------------------------------
-
-
-def _lock(prompt: Prompt, if_match: str | None = None) -> Prompt:
-    """The prompt as it is now, its row held until the transaction ends.
-
-    Two queries on purpose: PostgreSQL, having waited for a lock, reads the locked row anew but joined rows as they were
-    before it waited.
-    """
-    if not Prompt.objects.select_for_update(no_key=True).filter(pk=prompt.pk).values_list("pk").first():
-        raise NotFoundError
-    prompt = _with_relations(prompt)
-    check_if_match(if_match, prompt.etag)
-    return prompt
-
-
-def _with_relations(prompt: Prompt) -> Prompt:
-    return Prompt.objects.select_related(*documents.SERVED_WITH).get(pk=prompt.pk)
-
-
-def _served(prompt: Prompt) -> Document | None:
-    return documents.as_document(documents.served(prompt))
-
-
-def _announce(prompt: Prompt, type_: str, *, before: Document | None) -> None:
-    """Tell of a change. Only a saved draft that changes nothing that is served is not for everybody's ears."""
-    # Locked before it is looked at: whether drafts are served is the environment's to say, and may have changed.
-    prompt.environment = changes.lock_environment(prompt.environment.pk)
-    after = _served(prompt)
-    _publish(prompt, type_, document=after, served=type_ != UPDATED or after != before)
-
-
-def _publish(prompt: Prompt, type_: str, *, document: Document | None, served: bool) -> None:
-    changes.publish(
-        environment_id=prompt.environment.pk,
-        type=type_,
-        resource_id=prompt.pk,
-        key=prompt.key,
-        version=prompt.live.label if prompt.live and type_ != UPDATED else prompt.version,
-        document=document,
-        served=served,
-    )
 
 
 def _leave(prompt: Prompt, environment: Environment, key: str) -> None:
@@ -351,7 +307,7 @@ def _leave(prompt: Prompt, environment: Environment, key: str) -> None:
     _refuse_taken_key(prompt.environment, prompt.key)
     changes.publish(
         environment_id=environment.pk,
-        type=DELETED,
+        type=writing.DELETED,
         resource_id=prompt.pk,
         key=key,
         version=prompt.version,
@@ -387,11 +343,6 @@ def _set_tags(prompt: Prompt, names: list[str]) -> None:
     PromptTag.objects.bulk_create(PromptTag.of(prompt, name) for name in names)
 
 
-def _remember(prompt: Prompt, differences: Mapping[str, Any]) -> None:
-    if not differences.keys().isdisjoint(searching.FIELDS):
-        searching.remember(prompt)
-
-
 def _variant(prompt: Prompt, field: str, label: str) -> PromptVersion:
     found = prompt.versions.filter(label=label).first()
     if found is None:
@@ -422,18 +373,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, PromptVersion):
         return value.label
     return float(value) if isinstance(value, Decimal) else value
-
-
-def _record(
-    actor: Actor, prompt: Prompt, action: str, summary: str, differences: audit.Changes, *, resource: str = "prompt"
-) -> None:
-    audit.record(
-        actor=actor,
-        action=action,
-        resource=resource,
-        resource_id=prompt.pk,
-        key=prompt.key,
-        summary=f"{summary} in {prompt.environment.name}",
-        workspace_id=prompt.environment.workspace_id,
-        changes=differences,
-    )

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents.serializers import SecretField
+from agents.fields import SecretField, without_empty
 from governance.api.fields import FlagField, IdField, KeyField, ObjectField, StringField
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
 from prompts.serializers import STATUSES, LabelField
@@ -120,8 +120,7 @@ class WorkflowRunRequestSerializer(ApiSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """An empty address or key counts as not given: the first clients send both with every run."""
-        return {name: value for name, value in attrs.items() if value != "" or name not in ("api_key", "base_url")}
+        return without_empty(attrs)
 
 
 class TraceEntrySerializer(serializers.Serializer[Any]):

@@ -12,7 +12,6 @@ from django.contrib.admin.utils import model_ngettext, quote, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.core.paginator import Page, Paginator
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import Model, QuerySet
@@ -21,11 +20,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 
 from governance.actors import Actor
 from governance.admin.conflicts import clashes
 from governance.admin.forms import EnvironmentField, OperationForm, ServiceForm
+from governance.admin.lists import LeanChangeList, LeanPaginator
 from governance.admin_lookups import DeclaredLookups
 from governance.api.exceptions import RACED
 from governance.api.filtering import containing
@@ -71,31 +70,6 @@ def block(text: str) -> SafeString:
 def as_json(value: object) -> SafeString:
     """A value as JSON, indented."""
     return block(json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
-
-
-class LeanChangeList(ChangeList):
-    """A list that leaves long columns in the database, and is called what it lists."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.is_popup:
-            self.title = capfirst(str(self.opts.verbose_name_plural))
-
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
-        return rows.defer(*self.model_admin.list_defer)  # type: ignore[attr-defined]  # ours have it
-
-
-class LeanPaginator(Paginator[Any]):
-    """A page's rows are found by their ids first: the database orders and skips ids, and not rows of many columns."""
-
-    def page(self, number: int | str) -> Page[Any]:
-        number = self.validate_number(number)
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # an admin's list is one
-        start = (number - 1) * self.per_page
-        lean = rows.select_related(None).prefetch_related(None).values_list("pk", flat=True)
-        found = list(lean[start : min(start + self.per_page, self.count)])
-        return Page(list(rows.filter(pk__in=found)), number, self)
 
 
 class ScopedAdmin(DeclaredLookups, admin.ModelAdmin[M], Generic[M]):

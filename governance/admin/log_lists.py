@@ -13,7 +13,8 @@ from django.urls import URLPattern, path
 
 from governance import audit, audit_bounded
 from governance.admin import exports
-from governance.admin.base import LeanChangeList, ReadOnlyAdmin, actor_of
+from governance.admin.base import ReadOnlyAdmin, actor_of
+from governance.admin.lists import LeanChangeList
 from governance.admin.log_forms import LogForm
 from governance.permissions import ADMIN_MODELS
 

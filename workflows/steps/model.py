@@ -4,8 +4,8 @@ from rest_framework import serializers
 
 from agents import execution
 from agents.attempts import Plan, Subject
+from agents.fields import ParametersField
 from agents.providers import registry
-from agents.serializers import ParametersField
 from governance.api.fields import StringField
 from governance.errors import InvalidInputError
 from prompts.rendering import Rendered, as_text

@@ -1,0 +1,77 @@
+"""What the services of prompts share: the lock, the change and the audit entry that each of their writes has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from governance import audit, changes
+from governance.actors import Actor
+from governance.changes import Document
+from governance.concurrency import check_if_match
+from governance.errors import NotFoundError
+from prompts import documents, searching
+from prompts.models import Prompt
+
+CREATED, UPDATED, DELETED = "prompt.created", "prompt.updated", "prompt.deleted"
+PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
+ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
+
+
+def lock(prompt: Prompt, if_match: str | None = None) -> Prompt:
+    """The prompt as it is now, its row held until the transaction ends.
+
+    Two queries on purpose: PostgreSQL, having waited for a lock, reads the locked row anew but joined rows as they were
+    before it waited.
+    """
+    if not Prompt.objects.select_for_update(no_key=True).filter(pk=prompt.pk).values_list("pk").first():
+        raise NotFoundError
+    prompt = with_relations(prompt)
+    check_if_match(if_match, prompt.etag)
+    return prompt
+
+
+def with_relations(prompt: Prompt) -> Prompt:
+    return Prompt.objects.select_related(*documents.SERVED_WITH).get(pk=prompt.pk)
+
+
+def served(prompt: Prompt) -> Document | None:
+    return documents.as_document(documents.served(prompt))
+
+
+def announce(prompt: Prompt, type_: str, *, before: Document | None) -> None:
+    """Append a change to the log. One by which nothing is served anew is for those alone who asked for drafts."""
+    # Locked before it is read: the environment decides whether drafts are served, and may have changed.
+    prompt.environment = changes.lock_environment(prompt.environment.pk)
+    after = served(prompt)
+    append_change(prompt, type_, document=after, served=type_ != UPDATED or after != before)
+
+
+def append_change(prompt: Prompt, type_: str, *, document: Document | None, served: bool) -> None:
+    changes.publish(
+        environment_id=prompt.environment.pk,
+        type=type_,
+        resource_id=prompt.pk,
+        key=prompt.key,
+        version=prompt.live.label if prompt.live and type_ != UPDATED else prompt.version,
+        document=document,
+        served=served,
+    )
+
+
+def remember(prompt: Prompt, differences: Mapping[str, Any]) -> None:
+    if not differences.keys().isdisjoint(searching.FIELDS):
+        searching.remember(prompt)
+
+
+def record(
+    actor: Actor, prompt: Prompt, action: str, summary: str, differences: audit.Changes, *, resource: str = "prompt"
+) -> None:
+    audit.record(
+        actor=actor,
+        action=action,
+        resource=resource,
+        resource_id=prompt.pk,
+        key=prompt.key,
+        summary=f"{summary} in {prompt.environment.name}",
+        workspace_id=prompt.environment.workspace_id,
+        changes=differences,
+    )
