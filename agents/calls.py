@@ -1,4 +1,4 @@
-"""One HTTP call to somebody's address, for tools and for steps of workflows: through the guard of outgoing addresses,
+"""One HTTP call for a tool or for a step of a workflow: through the guard of outgoing addresses,
 bounded in time and size, no redirect followed."""
 
 import asyncio
@@ -12,7 +12,7 @@ from governance.api.parsing import storable
 from governance.errors import ProviderError
 from governance.text import whole_number
 
-#: What is said when nobody says otherwise. A compressed answer could be of any size.
+#: Headers that are sent unless the tool or step has its own. A compressed answer could be of any size.
 HEADERS = {
     "Accept": "application/json, text/*;q=0.9, */*;q=0.5",
     "Accept-Encoding": "identity",
@@ -33,8 +33,8 @@ class UnansweredError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`retry_after` is in seconds, where the other side asks to be left alone. `text` can be stored, and is without our
-    secrets; `raw` is what came."""
+    """`retry_after` is in seconds, where the other side asks to wait. `raw` is what came; `text` is that without our
+    secrets and without characters that can't be stored."""
 
     status: int
     content_type: str

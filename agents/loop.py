@@ -147,7 +147,7 @@ async def _turn(call: ModelCall, meter: Meter, tell: Tell | None) -> tuple[dict[
 
 @contextmanager
 def halves_counted(call: ModelCall, meter: Meter) -> Iterator[None]:
-    """Count half of an answer too: it was paid for, as far as can be told."""
+    """Count what half of an answer used, as an estimate: providers charge for it too."""
     try:
         yield
     except ProviderError as error:
@@ -175,8 +175,8 @@ async def _results(
 ) -> list[dict[str, Any]]:
     """What the model wanted, and what came of it, as the messages that tell it.
 
-    They are what any provider takes: arguments are a JSON object, whatever the model made of them, nothing is without
-    words, and what was thought goes back to who wants it with the outcome of the calls.
+    They are what any provider takes: arguments are a JSON object, whatever the model made of them, no message is empty,
+    and thoughts go back to providers that want them with the outcome of the calls.
     """
     calls = completion.tool_calls
     if len(calls) > MAX_CALLS:
@@ -284,7 +284,7 @@ async def _checked(task: Task, completion: Completion) -> tuple[Any, str | None]
 
 
 def _beyond_mending(completion: Completion) -> str | None:
-    """Why the model need not be asked again."""
+    """Why it is no use to ask the model again; None when it is."""
     ends = (completion.finish_reason or "").lower()
     if ends in REFUSED:
         return f"the model refused to answer ({ends})"

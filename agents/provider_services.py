@@ -75,9 +75,9 @@ def _refuse_taken_name(provider: ModelProvider) -> None:
 
 
 def _refuse_in_use(provider: ModelProvider, what: str) -> None:
-    """A name that agents and workflows say has to stay: without it they would fail, and nobody would know before.
+    """Raises ConflictError while agents or workflows use the provider: without it their next run would fail.
 
-    All of them are named, since only admins of the whole installation come here. A built-in one stays without its row.
+    All of them are named, since only admins of the whole installation come here. A built-in one exists without a row.
     """
     if provider.name in BUILT_IN:
         return
@@ -96,7 +96,7 @@ def _agents_on(name: str) -> list[str]:
     return list(Agent.objects.filter(provider=name).order_by("key").values_list("key", flat=True))
 
 
-#: What runs on a provider, by kind: told its name, the keys of those that say it. The rooms above add theirs.
+#: What uses a provider, by kind: a function from the provider's name to their keys. The apps above add theirs.
 USERS: dict[str, Callable[[str], list[str]]] = {"agents": _agents_on}
 #: How many of a kind a refusal names in its sentence.
 SHOWN = 10

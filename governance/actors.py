@@ -38,10 +38,10 @@ class Actor:
 
     @property
     def identity(self) -> str:
-        """What tells this actor from every other, whatever they are called.
+        """Identifies this actor among all others, whatever their names are.
 
-        It is made of kind and id, so that a token which is given the name of a deleted one owns nothing of that one. A
-        person is the same over the API and in the admin.
+        It is made of kind and id, so that a token which is given the name of a deleted one owns nothing of the deleted
+        one's. A person has the same identity over the API and in the admin.
         """
         if self.user_id is not None:
             return f"user:{self.user_id}"
@@ -49,13 +49,13 @@ class Actor:
 
     @property
     def credential(self) -> str:
-        """Names what must stay valid for this actor to stay in: the index of open connections."""
+        """Names the credential. Open connections are indexed by it, and end when it is no longer valid."""
         if self.token_id:
             return f"token:{self.token_id}"
         return f"session:{self.session_key}" if self.session_key else self.kind
 
     def within(self, workspace_id: str, environment: str) -> "Actor":
-        """The same actor, who sees nothing but that environment."""
+        """The same actor, limited to that environment."""
         return replace(self, workspace_id=workspace_id, environment=environment)
 
     @classmethod
@@ -67,5 +67,5 @@ class Actor:
 #: The installation itself: quickstart, migrations, sweeps.
 SYSTEM = Actor(name="system", role=Role.ADMIN, kind="system")
 
-#: Somebody who showed no credential, or none that holds: for the audit log alone.
+#: Whoever sent no credential, or an invalid one. Only the audit log names this actor.
 ANONYMOUS = Actor(name="anonymous", role=Role.VIEWER, kind="anonymous")

@@ -1,7 +1,7 @@
-"""Where a client is: the one place that looks at a client's address.
+"""Addresses of clients. Nothing else reads them.
 
-The server puts into the request what a trusted proxy says of it (settings.PROMPTOPS_TRUSTED_PROXIES); what anybody else
-says of themselves in X-Forwarded-For is not read.
+The server has put the address into the request that a trusted proxy reports (settings.PROMPTOPS_TRUSTED_PROXIES). An
+X-Forwarded-For from anybody else is ignored.
 """
 
 import ipaddress

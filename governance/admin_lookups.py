@@ -22,9 +22,9 @@ _PART = re.compile(r"[0-9]{1,4}", re.ASCII)
 
 
 class DeclaredLookups:
-    """The admin site makes it a part of every admin that is registered there.
+    """A mixin that the admin site adds to every ModelAdmin which is registered there.
 
-    `linked_lookups` are those that no filter offers and that links of our own pages have.
+    `linked_lookups` are allowed too, though no filter offers them: links on our own pages have them.
     """
 
     linked_lookups: ClassVar[Sequence[str]] = ()

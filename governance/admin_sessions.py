@@ -1,4 +1,4 @@
-"""Sessions of the back office, kept as tokens are: who reads the database finds digests of keys, and no key."""
+"""Sessions of the back office. As with tokens, the database holds a digest of each key, and never the key."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""Audit entries of what anybody can cause as often as they like: denied writes, refused webhooks, exports.
+"""Audit entries for events that anybody can repeat without end: denied writes, refused webhooks, exports.
 
-Of one actor doing one thing there is one entry a minute in each process. What comes meanwhile is counted, and a second
-entry tells how often it was. So the log tells of everything, and nobody can fill the table. The counts of the last
-minute are lost with a process that is killed.
+In each process an actor has one entry a minute for each thing. Repetitions are counted, and a second entry has their
+number, so that nothing is left out and nobody can fill the table. The counts of the last minute are lost when the
+process is killed.
 """
 
 import logging
@@ -19,7 +19,7 @@ from governance.actors import Actor
 logger = logging.getLogger("promptops.audit")
 
 WINDOW = 60.0  # seconds
-#: So many things are told apart at a time in a process; what is beyond them is counted together, by its action.
+#: How many things a process counts at a time; further ones are counted together, by their action.
 MOST = 2000
 
 Key = tuple[str, str, str]
@@ -37,9 +37,9 @@ _lock = threading.Lock()
 
 
 def record(*, actor: Actor, action: str, what: str, **entry: Any) -> None:
-    """As `audit.record`, and bounded: `what` tells things apart that the same actor does. Never raises.
+    """As `audit.record`, but bounded. `what` names the thing that repetitions are counted for. Never raises.
 
-    It is no part of a transaction: to be called where nothing else was written, or all of that was undone.
+    The entry is no part of the caller's transaction: call it where nothing else was written, or all of it was undone.
     """
     now = time.monotonic()
     entry = {"actor": actor, "action": action, **entry}

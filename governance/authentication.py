@@ -34,8 +34,8 @@ def is_static_token(secret: str) -> bool:
 def authenticate(secret: str, *, address: str) -> Actor:
     """Who holds `secret`, which came from `address`; at most one query.
 
-    Raises UnauthorizedError when nobody does: unknown, revoked, expired, or its user was shut out. Where that comes too
-    often from one address, TooManyAttemptsError; what is right is let in from there too.
+    Raises UnauthorizedError when nobody does: unknown, revoked, expired, or its user was shut out. After too many wrong
+    tokens from one address it raises TooManyAttemptsError for further wrong ones; right ones are accepted from there.
     """
     if not secret or len(secret) > MAX_SECRET_LENGTH:
         raise UnauthorizedError("invalid token")

@@ -16,10 +16,10 @@ class PasswordBackend(ModelBackend):
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
-        """Who that is, if the password is right; PermissionDenied, which Django makes None of, if it is not.
+        """The user, if the password is right. Raises PermissionDenied if not, which Django turns into None.
 
-        Raises TooManyAttemptsError where it is not to be tried now, BusyError where too many others are being tried. In
-        the place where passwords are hashed both are found out: many guesses at once are then not more than a few.
+        Raises TooManyAttemptsError after too many wrong passwords, BusyError when too many logins wait. The number of
+        wrong passwords is read while a slot for hashing is held, so that guesses sent at once are counted one by one.
         """
         if username is None or password is None:
             return None
@@ -29,6 +29,6 @@ class PasswordBackend(ModelBackend):
             user = super().authenticate(request, username=username, password=password)
             if not isinstance(user, User):
                 lockout.wrong_password(username, address)
-                raise PermissionDenied  # no other backend is asked: it would look at the password once more
+                raise PermissionDenied  # no other backend is asked: it would hash the password again
         lockout.forget(username, address)
         return user

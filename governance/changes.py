@@ -36,12 +36,12 @@ def begin() -> None:
 
 
 def reflected() -> int | None:
-    """The revision that the running request brought about last; who asks for it gets to see what was written."""
+    """The last revision that this request wrote; a fetch with it as `min_revision` sees what was written."""
     return _reflected.get()
 
 
 def reflect(revision: int) -> None:
-    """Note that a write found all as it was to be: at this revision at the latest, whoever brought it about."""
+    """Note the revision for a write that had nothing to change: what it asks for is served since then, or longer."""
     _reflected.set(revision)
 
 

@@ -1,6 +1,6 @@
-"""What is configured, and makes no sense or is not safe together, is told at start, with an id to look up.
+"""System checks: settings that make no sense together, or are not safe, are reported at start with an id to look up.
 
-What a single variable may be is looked at where it is read (promptops/environment.py).
+What a single variable may be is checked where it is read (promptops/environment.py).
 """
 
 import re

@@ -18,7 +18,7 @@ AWAY = (OperationalError, InterfaceError)
 
 
 def conflict_of(error: IntegrityError) -> Literal["taken", "referred", "refused"]:
-    """Which kind of rule the database held.
+    """Which kind of constraint failed.
 
     `taken`: another row has what must be unique. `referred`: the row refers to one that is not there (any more), or is
     still referred to. `refused`: a value that no row may have, which is a fault of the code that sent it.
@@ -33,7 +33,7 @@ def conflict_of(error: IntegrityError) -> Literal["taken", "referred", "refused"
 def ago(seconds: float) -> CombinedExpression:
     """The moment so many seconds ago by the database's clock, which is the same for every process.
 
-    What processes tell each other by times must go by this one: the clocks of their hosts may differ.
+    Times that processes compare with each other have to come from it: the clocks of their hosts may differ.
     """
     return Now() - timedelta(seconds=seconds)
 

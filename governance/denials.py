@@ -1,4 +1,4 @@
-"""Writes that somebody was not allowed are in the audit log, whichever door they came to."""
+"""Audit entries for writes that were not allowed: over the API, in the admin, and by the scripts of its pages."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,7 +16,7 @@ READING = {"GET", "HEAD", "OPTIONS"}
 
 
 def of_api(request: Any, view: Any, reason: str) -> None:
-    """A request that was answered with 403; what only reads, and what nobody is known for, is left out."""
+    """Note a request that was answered with 403, unless it only reads or has no known actor."""
     actor = getattr(request, "user", None)
     if request.method in READING or not isinstance(actor, Actor):
         return
@@ -43,7 +43,7 @@ def of_admin(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_script(actor: Actor, request: HttpRequest, capability: str, reason: str) -> None:
-    """The same for what the scripts of the back office's pages ask."""
+    """The same for a request by a script of the back office."""
     if request.method not in READING:
         _note(actor, str(request.method), request.path, capability, reason, None)
 

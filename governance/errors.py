@@ -72,7 +72,7 @@ class TooManyAttemptsError(DomainError):
 
 
 class TooManyRunsError(DomainError):
-    """So many runs are waited for that no other can be begun now."""
+    """The limit of runs that requests wait for is reached."""
 
     status = 429
     code = "too_many_runs"
@@ -84,7 +84,7 @@ class TooManyStreamsError(DomainError):
 
 
 class BusyError(DomainError):
-    """There is too much of it at this moment, whoever asks."""
+    """The server has too much work of this kind at the moment."""
 
     status = 503
     code = "unavailable"

@@ -1,7 +1,7 @@
 """How passwords are hashed: by scrypt, a few at a time.
 
 A hash takes a tenth of a second of a core and 16 MB. A hundred logins at once would take all of both, so they wait in
-line for one of two places, and those who would wait too long are told to come again.
+line for one of two places, and those that would wait too long are answered 503.
 """
 
 import threading
@@ -23,7 +23,7 @@ PATIENCE = 15.0
 
 
 class Slots:
-    """Places for a few threads, the others wait in the order of asking. Who has one may enter again."""
+    """Lets a few threads in at a time; the others wait in order. A thread that is in may enter again."""
 
     def __init__(self, at_once: int = AT_ONCE, most_waiting: int = MOST_WAITING, patience: float = PATIENCE) -> None:
         self._free, self._most_waiting, self._patience = at_once, most_waiting, patience
@@ -33,9 +33,9 @@ class Slots:
 
     @contextmanager
     def one(self, *, first: bool = False) -> Iterator[None]:
-        """A place for as long as the block lasts. `first`: before the others, for who holds what others wait for.
+        """Hold a place during the block. `first` goes before those who wait, for a thread that holds a database lock.
 
-        Raises BusyError where too many wait, or it took too long.
+        Raises BusyError when too many wait, or the wait takes too long.
         """
         if getattr(self._entered, "here", False):
             yield

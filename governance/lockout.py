@@ -1,12 +1,12 @@
-"""Guessing is slowed down: names and passwords, and tokens, whichever door they come in by.
+"""Slows down guessing at passwords and tokens, over the API, `/ws`, `/metrics` and the admin.
 
-Each failure is held against the name at that address, the address, the name, and all of them. For each of these there
-are some tries at once, of which one is regained after the other (a leaky bucket, kept as one time in one row). Whoever
-has none left is told when to come again, and their password is not looked at until then.
+Each wrong password is counted for the name at that address, for the address, for the name, and for all of them
+together. Each of these has a number of tries, and regains one after another (a leaky bucket, stored as one time in one
+row). When none is left, the answer says when to try again, and no password is checked until then.
 
-Nobody shuts out somebody else: of a name that is guessed at from everywhere, and when there are very many failures in
-all, each address has fewer tries, and never none. A token that is right always passes. Tokens are random and long, so
-that it is enough to make wrong ones cheap, and an application with an old token takes nothing from those beside it.
+Nobody can shut out somebody else: while a name is guessed at from everywhere, or there are very many failures in all,
+each address has fewer tries, but never none. A right token is always accepted. Tokens are long and random, so it is
+enough that wrong ones cost little, and an application with an old token doesn't block others at its address.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ SWEEP_EVERY = 100
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What failures are held against, and how many tries there are at once."""
+    """Something that failures are counted for, and the number of its tries."""
 
     kind: FailureKind
     tries: int
@@ -74,7 +74,7 @@ NONE = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class _Password:
-    """What a guess at a password is held against."""
+    """What a wrong password is counted for."""
 
     name_here: Bucket
     here: Bucket
@@ -108,7 +108,7 @@ def check_password_guess(username: str, address: str) -> None:
 
 
 def wrong_password(username: str, address: str) -> None:
-    """Hold it against name and address; raise TooManyAttemptsError if that was the last try for now."""
+    """Count it for name and address; raise TooManyAttemptsError if that was the last try for now."""
     guess = _Password.of(username, address)
     user = User.objects.filter(username__iexact=username).only("username").first()
     known = user.username if user is not None else ""
@@ -125,12 +125,12 @@ def wrong_password(username: str, address: str) -> None:
 
 
 def forget(username: str, address: str) -> None:
-    """Who knows the password is not held to have guessed it. The address's other failures stay."""
+    """Forget the failures of this name at this address, after a right password. The address's others stay."""
     LoginFailures.objects.filter(pk=_Password.of(username, address).name_here.digest).delete()
 
 
 def wrong_token(address: str) -> None:
-    """Hold it against the address; raise TooManyAttemptsError where there was one too many of them."""
+    """Count it for the address; raise TooManyAttemptsError when there were too many of them."""
     here = Bucket(FailureKind.TOKENS, settings.PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS, place=place_of(address))
     everywhere = Bucket(FailureKind.ALL_TOKENS, settings.PROMPTOPS_LOGIN_FAILURES_IN_ALL)
 
@@ -138,7 +138,7 @@ def wrong_token(address: str) -> None:
         return max(here.wait(held.get(here.digest), now), everywhere.wait(held.get(everywhere.digest), now))
 
     now = timezone.now()
-    _refuse(wait(_held([here, everywhere])))  # a read: who goes on and on is not to write each time
+    _refuse(wait(_held([here, everywhere])))  # a read first: endless wrong tokens must not each cost a write
     with transaction.atomic():
         _, held = _charge([here, everywhere], now, address=address)
         until = wait(held)
@@ -148,7 +148,7 @@ def wrong_token(address: str) -> None:
 
 @transaction.atomic
 def lift(*, actor: Actor, failures: LoginFailures) -> None:
-    """Forget what is held against a name or an address: they may try again at once."""
+    """Forget the failures of a name or an address, which may then try again at once."""
     audit.record(
         actor=actor,
         action="delete",
@@ -217,7 +217,7 @@ def _sweep(now: datetime) -> None:
 
 
 def _note(summary: str, username: str = "", wait: timedelta = NONE) -> None:
-    """The audit log has each failure that was tried; those that are refused unseen are told of by the last before."""
+    """Write an audit entry. Guesses that are refused unchecked have none: the entry before them says for how long."""
     more = f"; more are refused for {math.ceil(wait.total_seconds())} seconds" if wait else ""
     audit.record(
         actor=ANONYMOUS,

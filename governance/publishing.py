@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 from governance.errors import ConflictError, InvalidInputError
 
-#: What requests call other things than a version by. Rows from before this was a rule may bear one: they are served,
-#: pinned and rolled back to as they were, and nothing new gets it.
+#: Words that stand for something else than a label in requests. Versions from before this rule may have one as their
+#: label: they are served, pinned and rolled back to as before. No new version gets one.
 RESERVED_LABELS = ("draft", "live", "latest")
 
 

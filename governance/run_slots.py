@@ -1,4 +1,4 @@
-"""How many runs somebody waits for at once, in this process: so many for each credential, and so many in all.
+"""Limits how many runs the requests of this process wait for at once: for each credential, and in all.
 
 A run that waits for a model, a tool or a step costs a thread, or a stream's memory, for as long as its provider likes.
 Every way in takes a place for it here before anything is written, and keeps it until the work is over: also when the
@@ -31,7 +31,7 @@ class Places:
         self._count = count
 
     def give_back(self) -> None:
-        """On any thread, as often as one likes."""
+        """On any thread. A second call does nothing."""
         with _lock:
             count, self._count = self._count, 0
             _taken[self._holder] -= count
@@ -39,7 +39,7 @@ class Places:
                 del _taken[self._holder]
 
     def keep_until(self, when_done: Callable[[Callable[[], None]], None]) -> None:
-        """Leave it to the work itself to give them back: `when_done` is told what to call then."""
+        """Give them back when the work is over, and not before: `when_done` is given the function to call then."""
         kept = Places(self._holder, self._count)
         self._count = 0
         when_done(kept.give_back)

@@ -1,7 +1,7 @@
 """Settings from the environment, each read as what it has to be.
 
-A value that means nothing is one sentence that names the variable and says what was expected. All of them are told at
-once, before anything is migrated or served, by `refuse_what_means_nothing`.
+A value that can't be used is reported in one sentence that names the variable and says what was expected. All of them
+are reported at once by `refuse_what_means_nothing`, before anything is migrated or served.
 """
 
 import ipaddress
@@ -38,12 +38,12 @@ class Environment:
         self.problems: Words = []
 
     def refuse_what_means_nothing(self) -> None:
-        """End the process with what is wrong, a sentence a line; nothing, if nothing is."""
+        """End the process with a sentence for each problem, if there are any."""
         if self.problems:
             sys.exit("\n".join(self.problems))
 
     def note(self, name: Text, expected: Text) -> None:
-        """A problem of `name`. The value itself is not told: it may be a secret."""
+        """Note a problem of `name`. The value itself is not shown: it may be a secret."""
         self.problems.append(f"{name}: expected {expected}.")
 
     def _text(self, name: Text) -> Text:
@@ -64,7 +64,7 @@ class Environment:
         return self._text(name) or default
 
     def secret(self, name: Text) -> Text:
-        """A credential: nobody must be able to guess it."""
+        """A credential, which must not be one that can be guessed."""
         text = self._text(name)
         if text and (weakness := secrets.weakness_of(text)):
             self.note(name, f"a secret that nobody can guess, such as 32 random characters, but this one {weakness}")

@@ -1,4 +1,4 @@
-"""What to say to an address that there is none of."""
+"""The answer of addresses that do not exist."""
 
 from typing import Any
 

@@ -25,7 +25,7 @@ logger = logging.getLogger("promptops.catalog")
 #: Seconds after the tail's last look at the database for which what is here counts as fresh.
 FRESH_FOR = 1.0
 
-#: Seconds that a fetch waits to hear whether the database is there, or for a revision that it asks for.
+#: Seconds that a fetch waits for the tail's next look at the database, or for a revision that it asks for.
 PATIENCE = 1.0
 
 CACHE_CONTROL = b"cache-control: private, no-cache\r\n"
@@ -142,12 +142,12 @@ class Catalog:
     _loading: set[tuple[str, str]] = field(default_factory=set)
     _looked_at: float = 0.0
     _report: asyncio.Event = field(default_factory=asyncio.Event)
-    #: The database can't be reached: what is here is all that can be known.
+    #: Whether the database can't be reached; then fetches are answered by what is in memory.
     away: bool = False
 
     @property
     def age(self) -> float:
-        """Seconds since the database was heard of."""
+        """Seconds since the tail last reached the database."""
         return time.monotonic() - self._looked_at
 
     @property
@@ -168,8 +168,10 @@ class Catalog:
         return self._shelves[environment_id] if environment_id is not None else None
 
     async def hear(self) -> None:
-        """Wait until the tail has looked at the database, or could not. After that long in vain it counts as away: a
-        database that hangs is one that can't be reached, and each request would find that out by hanging too."""
+        """Wait until the tail has looked at the database, or has failed to.
+
+        When neither happens within PATIENCE the database counts as away: it hangs, and requests that ask it would too.
+        """
         try:
             async with asyncio.timeout(PATIENCE):
                 while not (self.fresh or self.away):

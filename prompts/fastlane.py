@@ -97,7 +97,7 @@ class FastLane:
         await self._application(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Sendable | None:
-        """What is known for sure, at once."""
+        """The answer that can be given at once; None when the lane is not sure of it."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"origin" in headers:
             return None  # a browser from elsewhere: CORS is Django's
@@ -119,7 +119,7 @@ class FastLane:
         return _respond(shelf, answer, headers) if answer is not None else None
 
     async def _waited(self, scope: Scope) -> Sendable | None:
-        """What becomes known by waiting a little, with no thread held: for the database's word, or for a revision."""
+        """The answer after a short wait that holds no thread: for a look at the database, or for a revision."""
         catalog = self._catalog
         if not (catalog.away or catalog.fresh) and self._look():
             await catalog.hear()
@@ -140,7 +140,7 @@ class FastLane:
         return self._stale(scope) if catalog.away else self._answer(scope)
 
     def _stale(self, scope: Scope) -> Sendable | None:
-        """What is known while the database is away; None for what needs no database to be refused."""
+        """The answer while the database is away; None for what the views refuse without a database."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         secret = bearer_of(headers.get(b"authorization", b"").decode("latin-1"))
         if not secret or b"%00" in scope["query_string"]:

@@ -28,7 +28,7 @@ def snapshot(actor: Actor) -> dict[str, Any]:
 
 
 def remembered(bounds: dict[str, Any]) -> Actor:
-    """Who it was, as they were then; whether they are still there, and may still do it, is for `restore` to say."""
+    """The actor as it was then. Whether it still exists, and may still do this, is checked by `restore`."""
     user_id, token_id = bounds["user_id"], bounds["token_id"]
     return Actor(
         name=bounds["name"],

@@ -313,7 +313,7 @@ def _later(work: Callable[..., None], *args: Any) -> None:
 
 
 def _bare(attempt: Attempt) -> dict[str, Any]:
-    """What is told of an attempt when something in it can't be told."""
+    """The trace entry of an attempt, without an output that can't be written as JSON."""
     entry = {"name": attempt.step.name, "type": attempt.step.type, "output": None}
     try:
         output = attempt.done and attempt.done.output

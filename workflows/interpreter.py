@@ -162,7 +162,7 @@ class _Machine:
             step = steps[place]
             entry = {"name": step.name, "type": step.type, **({"id": step.id} if "id" in step.fields else {})}
             trace.append(entry)
-            # It sees the steps as they are now: what it makes of all of them must not come to hold itself.
+            # A copy of the steps so far: an output made of all of them must not come to contain itself.
             at = _At(self, step, run, f"{prefix}{step.id}", {**names, "input": given, "steps": dict(seen)}, used)
             done = await self._step(at, entry)
             seen[step.id] = _seen(done)
@@ -212,7 +212,7 @@ class _Machine:
                 self._count(outcome.output)
                 done = Done(output=outcome.output, trace=outcome.trace)
             except (Stopped, *AWAY):
-                raise  # not the step's fault, and the run goes on elsewhere or later
+                raise  # no fault of the step: the run goes on elsewhere or later
             except Exception as broken:
                 error = _told(broken, at.run.run_id, path)
                 error.extra.clear()  # a step's own run is no part of what this run is answered with
@@ -344,7 +344,7 @@ class _At:
 
 
 def _told(error: Exception, run_id: uuid.UUID, path: str = "") -> DomainError:
-    """What people are told of an error, in words that every database takes."""
+    """The error as it is shown and stored, in characters that every database takes."""
     if not isinstance(error, DomainError):
         logger.error("run %s: unexpected error at %s", run_id, path or "its end", exc_info=error)
         return InternalError(error)

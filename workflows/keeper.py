@@ -36,7 +36,7 @@ HEAL = 2.0  # seconds between two looks for runs whose process is gone
 TIDY = 60.0  # seconds between two looks for texts and rows whose time is over
 #: A leg that was queued for so long, and that the engine knows nothing of, is offered again.
 LOST_AFTER = timedelta(seconds=10)
-#: Seconds after which a run is lost that no process has signed, and none said that it goes on.
+#: Seconds after which a run without an owner counts as lost, unless its process keeps `changed_at` new.
 UNSIGNED = 60.0
 AT_ONCE = 200
 
@@ -166,7 +166,7 @@ def watch() -> None:
 
 
 def _sign(one: Held) -> None:
-    """Say whose a run is that a request began before the database knew this process; until then, that it goes on."""
+    """Set the owner of a run that began before this process was in the database; until then keep `changed_at` new."""
     ours = WorkflowRun.objects.filter(pk=one.run_id, claim=one.claim, status=RunState.RUNNING, owner=None)
     if process.current is not None:
         ours.update(owner=process.current)
@@ -180,8 +180,8 @@ def dispatch(me: uuid.UUID) -> int:
     if not waiting.exists():
         return 0
     engine.launch(me, legs.work)
-    # First ours alone, then offered: the engine takes its time, and nobody has to wait for that. Legs that were not
-    # offered in the end, since this process died, are found by `heal`.
+    # Marked in a transaction, then offered outside of it: the engine takes its time, and other writers must not wait
+    # for that. Legs that were not offered in the end, since this process died, are found by `heal`.
     with transaction.atomic():
         rows = waiting.select_for_update(skip_locked=connection.vendor == "postgresql").order_by("created_at")
         offered = list(rows.values_list("pk", "leg")[:AT_ONCE])
@@ -230,7 +230,7 @@ def heal(me: uuid.UUID) -> None:
     now = timezone.now()
     # One of ours that we do not work on: the database went away under it.
     ours = Q(owner=me, changed_at__lt=now - LOST_AFTER)
-    # One of a process that the database did not know when it began: who works on it signs it, or says that it goes on.
+    # One that began before its process was in the database: that process signs it, or keeps `changed_at` new.
     unsigned = Q(owner=None, changed_at__lt=ago(UNSIGNED))
     lost = list(running.filter(Q(owner__in=gone) | unsigned | ours)[:AT_ONCE])
     for run in lost:

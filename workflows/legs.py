@@ -30,7 +30,7 @@ from workflows.steps.base import InternalError
 
 logger = logging.getLogger("promptops.workflows")
 
-#: A run may be lost so often at one step, mostly with its process; then that step is taken for what kills them.
+#: How often a run may be lost at one step, mostly with its process; after that the step is taken for the cause.
 MAX_DEATHS = 10
 MAX_ERROR = 4000
 #: Types of steps whose attempt lives over the end of a process.

@@ -35,9 +35,9 @@ def start(trigger: Schedule | Webhook, kind: Trigger, variables: Mapping[str, An
 
 @contextmanager
 def telling_failures(trigger: Schedule | Webhook) -> Iterator[None]:
-    """What keeps a run from being started is written down beside the trigger, and raised on.
+    """Store the error that keeps a run from being started in the trigger's `last_error`, and raise it on.
 
-    Not that a call is refused, which is nothing of the trigger's, nor that the database is away.
+    Refused calls and a database that is away are left out: they are no faults of the trigger.
     """
     try:
         yield

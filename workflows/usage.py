@@ -1,4 +1,4 @@
-"""Which workflows use what lives in the rooms below, for those who would take it away."""
+"""Which workflows use a model provider: asked before one is renamed or deleted."""
 
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast

@@ -26,7 +26,8 @@ from workflows.run_serializers import AttemptSerializer, WorkflowRunRowSerialize
 
 logger = logging.getLogger("promptops.workflows")
 
-#: What may wait for one client, and what of a run is read at once. Who is further behind is told when it has read that.
+#: Bytes that may wait for one client, and that are read of a run at once. A client that is further behind gets the rest
+#: when it has read these.
 MAX_PENDING_BYTES = 1024 * 1024
 AT_ONCE = 500  # runs that one query asks for
 
@@ -60,7 +61,7 @@ async def _events(run_id: uuid.UUID) -> AsyncGenerator[bytes, None]:
 
 @dataclass(eq=False, slots=True)
 class Watcher:
-    """Who watches a run: which attempts it was told of and how, and what waits for it."""
+    """A client that watches a run: the attempts that it was sent, as they were, and the events that wait for it."""
 
     run_id: uuid.UUID
     seen: Seen = field(default_factory=dict)
@@ -119,7 +120,7 @@ class Reader:
             self._task = None
 
     def look_at(self, watcher: Watcher) -> None:
-        """Tell it all that it was not told yet."""
+        """Have everything sent to it that it was not sent yet."""
         watcher.behind = False
         self._due.add(watcher.run_id)
         if self._bell is not None:

@@ -100,7 +100,7 @@ def _checked(
 
 
 def _note_refusal(webhook: Webhook | None, reason: str) -> None:
-    """All calls of what is no webhook count as one, or whoever makes ids up could fill the log."""
+    """Calls of unknown ids are counted together: made-up ids could fill the log otherwise."""
     audit_bounded.record(
         actor=ANONYMOUS,
         action="refused",

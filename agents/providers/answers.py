@@ -1,6 +1,6 @@
 """Answers of providers, read: one table of shapes for whole answers and streams alike (tests/agents/test_answers.py).
 
-Nothing here knows a network. What a provider says is taken as bytes; nothing of it is believed to be what it should be.
+Nothing here uses the network. An answer is read from bytes, and no type in it is taken for granted.
 What can't be an answer is an UnusableError with the provider's own reason in it.
 """
 

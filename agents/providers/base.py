@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The parameters of a config that go to the model, as docs/models.md lists them. Any other name is refused or told.
+#: The parameters of a config that go to the model, as docs/models.md lists them. Others are refused or listed.
 MODEL_PARAMETERS = frozenset(
     {
         # how it chooses words

@@ -197,7 +197,7 @@ class Flow(Generic[T]):
         self._made: asyncio.Queue[tuple[bool, T | BaseException] | _Errand] = asyncio.Queue()
         self._errands = _Errands(self._made)
         self._task = asyncio.run_coroutine_threadsafe(self._pump(source), loop())
-        self._next: Future[Any] | None = None  # under way; who stopped waiting for it leaves it to who comes next
+        self._next: Future[Any] | None = None  # under way: a caller that stops waiting leaves it to the next
 
     async def _pump(self, source: Callable[[], AsyncIterator[T]]) -> None:
         _caller.set(self._errands)

@@ -1,4 +1,4 @@
-"""Which parameters of a config go to the model. None is left out without a word: it is sent, refused, or told."""
+"""Which parameters of a config go to the model. Each is sent, refused, or listed as not sent."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches

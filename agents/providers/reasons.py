@@ -1,4 +1,4 @@
-"""What a provider says about a failure, in whichever of the many forms there are: pure, and never believing a type."""
+"""What a provider says about a failure, in whichever of its many forms. Pure; no type is taken for granted."""
 
 import json
 from collections.abc import Iterable

@@ -72,7 +72,7 @@ def find(name: str) -> Provider:
 
 
 def hold(name: str) -> Provider:
-    """The same for who is about to store that name: in a transaction, it is there until that ends."""
+    """The same for a write that stores the name: the provider can't be deleted before the transaction ends."""
     if transaction.get_connection().in_atomic_block:
         ModelProvider.objects.select_for_update().filter(name=name).values_list("pk").first()
     return find(name)

@@ -15,7 +15,7 @@ from agents.outbound import Admitted
 from agents.providers.events import Decoder, are_events
 from agents.providers.reasons import Failure, failure_in, failure_of
 
-#: Bytes that a failure may take to be told. What is longer is an answer.
+#: Bytes in which a failure has to be told. A longer body is taken for an answer.
 _MAX_FAILURE = 64 * 1024
 
 
@@ -102,10 +102,10 @@ class _Counted(httpx2.AsyncByteStream):
 
 
 class Candid(httpx2.AsyncBaseTransport):
-    """Gives a failure that comes with status 200 the status that it means, if it is one that passes.
+    """Turns a transient failure that comes with status 200 into an answer with the status that it means.
 
-    So the client repeats such a call as it does after any answer of that status. Some providers have begun their answer
-    before they know that there is none. `last_status` is the status of the last answer.
+    The client then repeats the call as it does after any answer of that status. Some providers send the head of their
+    answer before they know that they have none. `last_status` is the status of the last answer.
     """
 
     def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:

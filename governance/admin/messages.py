@@ -1,4 +1,4 @@
-"""What the next page says, of which some is a new secret: kept in the session, encrypted, and in no cookie."""
+"""Messages for the next page. Some hold a new secret: they are stored in the session, encrypted, and in no cookie."""
 
 from collections.abc import Sequence
 from typing import Any

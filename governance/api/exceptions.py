@@ -36,7 +36,7 @@ _CODES = {
 }
 
 
-#: What is said when the database held a rule that a service had checked a moment before.
+#: Sentences for a constraint that failed though a service had checked the same rule a moment before.
 RACED = {
     "taken": "conflict: somebody else took this name, or added the same, at the same time: look again",
     "referred": "conflict: somebody else deleted what this refers to, or began to use it, at the same time: look again",

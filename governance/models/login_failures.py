@@ -11,7 +11,7 @@ class FailureKind(models.TextChoices):
 
 
 class LoginFailures(models.Model):
-    """What is held against one name, one address or everybody: how often wrong credentials came lately.
+    """How many wrong credentials came lately: of one name, of one address, or in all.
 
     `forgotten_at` is when all of it will be forgotten: each failure moves it on by the time that regains one try
     (governance/lockout.py). A row that is past it says nothing, and is swept out.

@@ -63,7 +63,7 @@ class Run(models.Model):
         return f"{self.source} {self.ref_key} {self.status}"
 
     def shows_texts_to(self, environment: str | None, identity: str) -> bool:
-        """Whether a token that is bound to `environment` (None: any actor that is not) may read what this run was told.
+        """Whether a token that is bound to `environment` (None: any actor that is not) may read this run's texts.
 
         A run of that environment may still hold texts of another one: when a workflow handed them to it, or when it
         called a workflow.

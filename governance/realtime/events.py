@@ -12,7 +12,7 @@ from governance.realtime import protocol
 from governance.realtime.runtime import holding
 
 #: Seconds of silence after which a comment is sent, since proxies close a connection on which nothing comes. The first
-#: one comes at once when there is nothing to tell yet: some pass on the headers with what follows them.
+#: one comes at once when there is no event yet: some proxies pass on headers only with the first bytes of a body.
 SILENCE, AT_FIRST = 10.0, 0.1
 COMMENT = b": still at work\n\n"
 WHY = {
@@ -36,7 +36,7 @@ def respond(
     workspaces: Collection[str],
     ended: Callable[[str], None] = lambda why: None,
 ) -> StreamingHttpResponse:
-    """The events as an answer. `ended` is told when the credential ended before them."""
+    """The events as an answer. `ended` is called with the reason when the credential ends before them."""
     frames = _frames(events, actor, workspaces, ended)
     response = StreamingHttpResponse(frames, content_type="text/event-stream; charset=utf-8")
     response["Cache-Control"] = "no-store"

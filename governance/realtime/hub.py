@@ -28,7 +28,7 @@ GRACE = 10.0  # seconds that a client has to take the close, before the connecti
 
 
 class Listener(Protocol):
-    """An open connection that is its credential's: a socket, or an answer that is a stream of events."""
+    """An open connection, which ends with its credential: a socket, or an answer that is a stream of events."""
 
     actor: Actor
     close_code: int | None
@@ -60,8 +60,8 @@ class Socket:
 
     Who waits for nothing is written to at once, past queue and task.
 
-    The backlog of a client that comes back is not counted: it is as long as it is, and no sign of a slow client. One
-    that takes nothing of what waits is.
+    The backlog of a client that comes back is not counted: its length is no sign of a slow client. A client counts as
+    slow when it takes nothing of what waits for it.
     """
 
     __slots__ = (
@@ -107,7 +107,7 @@ class Socket:
         self.environment_id = environment_id  # None: all of the workspace's
         self.drafts = drafts
         self.runs = runs  # whether it wants to hear of runs; clients of old would not know the frames
-        self.texts = since is not None  # who doesn't count revisions takes every text for a change: it gets pings
+        self.texts = since is not None  # a client without `since` takes every text for a change: it gets pings
         self.deletes = deletes or since is not None
         self.last_sent = time.monotonic()
         self.close_code: int | None = None
@@ -168,7 +168,7 @@ class Socket:
         self._ready.set()
 
     def beat(self, text: str) -> None:
-        """Show that the server is there."""
+        """Send a sign of life: a heartbeat, or a ping."""
         if self.texts:
             self.push(text)
         elif self.wire.ping():

@@ -164,7 +164,7 @@ def running() -> Runtime | None:
 
 @asynccontextmanager
 async def holding(actor: Actor, workspaces: Collection[str]) -> AsyncIterator[Answer]:
-    """An answer that is a stream, for as long as it goes on: it is told when its credential ends, as sockets are."""
+    """Register a streamed answer while it lasts, so that it is closed when its credential ends, as sockets are."""
     answer, here = Answer(actor, workspaces), running()
     if here is None:  # no server: a test, a command
         yield answer
@@ -178,7 +178,7 @@ async def holding(actor: Actor, workspaces: Collection[str]) -> AsyncIterator[An
 
 
 def refuse_when_full(actor: Actor) -> None:
-    """Before an answer that is a stream, on any thread. Raises TooManyStreamsError."""
+    """To be called before an answer is streamed, on any thread. Raises TooManyStreamsError when there are too many."""
     if _runtime is not None and (_runtime.hub.is_full() or _runtime.hub.is_full_for(actor)):
         raise TooManyStreamsError("there are as many streams open as there may be: try again later", retry_after=10)
 

@@ -30,7 +30,7 @@ BAD_HANDSHAKE = (
 class StreamProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol for clients that listen: what they send is dropped where it arrives.
 
-    Who sends frames without end is closed with 1008; who asks for pongs without reading them gets none.
+    A client that sends too many frames is closed with 1008; one that does not read gets no pongs.
     """
 
     _counted_from = 0.0
@@ -72,7 +72,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(output))
 
     def _count(self) -> bool:
-        """Whether the client keeps within its bounds; it is shut out if not."""
+        """Count a frame. Returns False, and ends the connection, when there were too many."""
         now = self.loop.time()
         if now - self._counted_from > WINDOW:
             self._counted_from, self._counted = now, 0
@@ -178,7 +178,7 @@ class Wire:
             self._protocol.transport.abort()
 
     def finish(self, seconds: float) -> None:
-        """Nobody writes any more: what waits is the client's for so long. It might never take it."""
+        """After the last write: end the connection if the client has not taken everything after so many seconds."""
         if self._protocol is not None and self.waiting:
             self._protocol.loop.call_later(seconds, self._protocol.transport.abort)
 

@@ -66,7 +66,7 @@ class RejectedError(DomainError):
 
 
 class InternalError(DomainError):
-    """Something broke that nobody thought of: a fault of this server, and not of the workflow."""
+    """An unexpected error: a fault of this server, and not of the workflow."""
 
     status = 502
     code = "internal"

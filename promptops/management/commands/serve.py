@@ -16,7 +16,7 @@ def uvicorn_settings(
     keep_alive: int = 5,
     proxies: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What uvicorn.run is given beside the application. `proxies` are believed what they say of a client."""
+    """What uvicorn.run is given beside the application. What `proxies` say of a client's address is believed."""
     return {
         "host": host,
         "port": port,
