@@ -23,7 +23,7 @@ from prompts.rendering import Rendered, TooLongError, render
 
 CLIENT_GONE = "the client went away before the end"
 STOPPED = "it was stopped before the end"
-#: Seconds after which an answer begins without its first event: proxies and people think that nobody is there.
+#: Seconds after which an answer begins without its first event, so that no proxy gives up on it.
 FIRST_EVENT_WITHIN = 1.0
 
 
@@ -93,9 +93,9 @@ class Stream:
 
     An agent's run tells of more: `turn` when a further one begins, `tool_call` and `tool_result`.
 
-    The first event is waited for a moment where it is made, so that a run which fails at once raises its ProviderError;
-    one that takes longer is told of later. Events are (name, data); those of a single run don't name a variant, and
-    there is no `variant` event.
+    The first event is waited for a moment where the stream is made, so that a run which fails at once raises its
+    ProviderError; one that fails later has an `error` event. Events are (name, data); those of a single run don't name
+    a variant, and there is no `variant` event.
 
     Raises TooManyStreamsError.
     """
@@ -124,7 +124,7 @@ class Stream:
             raise
 
     def stop(self, why: str) -> None:
-        """Why the runs that are not over will be closed as failed, when it is not that the client went away."""
+        """Set the reason with which unfinished runs are closed; it is otherwise that the client went away."""
         self._why = why
 
     async def events(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:

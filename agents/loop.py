@@ -173,7 +173,7 @@ async def _results(
     turn: dict[str, Any],
     tell: Tell | None,
 ) -> list[dict[str, Any]]:
-    """What the model wanted, and what came of it, as the messages that tell it.
+    """What the model wanted, and what came of it, as messages of the conversation.
 
     They are what any provider takes: arguments are a JSON object, whatever the model made of them, no message is empty,
     and thoughts go back to providers that want them with the outcome of the calls.

@@ -23,7 +23,7 @@ MEMORY = 512 * 1024 * 1024
 #: Steps that one match of a pattern may take when it has to try again and again.
 _STEPS = 100_000
 _PROBLEMS = 5
-#: Characters of a value whose problems are collected; of a larger one the first is told, since each holds it whole.
+#: Characters of a value whose problems are collected. Of a larger one only the first is, since each holds the value.
 _SMALL = 20_000
 
 

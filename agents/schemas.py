@@ -92,7 +92,7 @@ async def examine(schema: Mapping[str, Any], value: Any, *, seconds: float = SEC
 
 
 async def problem(schema: Mapping[str, Any], value: Any) -> str | None:
-    """What is wrong with `value`, or why nobody can tell, in a few sentences; None when it is valid."""
+    """What is wrong with `value`, or why it can't be checked, in a few sentences; None when it is valid."""
     try:
         return (await examine(schema, value)).problem
     except UncheckableError as error:

@@ -10,7 +10,7 @@ from governance.realtime import events
 
 
 class Events(Protocol):
-    """What a stream is made of: names with data, as execution.Stream has them, and whose it is."""
+    """What a stream is made of: names with data, as execution.Stream has them; and the actor whose it is."""
 
     @property
     def actor(self) -> Actor: ...

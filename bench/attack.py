@@ -1,4 +1,4 @@
-"""What fetches and `/livez` notice of attackers who do their worst: each attack alone, then all of them at once."""
+"""What attacks do to fetches and to `/livez`: each attack alone, then all of them at once."""
 
 import asyncio
 import json

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
 
-#: The first words of the server's own addresses: a root path that begins with one could not be told from it.
+#: The first words of the server's own addresses: a root path that begins with one would be ambiguous.
 ADDRESSES = frozenset({"admin", "api", "health", "livez", "metrics", "readyz", "static", "ws"})
 
 

@@ -45,7 +45,7 @@ class Bucket:
 
     @property
     def digest(self) -> str:
-        """Keyed, since a name that nobody has may be a password that was typed into the wrong field."""
+        """Keyed, since an unknown name may be a password that was typed into the wrong field."""
         said = "\0".join([self.kind, self.name, self.place])
         return hmac.new(settings.SECRET_KEY.encode(), said.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
@@ -178,7 +178,7 @@ def _held(buckets: Iterable[Bucket]) -> Held:
 
 
 def _charge(buckets: list[Bucket], now: datetime, *, username: str = "", address: str) -> tuple[Held, Held]:
-    """Count a failure against all of them, and nobody else at the same time; returns how it was, and how it is."""
+    """Count a failure for all of them, with their rows locked; returns the rows as they were, and as they are."""
     fresh = [
         LoginFailures(
             digest=bucket.digest,

@@ -1,4 +1,4 @@
-"""Names of users and tokens that would pass for somebody else in the audit log can't be given."""
+"""Which names users and tokens can't have, since the audit log would seem to speak of another actor."""
 
 import re
 import unicodedata

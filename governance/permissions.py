@@ -68,8 +68,8 @@ BEYOND_ONE_WORKSPACE = {
 }
 
 #: These reach beyond one environment, so a token that is bound to one can't have them. The audit log holds the texts of
-#: prompts, and does not tell of which environment. A workflow is the whole workspace's: who runs it, or a schedule that
-#: does, may see more than who wrote it.
+#: prompts, and does not tell of which environment. A workflow belongs to the whole workspace: people and schedules
+#: that run it may see more than the token that wrote it.
 BEYOND_ONE_ENVIRONMENT = {"workspace.write", "environment.write", "token.write", "audit.read", "workflow.write"}
 
 #: What the admin's models are called here; a model that is not named is for admins.

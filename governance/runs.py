@@ -219,7 +219,7 @@ class Sweep:
 def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedback:
     """What `actor` thinks of a run, from -1 to 1; it replaces what the same one said before."""
     said = {"score": score, "comment": comment}
-    Run.objects.select_for_update(no_key=True).filter(pk=run.pk).first()  # one word of somebody after the other
+    Run.objects.select_for_update(no_key=True).filter(pk=run.pk).first()  # two ratings by one actor wait for each other
     former = RunFeedback.objects.filter(run=run, actor_identity=actor.identity).first()
     old = {name: getattr(former, name) if former else None for name in said}
     if old == said and former is not None:

@@ -198,8 +198,8 @@ class RunSerializer(ApiSerializer):
     def to_representation(self, instance: Run) -> dict[str, Any]:
         shown = super().to_representation(instance)
         actor = self.context["request"].user
-        # Providers repeat what they were sent in their errors. Of a run among others the cheap half of the rule is
-        # enough: its error is not what a workflow told it.
+        # Providers repeat what they were sent in their errors. Here the cheap half of the rule of
+        # `shows_texts_to` is enough: what a run sent to workflows that it called itself is not in its own error.
         if actor.environment and instance.actor_identity != actor.identity and instance.parent_id is not None:
             shown["error"] = ""
         return shown

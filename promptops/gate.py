@@ -97,7 +97,7 @@ async def send_json(
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int, *, more: bool = True) -> None:
-    """Answer, and read on for a while: who closes on a client that still sends takes the answer away from it."""
+    """Answer, and read on for a while: closing at once could keep a client that still sends from reading the answer."""
     content = error_body(scope, f"the request body is over the limit of {limit} bytes", "payload_too_large")
     await send_json(scope, send, 413, content, (b"connection", b"close"), last=False)
     left = LINGER_BYTES

@@ -63,7 +63,7 @@ class Refusals:
 
 
 class KnownProxy:
-    """Says what is missing where a proxy that nobody named makes the back office unusable.
+    """Answers with the missing setting where a proxy that is not trusted makes the back office unusable.
 
     It ends TLS and says so in X-Forwarded-Proto, which is not believed of it. To the server all requests are plain: it
     would redirect each to https again, and take each form for one from another site.

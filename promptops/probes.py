@@ -24,7 +24,7 @@ from workflows import keeper
 
 logger = logging.getLogger("promptops.ready")
 
-#: Seconds after which a part that has said nothing counts as down.
+#: Seconds after which a part that has not answered counts as down.
 PATIENCE = 2.0
 #: Seconds for which an answer is remembered: however often it is asked for, it is looked up a few times a second.
 REMEMBERED = 0.25
@@ -77,9 +77,9 @@ class Probes:
 
 
 class Look:
-    """A question that is asked once for all who want to know at the same time.
+    """A question that is asked once for all probes that wait at the same time.
 
-    Where no answer comes it is asked no second time: everybody is told `otherwise` until the first one is over.
+    While it stays without an answer it is not asked again: all probes get `otherwise` until it is over.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[dict[str, str]]], *, otherwise: dict[str, str]) -> None:

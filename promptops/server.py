@@ -21,7 +21,7 @@ _SLICE = 16 * 1024
 #: websockets reads no longer line of a handshake, and no more of them.
 _LONGEST_LINE = 8000
 _MOST_LINES = 120
-#: Bytes of chunk sizes, for each byte of a body, that nobody can complain about: `1`, two line ends, leading zeros.
+#: Bytes of chunk sizes that are accepted for each byte of a body: `1`, two line ends, leading zeros.
 _OVERHEAD = 16
 #: How long, and how much, is read and forgotten of a request that was refused, so that its client can read the answer.
 _LINGER_SECONDS = 5.0
@@ -208,7 +208,7 @@ class HttpProtocol(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.close()
                 return
-            cycle.disconnected = True  # so its application hears that there is nobody to answer
+            cycle.disconnected = True  # so that its application stops: there is nobody to answer
             cycle.message_event.set()
         content = {"error": refusal.sentence, "code": refusal.code, "request_id": new_request_id("")}
         raw = json.dumps(content).encode()

@@ -28,7 +28,7 @@ def without(root: str, application: Application) -> Application:
 
 
 def under(root: str, application: Application) -> Application:
-    """`application`, told that its addresses are below `root`, as ASGI has it: `path` is the whole one."""
+    """`application` with `root` as its root path, as ASGI has it: `path` holds the whole path."""
     if not root:
         return application
 

@@ -145,7 +145,7 @@ class FastLane:
         secret = bearer_of(headers.get(b"authorization", b"").decode("latin-1"))
         if not secret or b"%00" in scope["query_string"]:
             return None
-        # Who may do what can't be asked either: tokens that were seen here go on until they expire.
+        # Tokens can't be checked either: those that were seen here stay valid until they expire.
         known = self._tokens.find(b"Bearer " + secret.encode("latin-1"), time.time())
         actor = STATIC_ACTOR if is_static_token(secret) else known
         query, age = self._query(scope["query_string"]), self._catalog.age
@@ -231,7 +231,7 @@ def _identity(headers: dict[bytes, bytes]) -> str:
 
 
 def _cors(headers: dict[bytes, bytes]) -> bytes:
-    """What a page of an allowed origin has to be told, to see the answer; Django's middleware says it otherwise."""
+    """The headers by which pages of an allowed origin may read the answer, as the CORS middleware sends them."""
     origin = headers.get(b"origin", b"").decode("latin-1")
     if not origin:
         return b""

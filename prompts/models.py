@@ -129,7 +129,7 @@ class PromptText(models.Model):
 
 
 class PromptVersion(models.Model):
-    """A draft as it was when it was published, or kept without that. Never changed; removed with its prompt alone."""
+    """A draft as it was when it was published or snapshotted. Never changed, and deleted only with its prompt."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
     environment_path: ClassVar[str | None] = "prompt__environment__name"

@@ -86,6 +86,12 @@ class Server:
         self.process = None
         return code
 
+    def memory(self) -> int:
+        """The bytes of memory that the process has now."""
+        assert self.process is not None
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def client(self, token: str = TOKEN) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
 

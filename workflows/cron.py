@@ -66,7 +66,7 @@ def _next_of_rhythm(cron: str, place: tzinfo, after: datetime) -> datetime:
 
 
 def _matches(cron: str, wall: datetime) -> Iterator[datetime]:
-    """The times after `wall` at which it comes true for clocks that nobody ever changes."""
+    """The times after `wall` at which it comes true for clocks that are never changed."""
     times = croniter(cron, wall, max_years_between_matches=MAX_YEARS)
     while True:
         yield times.get_next(datetime)

@@ -226,7 +226,7 @@ class _Here:
         return Answer(200, _body(self.row, result.output, result.outputs, result.trace))
 
     def _as_it_is(self) -> Answer:
-        """Somebody cancelled the run, or another process has it: what is known of it."""
+        """The answer for a run that was cancelled, or that another process has: from its row."""
         self.row.refresh_from_db()
         return answer_of(self.row)
 

@@ -257,7 +257,7 @@ class _At:
         self._problem: DomainError | None = None
 
     async def is_skipped(self) -> bool:
-        """Whether the step's condition does not hold. When that can't be told, the step fails with the reason."""
+        """Whether the step's condition does not hold. When that can't be found out, the step fails with the reason."""
         try:
             return self.step.when is not None and not await holds(self.step.when, self.names, self.run.budget)
         except DomainError as error:

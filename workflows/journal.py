@@ -112,7 +112,7 @@ class Attempt:
 
 
 def cost_of(trace: Mapping[str, Any]) -> Decimal | None:
-    """What a step's models cost, in dollars; None when nobody knows, or when no column could hold what they say."""
+    """What a step's models cost, in dollars; None when it is unknown, or more than the column can hold."""
     cost = trace.get("cost_usd")
     said = Decimal("NaN") if cost is None else Decimal(str(cost))
     return said if said.is_finite() and abs(said) < MAX_COST else None

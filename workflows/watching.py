@@ -79,7 +79,7 @@ class Watcher:
 
 @dataclass(slots=True)
 class News:
-    """A run as it is: when it changed (None: it is no more), its row, and the attempts that somebody needs.
+    """A run as it is: when it changed (None: it is no more), its row, and the attempts that some client needs.
 
     `more` when these are not all: then the row is not told yet.
     """

@@ -16,7 +16,7 @@ from agents.providers.wishes import NamelessError, Wishes
 from governance.api.parsing import storable, unstorable
 
 _MAX_COUNT = 2**31 - 1
-#: Bytes of a body that are kept in case that there is no answer in it: they say why.
+#: Bytes of a body that are kept: where it holds no answer, they say why.
 _HEAD = 2_000
 
 #: What ends an answer that is none, or half of one.
@@ -32,7 +32,7 @@ REFUSED = frozenset(
 #: Under which names a message has what was thought, the most usual first. It goes back under the name that it came by.
 _REASONING = ("reasoning_content", "reasoning")
 _REASONING_PARTS = ("reasoning_details", "thinking_blocks")
-#: What was thought in a part of the content, which is carried back to nobody.
+#: For thoughts that came as a part of the content; they are not sent back to the provider.
 _THINKING = "thinking"
 _JOINED = ("text", "summary", "data", "thinking", "signature")
 

@@ -1,4 +1,4 @@
-"""What a model thinks aloud in front of its answer, told apart from it: pure."""
+"""Separates what a model thinks aloud in front of its answer from the answer. Pure."""
 
 #: Marks that models themselves put around their thoughts. Others, such as <thinking>, are what a prompt asked for.
 MARKS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷"))

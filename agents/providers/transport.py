@@ -138,7 +138,7 @@ class Candid(httpx2.AsyncBaseTransport):
 
 
 class _Begun(httpx2.AsyncByteStream):
-    """A body whose beginning was read already, and is read again by whoever reads all of it."""
+    """A body whose beginning was read already; iterating over it begins with that again."""
 
     def __init__(self, inner: httpx2.AsyncByteStream) -> None:
         self._inner = inner

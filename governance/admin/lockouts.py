@@ -1,4 +1,4 @@
-"""Who guessed at names and passwords, and is slowed down for it. Deleting it lets them try again at once."""
+"""Failed logins of names and addresses that are slowed down. Deleting a row lets them try again at once."""
 
 from django.contrib import admin
 from django.http import HttpRequest

@@ -117,7 +117,7 @@ class ApiSchema(AutoSchema):
         codes = {400, 503}
         capability = self._capability()
         if capability is not None:
-            codes |= {401, 429}  # the latter to who guesses at tokens
+            codes |= {401, 429}  # 429 after too many wrong tokens
             if LEAST_ROLE[capability] is not Role.VIEWER:
                 codes.add(403)
             if capability.rpartition(".")[2] not in {"read", "run"} and not capability.startswith("session."):

@@ -132,7 +132,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
         self.wire.finish(GRACE)
 
     def forget_handshake(self) -> None:
-        """Nothing is kept of the request: sockets stay for days, and what it says may be long."""
+        """Drop the request from memory: sockets stay for days, and its head may be long."""
         self.scope["headers"], self.scope["query_string"] = [], b""
         self.wire.forget_handshake()
 

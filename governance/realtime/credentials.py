@@ -1,4 +1,4 @@
-"""Whether those who are connected may stay: each credential looked at anew, all of them in a few queries."""
+"""Whether open connections may stay: their credentials are checked again, all of them in a few queries."""
 
 import uuid
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from governance.authentication import still_valid
 from governance.models import User, Workspace
 from governance.querysets import visible_to
 
-#: Who holds a credential now (None: nobody), and which workspaces that one sees.
+#: The actor of a credential as it is now (None when it is no longer valid), and the workspaces that it sees.
 Verdict = tuple[Actor | None, set[str]]
 
 
 def verdicts(holders: Mapping[str, Actor]) -> dict[str, Verdict]:
-    """What is to be said of each credential; `holders` has who came with it."""
+    """The verdict on each credential; `holders` has the actors as they were when they connected."""
     token_ids: set[uuid.UUID] = {actor.token_id for actor in holders.values() if actor.token_id}
     valid = still_valid(token_ids)
     found: dict[str, Verdict] = {}
@@ -35,7 +35,7 @@ def verdicts(holders: Mapping[str, Actor]) -> dict[str, Verdict]:
 
 
 def _of_session(key: str) -> Actor | None:
-    """Who a session of the back office lets in, by Django's rules: it ends with a logout or a new password."""
+    """The actor of a session of the back office, by Django's rules: it ends with a logout or a new password."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)

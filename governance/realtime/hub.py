@@ -1,4 +1,4 @@
-"""Who listens in this process, and who of them gets what. All of it runs on the event loop and waits for nobody."""
+"""The open connections of this process, and which of them gets what. It runs on the event loop and never waits."""
 
 import asyncio
 import time
@@ -203,7 +203,7 @@ class Socket:
                 if self._backlog:
                     item = self._backlog.popleft()
                     await self._write(self._text_of(item), send)
-                    del item  # kept until here, so that who comes meanwhile shares it
+                    del item  # kept until here, so that clients that come meanwhile share it
                 else:
                     text = self._queue.popleft()
                     await self._write(text, send)
@@ -256,7 +256,7 @@ class Hub:
         most: int = settings.PROMPTOPS_MAX_SOCKETS_PER_TOKEN
         return len(self._by_credential.get(actor.credential, ())) >= most
 
-    # --- who is there ---
+    # --- what is open ---
 
     def _indexes(self, listener: Listener) -> list[tuple[Any, Any]]:
         by_credential = (self._by_credential, listener.actor.credential)
@@ -328,7 +328,7 @@ class Hub:
     # --- credentials ---
 
     def holders(self) -> dict[str, Actor]:
-        """Each credential with connections here, and who came with it."""
+        """Each credential with connections here, and its actor."""
         return {credential: next(iter(here)).actor for credential, here in self._by_credential.items()}
 
     def settle(self, credential: str, now: Actor | None, visible: Collection[str]) -> None:

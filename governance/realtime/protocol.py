@@ -125,7 +125,7 @@ def encode(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
-#: The frames that somebody still waits for: who reads the same change later gets the same texts.
+#: Frames that still wait to be sent: another reader of the same change gets the same texts.
 _frames: WeakValueDictionary[tuple[Any, ...], Frame] = WeakValueDictionary()
 
 

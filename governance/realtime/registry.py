@@ -26,7 +26,7 @@ logger = logging.getLogger("promptops.realtime")
 
 BEAT = 5.0  # seconds between two signs of life
 FORGET_AFTER = 15.0  # seconds after the last one
-GATHER = 0.25  # seconds to wait for more of a burst; who opens and closes in a loop causes no more writes than that
+GATHER = 0.25  # seconds to wait for more of a burst: also a client that reconnects in a loop causes no more writes
 SWEEP = 20.0  # seconds between two looks at the runs of processes that are gone
 
 Work = Callable[..., Awaitable[Any]]

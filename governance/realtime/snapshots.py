@@ -24,14 +24,14 @@ Work = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What brings a client to `revision`: hello first. Frames are kept as such, since they are others' too."""
+    """What brings a client to `revision`: hello first. Frames stay frames, since other sockets share them."""
 
     revision: int
     items: list[Text | Frame]
 
 
 class Snapshot(Shared):
-    """All that an environment served at a revision, as one frame for everybody who needs it."""
+    """All that an environment served at a revision, as one frame that sockets share."""
 
     __slots__ = ("epoch", "revision")
 
@@ -41,7 +41,7 @@ class Snapshot(Shared):
 
 
 class Snapshots:
-    """One snapshot of an environment for all who wait for one; it goes when the last of them has it.
+    """One snapshot of an environment for all clients that wait for one, until the last of them has it.
 
     While it is there, who comes later gets the same one and the changes since. So a crowd that comes back at once, or
     clients that don't read, cost its memory and its making once.
@@ -87,7 +87,7 @@ def _make(environment_id: uuid.UUID) -> Snapshot:
 
 
 def _resumed(environment_id: uuid.UUID, since: int, epoch: str | None, drafts: bool) -> Backlog | None:
-    """The changes after `since`; None when they can't be told one by one."""
+    """The changes after `since`; None when they can't be replayed one by one."""
     environment = Environment.objects.get(pk=environment_id)
     frames = _replay(environment, since) if epoch in (None, environment.epoch) else None
     return None if frames is None else _backlog(environment, environment.revision, True, [], frames, drafts)
@@ -109,7 +109,7 @@ def _backlog(
 
 
 def _replay(environment: Environment, since: int) -> list[Frame] | None:
-    """Every change after `since`; None when some are kept no more, are too much, or `since` is not of this line.
+    """Every change after `since`; None when some were deleted, they are too many, or `since` is beyond the head.
 
     The head was read before: changes that come meanwhile are in it as well, and none is lost.
     """

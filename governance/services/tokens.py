@@ -110,7 +110,7 @@ def open_session(*, user: User, name: str = "login") -> tuple[Token, str]:
 
 
 def note_login(*, actor: Actor) -> None:
-    """Somebody showed a token at the login's door, and it was right."""
+    """Write an audit entry for a login by a token."""
     audit.record(
         actor=actor,
         action="login",

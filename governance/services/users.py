@@ -126,7 +126,7 @@ def _refuse_without_admin(user: User, verb: str) -> None:
 
 
 def _check_username(username: str, but: User | None = None) -> None:
-    """Users that were there before a name was reserved, or before names were told apart so strictly, keep theirs."""
+    """Refuse a reserved name, or one that looks like another user's. Users that have such a name already keep it."""
     names.refuse_reserved(username, field="username")
     taken = User.objects.exclude(pk=but.pk) if but else User.objects.all()
     plain = names.folded(username)

@@ -20,11 +20,9 @@ from governance import audit, audit_bounded, audit_guard, log_counts
 from governance.actors import ANONYMOUS, SYSTEM, Actor
 from governance.models import AuditEntry, FailureKind, LoginFailures, Role, User, Workspace
 from governance.services import tokens, users
-from tests.conftest import api
+from tests.conftest import PASSWORD, api
 from tests.contract.endpoints import ENDPOINTS
 from tests.promptops.admin.browser import Browser
-
-PASSWORD = "correct-horse-battery"
 
 
 @pytest.fixture(autouse=True)

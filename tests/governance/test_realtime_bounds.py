@@ -27,12 +27,6 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         yield Room(server)
 
 
-def memory(server: Server) -> int:
-    assert server.process is not None
-    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def cpu(server: Server) -> float:
     assert server.process is not None
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -71,7 +65,7 @@ def test_sixty_clients_that_do_not_read_cost_one_snapshot_and_are_gone_within_a_
     stale: dict[str, str | int] = {"workspace": room.id, "namespace": "prod", "since": 1, "epoch": "of-another-line"}
     with listening(server, TOKEN, **stale) as stream:  # what a single one needs was needed before
         assert [stream.next()["type"] for _ in range(2)] == ["hello", "snapshot"]
-    before = memory(server)
+    before = server.memory()
     path = server.stream_url(TOKEN, **stale).partition(str(server.port))[2]
     deaf = [Deaf(server, path) for _ in range(60)]
     eventually(lambda: len(data(room.client.get("/api/clients", params={"workspace": room.id}))), 60)
@@ -79,7 +73,7 @@ def test_sixty_clients_that_do_not_read_cost_one_snapshot_and_are_gone_within_a_
         assert len(stream.next() and stream.next()["documents"]) == 24
         room.create("later")
         assert stream.next()["key"] == "later"
-    assert memory(server) - before < 40 * MB
+    assert server.memory() - before < 40 * MB
     began = time.monotonic()
     eventually(
         lambda: len(data(room.client.get("/api/clients", params={"workspace": room.id}))),
@@ -88,7 +82,7 @@ def test_sixty_clients_that_do_not_read_cost_one_snapshot_and_are_gone_within_a_
     )
     assert time.monotonic() - began > hub.PATIENCE / 2  # it was no impatience
     assert not any(client.is_open() for client in deaf)
-    assert memory(server) - before < 40 * MB
+    assert server.memory() - before < 40 * MB
 
 
 def test_a_client_that_resumes_gets_many_large_changes_as_a_snapshot(room: Room) -> None:
@@ -152,7 +146,7 @@ def test_who_sends_frames_without_end_is_shut_out(room: Room, opcode: int) -> No
 
 
 def test_pings_from_who_reads_no_pong_take_no_memory(room: Room) -> None:
-    before = memory(room.server)
+    before = room.server.memory()
     path = room.server.stream_url(workspace=room.id).partition(str(room.server.port))[2]
     deaf = [Deaf(room.server, path) for _ in range(20)]
     time.sleep(0.5)
@@ -160,20 +154,20 @@ def test_pings_from_who_reads_no_pong_take_no_memory(room: Room) -> None:
         client.connection.settimeout(1)
         with contextlib.suppress(OSError):
             client.connection.sendall(masked(9, b"x" * 125) * 50_000)
-    assert memory(room.server) - before < 20 * MB
+    assert room.server.memory() - before < 20 * MB
     room.create()
     with room.listen(since=0) as stream:
         assert stream.next()["resumed"] is True
 
 
 def test_what_a_handshake_says_is_not_kept_while_its_socket_is_open(room: Room) -> None:
-    before = memory(room.server)
+    before = room.server.memory()
     with contextlib.ExitStack() as stack:
         for _ in range(60):
             headers = {f"X-Long-{number}": "x" * 8000 for number in range(7)}
             url = room.server.stream_url(workspace=room.id, app="a" * 5000, client="c" * 2000)
             stack.enter_context(connect(url, additional_headers=headers))
-        assert memory(room.server) - before < 8 * MB
+        assert room.server.memory() - before < 8 * MB
         eventually(lambda: len(data(room.client.get("/api/clients"))), 60)
         rows: list[dict[str, Any]] = data(room.client.get("/api/clients"))
         assert {(len(row["app"]), len(row["client_type"])) for row in rows} == {(200, 50)}

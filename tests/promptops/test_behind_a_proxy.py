@@ -11,11 +11,11 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from tests.conftest import PASSWORD
 from tests.proxies import Proxy, before
 from tests.servers import TOKEN, Server, frames, running
 
 ROOT = "/tools/promptops"
-PASSWORD = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 

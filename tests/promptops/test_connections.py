@@ -91,12 +91,12 @@ def test_a_head_within_the_limits_is_answered(server: Server) -> None:
 
 def test_a_head_that_never_ends_is_refused_and_costs_no_memory(server: Server) -> None:
     """Also its client gets the answer, though it has sent much more than was read."""
-    before = resident(server)
+    before = server.memory()
     for begin in (b"GET /", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\n"):
         filling = b"a: b\r\n" * 10_000 if begin.endswith(b"\n") else b"x" * 60_000
         answer = say(server, begin, *[filling] * 500)
         assert (answer.status, answer.code) == (431, "head_too_large")
-    assert resident(server) - before < 20_000_000
+    assert server.memory() - before < 20_000_000
 
 
 def test_a_pipeline_of_many_small_requests_is_no_large_head(server: Server) -> None:
@@ -158,11 +158,11 @@ def test_a_body_of_small_chunks_is_taken(chunk: bytes, server: Server) -> None:
 
 @pytest.mark.parametrize("endless", [b"1;x", b"0\r\nX: x", b"0\r\na: b\r\n"], ids=["extension", "line", "lines"])
 def test_extensions_and_trailers_without_end_are_refused_and_cost_no_memory(endless: bytes, server: Server) -> None:
-    before = resident(server)
+    before = server.memory()
     filling = b"a: b\r\n" * 10_000 if endless.endswith(b"\n") else b"x" * 60_000
     answer = say(server, CHUNKED + b"\r\n", endless, *[filling] * 300)
     assert (answer.status, answer.code) == (400, "invalid")
-    assert resident(server) - before < 20_000_000
+    assert server.memory() - before < 20_000_000
 
 
 def test_a_trailer_is_no_header(server: Server) -> None:
@@ -368,9 +368,3 @@ def timed(do: Callable[[], Any]) -> float:
     began = time.monotonic()
     do()
     return time.monotonic() - began
-
-
-def resident(server: Server) -> int:
-    assert server.process is not None
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024

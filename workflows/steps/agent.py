@@ -42,7 +42,7 @@ async def run(step: Step, context: Context) -> Outcome:
     known = {
         "agent_key": step["agent_key"],
         "missing": list(dict.fromkeys([*lacking, *answer["missing"]])),
-        "unused": [name for name in answer["unused"] if name in given],  # the step's input was given by nobody
+        "unused": [name for name in answer["unused"] if name in given],  # not the step's input, which is always there
         "run_id": answer["run_id"],
     }
     return Outcome(output=result.get("parsed", result["output"]), trace={**known, **trace})

@@ -124,7 +124,7 @@ async def run(step: Step, context: Context) -> Outcome:
 
 def _filled(rest: str, context: Context) -> str:
     """The path and query, with percent-encoded values. Raises InvalidInputError when they would go up."""
-    _fill(context, {"url": rest})  # a value that lacks, or is too large, is told before it is written out
+    _fill(context, {"url": rest})  # raises for a value that lacks or is too large before it is written out
     path = VARIABLE.sub(lambda match: quote(as_text(lookup(context.names, match[1])), safe=""), rest)
     if len(path) > 2 * MAX_URL:
         raise InvalidInputError.of("variables", f"with them the URL would have over {2 * MAX_URL} characters")

@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
 
 def begin(options: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    """The revision to follow from. Who names none is told no revisions, and misses what happens between connections."""
+    """The revision to follow from. Without one a client gets no revisions, and misses changes between connections."""
     query = {"env": options["env"], **({"workspace": options["workspace"]} if options["workspace"] else {})}
     address = f"{options['url']}/api/sdk/prompts?{urlencode(query)}"
     asked = Request(address, headers=headers)  # noqa: S310  # the address that the operator gave

@@ -48,8 +48,8 @@ class Follower(ABC):
         self.env = env
         self.store = Store()
         self.pins: dict[tuple[str, str], Prompt] = {}
-        self._deletions = 0  # how many prompts were seen to go, so that no pin of one is kept by a race
-        self._pins_in_doubt = False  # a prompt may have been deleted and made anew while nobody told
+        self._deletions = 0  # of prompts, so far: no version of one is pinned by a fetch that began before
+        self._pins_in_doubt = False  # a prompt may have been deleted and made anew unnoticed
         self.settled = False  # the first fetch is over, whatever came of it: nobody has to wait any more
         self._tell = tell
         self._state: State = "starting"
@@ -253,7 +253,7 @@ class Follower(ABC):
             self.pins.pop(pin, None)
 
     async def _check_pins(self) -> None:
-        """Ask for each pinned version once more, since nobody told whether its prompt is still the same one."""
+        """Fetch each pinned version once more, since its prompt may have been deleted and made anew unnoticed."""
         for key, version in self.pins.copy():
             answer = await self._get(self.settings.prompt_url(key, self.env, version))
             if answer.status == 200:

@@ -189,7 +189,7 @@ class Answer:
 
 
 def refused_handshake(status: int) -> LostError:
-    """A stream was not opened. Who refused it, and whether for good, the body of the next fetch tells."""
+    """A stream was not opened. The body of the next fetch shows who refused it, and whether for good."""
     return LostError(f"the stream was refused with {status}", ask=True)
 
 
