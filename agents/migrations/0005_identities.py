@@ -1,7 +1,7 @@
 """Conversations belong to a token by its id and no longer by its name.
 
-Those of API tokens go to the token of that name in the agent's workspace, where there is just one and it is older than
-they are; others keep an owner that nobody is, until they are forgotten with time.
+Those of API tokens get the token of that name in the agent's workspace, if there is only one and it is older than they
+are. Others keep an owner that matches no actor, until they are deleted for their age.
 """
 
 from django.db import migrations, models

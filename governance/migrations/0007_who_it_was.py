@@ -1,8 +1,8 @@
-"""Whose a run and a word about it are, and who an audit entry is of, is told by kind and id and no longer by name.
+"""Runs, feedback and audit entries name their actor by kind and id, and no longer by name alone.
 
-Runs that are in the log already keep no owner: nothing was kept by which one could tell. Feedback is given to the user
-or the token of its name where there is just one that it can be of; else to nobody, so that it stays and nobody changes
-it. The audit log is left as it is, and from here on the database refuses to change it.
+Runs that are in the log already get no owner, since nothing was stored that would tell it. Feedback gets the user or the
+token of its name where only one fits; other feedback stays, and can't be changed by anybody. Existing audit entries are
+left as they are, and from here on the database refuses to change them.
 """
 
 from django.db import migrations, models

@@ -1,4 +1,4 @@
-"""A run of a workflow, and the Idempotency-Key that it was started with, are somebody's by kind and id, not by name."""
+"""Runs of workflows, and their Idempotency-Keys, belong to an actor by kind and id, and no longer by name."""
 
 from django.db import migrations, models
 
