@@ -175,7 +175,7 @@ def test_any_host_that_is_one_is_answered_where_all_are_allowed(tmp_path: Path) 
             for path in ("/livez", "/api/prompts?limit=1", "/api/sdk/prompts?env=prod", "/admin/login/"):
                 assert httpx.get(server.url + path, headers={**BEARER, "Host": host}).status_code == 200, (host, path)
         for host in ("a b", "a/b", "a?b", "é", "a@b", "[::1", ":80"):
-            answer = httpx.get(f"{server.url}/api/me", headers=BEARER | {"Host": host.encode().decode("latin-1")})
+            answer = httpx.get(f"{server.url}/api/me", headers={**BEARER, b"Host": host.encode()})
             assert answer.status_code == 400, host
 
 
