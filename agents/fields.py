@@ -140,6 +140,8 @@ class UnsupportedField(TagsField):
         return {"type": "array", "items": {"type": "string", "enum": sorted(self.names)}, "maxItems": MAX_TAGS}
 
     def to_internal_value(self, data: Any) -> list[str]:
+        if not isinstance(data, list):
+            raise serializers.ValidationError("expected a list of names")
         names = super().to_internal_value(data)
         strange = next((name for name in names if name not in self.names), None)
         if strange is not None:

@@ -8,7 +8,7 @@ from governance.errors import InvalidInputError
 #: What the product itself is called in the log, and what one would take for it.
 RESERVED = {
     *("system", "static", "static token", "promptops", "promptops token", "anonymous", "nobody"),
-    *("guard", "schedule", "scheduler", "webhook", "worker", "engine", "root"),
+    *("guard", "schedule", "scheduler", "webhook", "worker", "engine"),
 }
 #: What API tokens are called in the log begins with it.
 TOKEN_PREFIX = "token "  # noqa: S105  # a word, no secret

@@ -24,6 +24,8 @@ NO_TIME = "expected an RFC 3339 time such as 2026-01-31T12:00:00Z"
 
 #: Moments that hours, days and months can be added to and taken from, in any time zone and in both databases.
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+#: The same for the OpenAPI schema, as far as an expression can say it.
+YEARS = r"^(19|[2-8][0-9])[0-9]{2}-"
 
 
 def is_time(text: object) -> bool:

@@ -19,7 +19,7 @@ from django_filters.fields import BaseCSVField
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
-from governance.api.fields import EARLIEST, LATEST, NO_TIME, is_time
+from governance.api.fields import EARLIEST, LATEST, NO_TIME, YEARS, is_time
 from governance.text import MAX_SEARCH
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -70,7 +70,7 @@ class _TimeField(forms.Field):
         raise forms.ValidationError(NO_TIME)
 
 
-@extend_schema_field(OpenApiTypes.DATETIME)
+@extend_schema_field({"type": "string", "format": "date-time", "pattern": YEARS})
 class TimeFilter(filters.Filter):  # type: ignore[misc]
     field_class = _TimeField
 

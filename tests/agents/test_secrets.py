@@ -80,7 +80,7 @@ def seed(client: httpx.Client, server: Server, place: Upstream) -> dict[str, str
     post("/api/login", 401, token=SEEDS["wrong-token"])
     api = post("/api/tokens", 201, name="app", role="viewer")["data"]["token"]
     for secret in (session, api, SEEDS["static-token"]):
-        with connect(server.stream_url(secret)) as socket:
+        with connect(server.stream_url(secret, namespace="prod", since=0)) as socket:
             socket.recv(timeout=10)
         assert httpx.get(f"{server.url}/api/me?token={secret}").status_code == 401
     return {"session": session, "api token": api}

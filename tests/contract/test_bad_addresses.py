@@ -175,7 +175,7 @@ def test_nul_in_an_address_is_refused_everywhere(endpoint: Endpoint, somebody: A
 def test_text_in_a_filter_that_is_no_utf_8_or_holds_wildcards_finds_nothing_and_breaks_nothing(
     endpoint: Endpoint, somebody: APIClient
 ) -> None:
-    for value in ("%FF", "%ED%A0%80", "%25%25", "_____", "%27--", "%5C", "a" * 3000):
+    for value in ("%FF", "%ED%A0%80", "%25%25", "_____", "%27--", "%5C", "a" * 200):
         for name in ("q", "key", "env", "actor", "namespace"):
             assert somebody.get(f"{endpoint.path}?{name}={value}").status_code == 200, (name, value)
 

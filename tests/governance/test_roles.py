@@ -66,7 +66,13 @@ def expected(endpoint: Endpoint, name: str, role: Role | None, bound: str | None
         return 403, f"forbidden: this token is bound to one {bound}"
     if bound == "environment" and endpoint.route == "/api/environments/{id}":
         return 404, "not found"  # it sees its own environment alone
-    of_its_like = ("/api/workflows/runs/{id}", "/api/runs/{id}", "/api/schedules/{id}", "/api/webhooks/{id}")
+    of_its_like = (
+        "/api/workflows/runs/{id}",
+        "/api/runs/{id}",
+        "/api/schedules/{id}",
+        "/api/webhooks/{id}",
+        "/api/tokens/{id}",
+    )
     if bound == "environment" and endpoint.route.startswith(of_its_like):
         return 404, "not found"  # it sees those that its like started or set up
     if endpoint.private and name != "the static token":

@@ -79,6 +79,7 @@ def test_a_fetched_user_can_be_sent_back_and_changes_nothing(static: APIClient) 
     assert AuditEntry.objects.count() == before
 
 
+@pytest.mark.real_passwords
 def test_no_answer_and_no_audit_entry_holds_a_password_or_its_hash(static: APIClient) -> None:
     answers = [create(static)]
     path = f"/api/users/{answers[0].json()['data']['id']}"

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from tests.sdk.support import eventually
 from tests.servers import TOKEN, Server, running
 
 PASSWORD, WRONG = "correct-horse-battery", "wrong"
@@ -50,7 +51,9 @@ def test_what_a_client_says_of_itself_before_the_proxy_does_not_count(trusting: 
 def test_live_clients_have_the_address_that_the_proxy_says(trusting: Server) -> None:
     headers = {"X-Forwarded-For": "192.0.2.99, 198.51.100.7"}
     with connect(trusting.stream_url(namespace="prod"), additional_headers=headers), trusting.client() as client:
-        addresses = [row["remote_addr"] for row in client.get("/api/clients").json()["data"]]
+        addresses: list[str] = eventually(
+            lambda: [row["remote_addr"] for row in client.get("/api/clients").json()["data"]]
+        )
     assert addresses == ["198.51.100.7"]
 
 
