@@ -38,8 +38,13 @@ def make(client: httpx.Client, key: str, *contents: str, **fields: Any) -> str:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    many = {"PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS": "10000", "PROMPTOPS_LOGIN_FAILURES_IN_ALL": "10000"}
-    with running(Path(tmp_path_factory.mktemp("lane")), **many) as started:  # wrong tokens are among what is asked with
+    # Every case is tried with a wrong token too, all of them from one address.
+    many = "10000"
+    with running(
+        Path(tmp_path_factory.mktemp("lane")),
+        PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS=many,
+        PROMPTOPS_LOGIN_FAILURES_IN_ALL=many,
+    ) as started:
         yield started
 
 
