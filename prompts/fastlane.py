@@ -185,7 +185,7 @@ def _parse(raw: bytes) -> Query | None:
     else:  # nothing to unquote
         words = {name: value for name, _, value in (pair.partition("=") for pair in text.split("&"))}
     least = words.get("min_revision") or "0"
-    if words.get("version") or not least.isdigit() or len(least) > MAX_DIGITS:
+    if words.get("version") or not (least.isascii() and least.isdigit()) or len(least) > MAX_DIGITS:
         return None
     return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""), int(least))
 

@@ -92,7 +92,7 @@ def _checked(
     right = hmac.compare_digest(signature_of(secret, timestamp, body).encode(), signature.encode("utf-8", "replace"))
     if webhook is None or not right:
         raise UnauthorizedError("invalid signature")
-    if not timestamp.isdigit() or len(timestamp) > 12 or abs(time.time() - int(timestamp)) > TOLERANCE:
+    if not timestamp.isdecimal() or len(timestamp) > 12 or abs(time.time() - int(timestamp)) > TOLERANCE:
         raise UnauthorizedError(f"the timestamp is over {TOLERANCE} seconds away from this server's clock")
     return _take(webhook, signature, read())
 
