@@ -205,12 +205,12 @@ class _Here:
         except (concurrent.futures.CancelledError, LostClaimError):
             return self._as_it_is()
         except AWAY:
-            self.working.cancel()
+            _wind_up(self.working)
             if not self.kept:  # one that has a row is taken up again
                 _later(self._fail, "the database was away when it ended")
             raise
         except Exception as error:
-            self.working.cancel()
+            _wind_up(self.working)
             logger.exception("run %s: unexpected error", self.row.pk)
             broken = InternalError(error)
             try:
@@ -290,6 +290,21 @@ def _go_on(row: WorkflowRun, working: "bridge.Working[Result]", began: float) ->
         logger.warning("run %s: the database is away, it is left for later: %s", row.pk, error)
     finally:
         connection.close()
+
+
+def _wind_up(working: "bridge.Working[Result]") -> None:
+    """Stop the work. What it still has to write is done on a thread of its own, since the request's leaves: else the
+    work would wait for that for ever, with its place among the runs and with the calls that it has open."""
+    working.cancel()
+
+    def serve() -> None:
+        try:
+            working.wait()
+        finally:
+            connection.close()
+
+    if not working.wait(0):
+        threading.Thread(target=serve, name="workflow", daemon=True).start()
 
 
 def _later(work: Callable[..., None], *args: Any) -> None:
