@@ -52,7 +52,7 @@ class Refusals:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         if not isinstance(exception, DomainError):
             return None
-        if request.path.startswith("/admin/"):
+        if request.path_info.startswith("/admin/"):
             context = {**admin.site.each_context(request), "title": "Not now", "refusal": exception.message}
             response: HttpResponseBase = render(request, "promptops/refused.html", context, status=exception.status)
         else:
@@ -75,7 +75,7 @@ class KnownProxy:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        is_page = request.path == "/" or request.path.startswith("/admin/")
+        is_page = request.path_info == "/" or request.path_info.startswith("/admin/")
         if is_page and request.META.get("HTTP_X_FORWARDED_PROTO") == "https" and not request.is_secure():
             proxy = address_of(request) or "an unknown address"
             return json_error(421, f"a proxy at {proxy} says that this is https: name it in PROMPTOPS_TRUSTED_PROXIES")
