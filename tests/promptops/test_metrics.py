@@ -4,9 +4,11 @@ import time
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
 
+from promptops import metrics
 from tests.faults.support import installation
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -76,3 +78,14 @@ def test_a_server_counts_what_it_answers_from_memory(tmp_path_factory: pytest.Te
         assert before + 1 <= one(found, "promptops_fetches_total", status="200") <= before + 5
         assert one(found, "promptops_sockets") == 0
         assert one(found, "process_resident_memory_bytes") > 0
+
+
+def test_who_asks_while_the_database_is_away_is_told_so_if_it_has_to_know_them(
+    admin: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(secret: str, *, address: str) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(metrics, "authenticate", away)
+    answer = admin.get("/metrics")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
