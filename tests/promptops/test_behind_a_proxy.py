@@ -191,8 +191,12 @@ def test_a_root_path_that_cannot_work_is_told_by_the_check(root: str, server: Se
 
 
 def test_below_a_path_too_the_api_is_not_redirected_and_a_proxy_that_is_not_trusted_is_told_of(tmp_path: Path) -> None:
-    https = {"PROMPTOPS_PUBLIC_URL": "https://prompts.example.com", "PROMPTOPS_TRUSTED_PROXIES": "10.0.0.1"}
-    with running(tmp_path, PROMPTOPS_ROOT_PATH=ROOT, **https) as server:
+    with running(
+        tmp_path,
+        PROMPTOPS_ROOT_PATH=ROOT,
+        PROMPTOPS_PUBLIC_URL="https://prompts.example.com",
+        PROMPTOPS_TRUSTED_PROXIES="10.0.0.1",
+    ) as server:
         head = {**BEARER, "Host": "prompts.example.com"}
         for path in ("/api/me", f"{ROOT}/api/me", "/metrics", f"{ROOT}/metrics"):
             assert httpx.get(server.url + path, headers=head).status_code == 200, path
