@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from agents.providers import bridge, client
 from governance import process, run_slots
 from governance import runs as log
 from governance.actors import Actor
-from governance.db import AWAY
+from governance.db import AWAY, later
 from governance.errors import ConflictError, DomainError, InvalidInputError
 from workflows import definition, hints, legs, runs, versions
 from workflows.checkpoints import LostClaimError, RunJournal, row_of
@@ -207,7 +207,7 @@ class _Here:
         except AWAY:
             _wind_up(self.working)
             if not self.kept:  # one that has a row is taken up again
-                _later(self._fail, "the database was away when it ended")
+                later(self._fail, "the database was away when it ended")
             raise
         except Exception as error:
             _wind_up(self.working)
@@ -216,7 +216,7 @@ class _Here:
             try:
                 self._fail(broken.message)
             except AWAY:
-                _later(self._fail, broken.message)
+                later(self._fail, broken.message)
             steps = {entry.path: _bare(entry) for entry in self.journal.entries if entry.path == entry.step.id}
             broken.extra.update(steps=list(steps.values()), run_id=str(self.row.pk))
             raise broken from error
@@ -305,26 +305,6 @@ def _wind_up(working: "bridge.Working[Result]") -> None:
 
     if not working.wait(0):
         threading.Thread(target=serve, name="workflow", daemon=True).start()
-
-
-def _later(work: Callable[..., None], *args: Any) -> None:
-    """Do it on a thread of its own, as soon as the database is there again."""
-
-    def go() -> None:
-        while True:
-            time.sleep(1)
-            try:
-                work(*args)
-                return
-            except AWAY:
-                continue
-            except Exception:
-                logger.exception("could not close a run")
-                return
-            finally:
-                connection.close()
-
-    threading.Thread(target=go, name="workflow", daemon=True).start()
 
 
 def _bare(attempt: Attempt) -> dict[str, Any]:
