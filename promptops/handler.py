@@ -65,7 +65,7 @@ class Handler(ASGIHandler):
         threads = settings.PROMPTOPS_THREADS + settings.PROMPTOPS_MAX_RUNS
         self._on_thread = _on_pool(partial(turns.work, self._respond), threads, "request")
         # What watches the server is answered on threads of its own, with connections of their own to the database: it
-        # doesn't stand in line with the others, and does not take a pool that is all in use for a database that is down.
+        # doesn't stand in line with the others, nor take a pool that is all in use for a database that is down.
         self._apart = _on_pool(self._respond, 2, "metrics", leave_the_pool)
         self._watched = f"{settings.PROMPTOPS_ROOT_PATH}/metrics"
 
