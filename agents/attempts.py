@@ -13,6 +13,7 @@ from agents.providers.base import Completion, ModelCall
 from agents.toolbox import Limits, Meter
 from governance import runs
 from governance.actors import Actor
+from governance.db import AWAY, later
 from governance.errors import DomainError
 from governance.runs import OpenRun
 from prompts.rendering import Rendered
@@ -108,13 +109,26 @@ def _opened(actor: Actor, plan: Plan) -> Attempt:
 
 
 def close(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | DomainError:
-    """Close the run with what came of it; its answer, or its error. What nobody foresaw is raised on."""
-    plan, opened, attempt.closed = attempt.plan, attempt.run, True
+    """Close the run with what came of it; its answer, or its error. What nobody foresaw is raised on, and that the
+    database is away: then the run is closed in the same way when it is back."""
+    attempt.closed = True
+    try:
+        answer = _closed(attempt, outcome)
+    except AWAY:
+        later(_closed, attempt, outcome)
+        raise
+    if isinstance(answer, Exception) and not isinstance(answer, DomainError):
+        raise answer
+    return answer
+
+
+def _closed(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | Exception:
+    plan, opened = attempt.plan, attempt.run
     if isinstance(outcome, Exception):
         _end_turn(attempt)
         if not isinstance(outcome, DomainError):
             runs.fail(opened, f"internal error: {type(outcome).__name__}", **_used(attempt))
-            raise outcome
+            return outcome
         half = outcome.extra.get("output")
         runs.fail(opened, outcome.message, prompt=plan.rendered.text, output=half, **_used(attempt))
         outcome.extra.update(rendered=plan.rendered.text, run_id=str(opened.id))
@@ -177,12 +191,19 @@ def _end_turn(attempt: Attempt, *, answered: str | None = None) -> None:
 
 
 def give_up(attempts: Sequence[Attempt], why: str) -> None:
-    """Close those as failed that are not closed."""
+    """Close those as failed that are not closed; while the database is away, when it is back."""
     for attempt in attempts:
         if not attempt.closed:
             attempt.closed = True
-            runs.fail(attempt.run, why, **_used(attempt))
-            _end_turn(attempt)
+            try:
+                _given_up(attempt, why)
+            except AWAY:
+                later(_given_up, attempt, why)
+
+
+def _given_up(attempt: Attempt, why: str) -> None:
+    runs.fail(attempt.run, why, **_used(attempt))
+    _end_turn(attempt)
 
 
 def _result(call: ModelCall, completion: Completion, cost: Decimal | None, *, latency_ms: int) -> dict[str, Any]:

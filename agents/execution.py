@@ -17,7 +17,7 @@ from agents.toolbox import Caller, Limits
 from governance import run_slots
 from governance.actors import Actor
 from governance.db import briefly, let_go, on_thread
-from governance.errors import DomainError, InvalidInputError, ProviderTimeoutError
+from governance.errors import DomainError, InvalidInputError, ProviderError, ProviderTimeoutError
 from governance.realtime.runtime import refuse_when_full
 from prompts.rendering import Rendered, TooLongError, render
 
@@ -218,6 +218,9 @@ async def _done(attempt: Attempt, tell: Tell | None) -> Done:
 def _measured(attempt: Attempt, completion: Completion) -> Done:
     cost = cost_of(provider=attempt.plan.call.provider.name, model=completion.model, usage=completion.usage)
     attempt.meter.add(completion.usage, cost)
+    if completion.tool_calls and not completion.output.strip():
+        label = attempt.plan.call.provider.label
+        raise ProviderError(f"{label} said nothing, and wants to call a tool, of which it was offered none")
     return Done(completion=completion)
 
 

@@ -110,6 +110,8 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, seconds: float, *rest: Any) -> dict[str, Any]:
+        if self._line is not None and self._process is not None and self._process.poll() is not None:
+            self._end()  # somebody else ended it while it had nothing to do, which is no fault of this schema
         line = self._line or self._start()
         try:
             schema_worker.send(line, [seconds, *rest])

@@ -20,8 +20,10 @@ def stored(session_key: str) -> str:
 class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> AbstractBaseSession | None:
         key, self._session_key = self._session_key, stored(self.session_key or "")
-        session: AbstractBaseSession | None = super()._get_session_from_db()  # type: ignore[misc]  # not in the stubs
-        self._session_key = key if session is not None else None
+        try:
+            session: AbstractBaseSession | None = super()._get_session_from_db()  # type: ignore[misc]  # not in the stubs
+        finally:  # also where the database is away: who is asked again must not be looked for by the digest's digest
+            self._session_key = key if self._session_key is not None else None
         return session
 
     async def _aget_session_from_db(self) -> AbstractBaseSession | None:

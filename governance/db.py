@@ -1,5 +1,8 @@
-"""Database work from an event loop."""
+"""Database work from an event loop, and while the database is away."""
 
+import logging
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -11,6 +14,7 @@ from django.db.models.functions import Now
 
 from governance import turns
 
+logger = logging.getLogger("promptops.db")
 T = TypeVar("T")
 
 #: The database is away or busy: the same may go well a moment later. Any other error of it would come again.
@@ -59,3 +63,23 @@ def let_go() -> None:
     """
     if not connection.in_atomic_block and connection.settings_dict["CONN_MAX_AGE"] == 0:
         connection.close()
+
+
+def later(work: Callable[..., object], *args: Any) -> None:
+    """Do it on a thread of its own, as soon as the database is there again."""
+
+    def go() -> None:
+        while True:
+            time.sleep(1)
+            try:
+                work(*args)
+                return
+            except AWAY:
+                continue
+            except Exception:
+                logger.exception("what was left for later could not be done")
+                return
+            finally:
+                connection.close()
+
+    threading.Thread(target=go, name="later", daemon=True).start()

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from governance import audit
@@ -208,12 +209,18 @@ def _copy(row: LoginFailures) -> LoginFailures:
 
 
 def _sweep(now: datetime) -> None:
-    LoginFailures.objects.filter(forgotten_at__lte=now).delete()
+    _delete(LoginFailures.objects.filter(forgotten_at__lte=now))
     of_one = LoginFailures.objects.exclude(kind__in=[FailureKind.ALL, FailureKind.ALL_TOKENS])
     newest = of_one.order_by("-forgotten_at", "digest").values_list("forgotten_at", flat=True)
     beyond = newest[MOST_ROWS : MOST_ROWS + 1].first()
     if beyond is not None:
-        of_one.filter(forgotten_at__lte=beyond).delete()
+        _delete(of_one.filter(forgotten_at__lte=beyond))
+
+
+def _delete(rows: QuerySet[LoginFailures]) -> None:
+    """All but those that somebody else counts at this moment: they wait for what we hold, and we must not for them."""
+    free = rows.select_for_update(skip_locked=True) if connection.vendor == "postgresql" else rows
+    LoginFailures.objects.filter(pk__in=free.values("pk")).delete()
 
 
 def _note(summary: str, username: str = "", wait: timedelta = NONE) -> None:

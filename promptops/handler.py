@@ -27,6 +27,7 @@ from django.urls import set_script_prefix
 
 from governance import turns
 from governance.api.exceptions import json_error
+from governance.realtime.tail import leave_the_pool
 
 # Static files come as synchronous streams, which are read on a thread as they should be.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
@@ -51,9 +52,9 @@ class Request(ASGIRequest):
 
 
 def _on_pool(
-    respond: Callable[..., HttpResponseBase], threads: int, name: str
+    respond: Callable[..., HttpResponseBase], threads: int, name: str, begin: Callable[[], None] | None = None
 ) -> Callable[..., Awaitable[HttpResponseBase]]:
-    return sync_to_async(respond, thread_sensitive=False, executor=ThreadPoolExecutor(threads, name))
+    return sync_to_async(respond, thread_sensitive=False, executor=ThreadPoolExecutor(threads, name, begin))
 
 
 class Handler(ASGIHandler):
@@ -63,8 +64,9 @@ class Handler(ASGIHandler):
         # Each run that is waited for may hold a thread (governance/run_slots.py): those come on top.
         threads = settings.PROMPTOPS_THREADS + settings.PROMPTOPS_MAX_RUNS
         self._on_thread = _on_pool(partial(turns.work, self._respond), threads, "request")
-        # What watches the server is answered on threads of its own, which don't stand in line with the others.
-        self._apart = _on_pool(self._respond, 2, "metrics")
+        # What watches the server is answered on threads of its own, with connections of their own to the database: it
+        # doesn't stand in line with the others, nor take a pool that is all in use for a database that is down.
+        self._apart = _on_pool(self._respond, 2, "metrics", leave_the_pool)
         self._watched = f"{settings.PROMPTOPS_ROOT_PATH}/metrics"
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -8,16 +8,16 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import Count, Sum
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from governance import run_slots
 from governance.addresses import address_of
-from governance.api.exceptions import json_error
+from governance.api.exceptions import json_error, unavailable
 from governance.authentication import authenticate
 from governance.bearer import bearer_of
 from governance.errors import DomainError, ForbiddenError, UnauthorizedError
@@ -102,11 +102,17 @@ GCCollector(registry=registry)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The figures; 401 or 403 for those whom they are not for. Each process tells of itself what only it knows."""
+    """The figures; an error for those whom they are not for. Each process tells of itself what only it knows."""
     try:
         _admit(request)
     except DomainError as error:
-        return json_error(error.status, error.message, error.code)
+        again = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        return json_error(error.status, error.message, error.code, **again)
+    except (OperationalError, InterfaceError) as error:  # a token of ours has to be looked up; the static one has not
+        logger.warning("figures for nobody: %s", error)
+        connection.close()
+        content, again = unavailable()
+        return JsonResponse(content, status=503, headers=again)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -257,7 +257,7 @@ if PUBLIC_URL and PUBLIC_URL.scheme == "https":
     SECURE_SSL_REDIRECT = True
     # Probes come from the inside. A client of the API that speaks http has sent its token already: a redirect would
     # hide that, and turn a POST into a GET.
-    _ROOT = re.escape(f"{PROMPTOPS_ROOT_PATH}/".lstrip("/"))
+    _ROOT = re.escape(f"{PROMPTOPS_ROOT_PATH}/".lstrip("/"))  # Django compares whole paths, without the first slash
     SECURE_REDIRECT_EXEMPT = [rf"^{_ROOT}(?:livez|readyz|health|metrics)$", rf"^{_ROOT}api/"]
 #: Whether all subdomains are https only, and are put on browsers' lists, is not for one of their servers to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]

@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from agents.providers import bridge, client
 from governance import process, run_slots
 from governance import runs as log
 from governance.actors import Actor
-from governance.db import AWAY
+from governance.db import AWAY, later
 from governance.errors import ConflictError, DomainError, InvalidInputError
 from workflows import definition, hints, legs, runs, versions
 from workflows.checkpoints import LostClaimError, RunJournal, row_of
@@ -205,18 +205,18 @@ class _Here:
         except (concurrent.futures.CancelledError, LostClaimError):
             return self._as_it_is()
         except AWAY:
-            self.working.cancel()
+            _wind_up(self.working)
             if not self.kept:  # one that has a row is taken up again
-                _later(self._fail, "the database was away when it ended")
+                later(self._fail, "the database was away when it ended")
             raise
         except Exception as error:
-            self.working.cancel()
+            _wind_up(self.working)
             logger.exception("run %s: unexpected error", self.row.pk)
             broken = InternalError(error)
             try:
                 self._fail(broken.message)
             except AWAY:
-                _later(self._fail, broken.message)
+                later(self._fail, broken.message)
             steps = {entry.path: _bare(entry) for entry in self.journal.entries if entry.path == entry.step.id}
             broken.extra.update(steps=list(steps.values()), run_id=str(self.row.pk))
             raise broken from error
@@ -292,24 +292,19 @@ def _go_on(row: WorkflowRun, working: "bridge.Working[Result]", began: float) ->
         connection.close()
 
 
-def _later(work: Callable[..., None], *args: Any) -> None:
-    """Do it on a thread of its own, as soon as the database is there again."""
+def _wind_up(working: "bridge.Working[Result]") -> None:
+    """Stop the work. What it still has to write is done on a thread of its own, since the request's leaves: else the
+    work would wait for that for ever, with its place among the runs and with the calls that it has open."""
+    working.cancel()
 
-    def go() -> None:
-        while True:
-            time.sleep(1)
-            try:
-                work(*args)
-                return
-            except AWAY:
-                continue
-            except Exception:
-                logger.exception("could not close a run")
-                return
-            finally:
-                connection.close()
+    def serve() -> None:
+        try:
+            working.wait()
+        finally:
+            connection.close()
 
-    threading.Thread(target=go, name="workflow", daemon=True).start()
+    if not working.wait(0):
+        threading.Thread(target=serve, name="workflow", daemon=True).start()
 
 
 def _bare(attempt: Attempt) -> dict[str, Any]:

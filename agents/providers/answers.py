@@ -4,6 +4,7 @@ Nothing here uses the network. An answer is read from bytes, and no type in it i
 What can't be an answer is an UnusableError with the provider's own reason in it.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +68,7 @@ class Answer:
     def feed(self, piece: bytes) -> Iterator[str]:
         """Take a piece of the body. Raises UnusableError for a failure that a stream tells of."""
         if len(self._head) < _HEAD:
-            self._head += piece[:_HEAD]
+            self._head = (self._head + piece[:_HEAD]).lstrip()  # white space keeps a connection open, for long at times
         if self._events is None and not self._is_document:
             self._body.append(piece)
             kind = are_events(self._head)
@@ -122,6 +123,11 @@ class Answer:
             raise UnusableError("answered in a way that can't be read", f"{why}: {shown}") from None
         failure = failure_in(value)
         if failure is not None:
+            with contextlib.suppress(UnusableError):  # what stands beside it may be half of an answer
+                self._message.take(value, whole=True)
+            yield from filter(None, [self._message.new(), self._message.rest()])
+            if self._message.output:
+                raise _broken_off(failure)
             raise UnusableError("answered without a completion", failure.reason)
         if not self._message.take(value, whole=True):
             reason = "" if isinstance(value, dict) and "choices" in value else failure_of(self._words()).reason
@@ -158,6 +164,14 @@ class Answer:
 
     def _words(self) -> str:
         return self._head[:_HEAD].decode("utf-8", "replace")
+
+
+def has_words(value: Any) -> bool:
+    """Whether an answer, or an event of a stream, has something that the model said: that was paid for."""
+    message = _Message()
+    with contextlib.suppress(UnusableError):
+        message.take(value, whole=True)
+    return bool(message.new() or message.rest())
 
 
 class _Message:

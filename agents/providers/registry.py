@@ -151,7 +151,7 @@ def prepare(
 
 def _as_operator_has_it(provider: Provider) -> Provider:
     """Moved by PROMPTOPS_<NAME>_BASE_URL, if that is set."""
-    moved = os.environ.get(f"PROMPTOPS_{provider.name.upper()}_BASE_URL")
+    moved = os.environ.get(f"PROMPTOPS_{provider.name.upper()}_BASE_URL", "").strip()  # it may end in a newline
     return replace(provider, base_url=moved or provider.base_url, vouched=True)
 
 

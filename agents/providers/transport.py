@@ -12,6 +12,7 @@ import httpx2
 from django.conf import settings
 
 from agents.outbound import Admitted
+from agents.providers.answers import has_words
 from agents.providers.events import Decoder, are_events
 from agents.providers.reasons import Failure, failure_in, failure_of
 
@@ -102,7 +103,7 @@ class _Counted(httpx2.AsyncByteStream):
 
 
 class Candid(httpx2.AsyncBaseTransport):
-    """Turns a transient failure that comes with status 200 into an answer with the status that it means.
+    """Gives a failure that comes with status 200 the status that it means, if it is one that passes and comes alone.
 
     The client then repeats the call as it does after any answer of that status. Some providers send the head of their
     answer before they know that they have none. `last_status` is the status of the last answer.
@@ -148,14 +149,18 @@ class _Begun(httpx2.AsyncByteStream):
     async def failure(self) -> Failure | None:
         """The failure that all of the body tells of, or its first event; None for what may be an answer."""
         events: Decoder | None = None
-        size = 0
+        kind: bool | None = None
+        head, size = b"", 0
         async for piece in self._rest:
             self._beginning.append(piece)
             size += len(piece)
             if size > _MAX_FAILURE:
                 return None
-            if events is None and are_events(b"".join(self._beginning)):
-                events, piece = Decoder(), b"".join(self._beginning)  # all that it was not given yet
+            if kind is None:
+                head = (head + piece).lstrip()
+                kind = are_events(head)
+                if kind:
+                    events, piece = Decoder(), b"".join(self._beginning)  # all that it was not given yet
             try:
                 event = None if events is None else next(events.feed(piece), None)
             except UnicodeDecodeError:
@@ -177,6 +182,7 @@ class _Begun(httpx2.AsyncByteStream):
 
 def _failure_in(text: str | bytes) -> Failure | None:
     try:
-        return failure_in(json.loads(text))
+        value = json.loads(text)
+        return None if has_words(value) else failure_in(value)
     except (ValueError, RecursionError):
         return None

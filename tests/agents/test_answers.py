@@ -259,6 +259,15 @@ def test_an_error_of_any_shape_is_none_but_an_error_with_the_providers_reason(na
     assert str(caught.value) == f"broke off: {words}"
 
 
+@pytest.mark.parametrize("body", [sse(piece("stop", content="Fine.")), json.dumps(whole(content="Fine."))])
+def test_an_answer_may_be_waited_for_with_white_space_however_long(body: str) -> None:
+    answer = Answer()
+    for byte in b" \r\n" * 1500 + body.encode():
+        list(answer.feed(bytes([byte])))
+    list(answer.end())
+    assert answer.output == "Fine."
+
+
 @pytest.mark.parametrize(
     ("end", "words"),
     [

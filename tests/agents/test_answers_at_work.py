@@ -83,6 +83,35 @@ def test_a_failure_with_status_200_that_stays_is_asked_once_and_told(
     assert len(upstream.requests) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_wish_for_a_tool_that_nobody_offered_is_no_empty_answer(
+    viewer: APIClient, upstream: Upstream, stream: bool
+) -> None:
+    wish = [called("look", "{}", index=0, id="a")]
+    upstream.answers(
+        events(piece("tool_calls", tool_calls=wish)) if stream else whole("tool_calls", content=None, tool_calls=wish)
+    )
+    answer = play(viewer, stream=stream)
+    error = answer.json() if answer.status_code != 200 else events_of(b"".join(answer).decode())[-1][1]
+    assert (error["code"], "offered none" in error["error"]) == ("provider_failed", True)
+    kept = logged(viewer, error["run_id"])
+    assert (kept["status"], kept["prompt_tokens"]) == ("error", 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_failure_beside_half_of_an_answer_is_asked_once_and_keeps_the_half(
+    viewer: APIClient, upstream: Upstream, settings: Settings, stream: bool
+) -> None:
+    settings.PROMPTOPS_PROVIDER_RETRIES = 2
+    crashed = {"error": {"code": 502, "message": "crashed"}}
+    half = {**piece("error", content="Half"), **crashed} if stream else {**whole("error", content="Half"), **crashed}
+    upstream.answers(events(half) if stream else half)
+    answer = play(viewer, stream=stream)
+    error = events_of(b"".join(answer).decode())[-1][1] if stream else answer.json()
+    assert (error["code"], error["output"], "crashed" in error["error"]) == ("provider_failed", "Half", True)
+    assert len(upstream.requests) == 1, "what was said was paid for"
+
+
 @pytest.mark.parametrize(
     "end",
     [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from agents.providers import registry
 from agents.providers.base import MODEL_PARAMETERS
 from tests.agents.upstream import Upstream
 
@@ -268,3 +269,12 @@ def test_the_documentation_lists_every_parameter_that_is_sent() -> None:
         name for line in section.splitlines() if line.startswith("| ") for name in re.findall("`([a-z_]+)`", line)
     }
     assert listed == MODEL_PARAMETERS
+
+
+def test_an_address_from_the_environment_may_have_white_space_around_it(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMPTOPS_OPENAI_BASE_URL", " https://models.example/v1\n")
+    assert registry.find("openai").base_url == "https://models.example/v1"
+    monkeypatch.setenv("PROMPTOPS_OPENAI_BASE_URL", "\n")
+    assert registry.find("openai").base_url == "https://api.openai.com/v1"

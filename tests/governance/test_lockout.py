@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.hashers import ScryptPasswordHasher
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
@@ -276,3 +276,30 @@ def test_the_session_of_a_token_login_is_in_the_audit_log(static: APIClient, set
     api(settings.PROMPTOPS_TOKEN).post("/api/login", {"token": settings.PROMPTOPS_TOKEN})
     entry = AuditEntry.objects.get(action="login")
     assert (entry.actor, entry.resource, entry.resource_id) == ("static token", "token", "static")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="on SQLite one writes after the other")
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_counts_at_this_moment_is_not_waited_for_by_who_sweeps() -> None:
+    for digest in ("counted", "free"):
+        LoginFailures.objects.create(digest=digest, kind="name", started_at=NOW, forgotten_at=NOW)
+    held, over = threading.Event(), threading.Event()
+
+    def count() -> None:
+        with transaction.atomic():
+            LoginFailures.objects.select_for_update().get(digest="counted")
+            held.set()
+            over.wait(10)
+        connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        counting = threads.submit(count)
+        held.wait(10)
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '2s'")
+                lockout._sweep(NOW + timedelta(hours=1))
+        finally:
+            over.set()
+        counting.result()
+    assert list(LoginFailures.objects.values_list("digest", flat=True)) == ["counted"]

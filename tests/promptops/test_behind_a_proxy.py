@@ -199,3 +199,28 @@ def test_a_root_path_that_cannot_work_is_told_by_the_check(root: str, server: Se
             server.manage("check")
     finally:
         server.environment = before_
+
+
+def test_below_a_path_too_the_api_is_not_redirected_and_a_proxy_that_is_not_trusted_is_told_of(tmp_path: Path) -> None:
+    with running(
+        tmp_path,
+        PROMPTOPS_ROOT_PATH=ROOT,
+        PROMPTOPS_PUBLIC_URL="https://prompts.example.com",
+        PROMPTOPS_TRUSTED_PROXIES="10.0.0.1",
+    ) as server:
+        head = {**BEARER, "Host": "prompts.example.com"}
+        for path in ("/api/me", f"{ROOT}/api/me", "/metrics", f"{ROOT}/metrics"):
+            assert httpx.get(server.url + path, headers=head).status_code == 200, path
+        assert httpx.get(f"{server.url}/admin/", headers=head).status_code == 301
+        for path in ("/admin/login/", f"{ROOT}/admin/login/", "/", f"{ROOT}/"):
+            told = httpx.get(server.url + path, headers={**head, "X-Forwarded-Proto": "https"})
+            assert (told.status_code, "PROMPTOPS_TRUSTED_PROXIES" in told.text) == (421, True), path
+
+
+def test_below_a_path_too_what_the_back_office_refuses_is_a_page(tmp_path: Path) -> None:
+    with running(tmp_path, PROMPTOPS_ROOT_PATH=ROOT, PROMPTOPS_LOGIN_FAILURES="1") as server:
+        with httpx.Client(base_url=server.url, timeout=20, cookies={"csrftoken": "a" * 32}) as browser:
+            form = {"username": "ada", "password": "wrong", "csrfmiddlewaretoken": "a" * 32}
+            answers = [browser.post(f"{ROOT}/admin/login/", data=form) for _ in range(2)]
+        assert answers[-1].status_code == 429
+        assert answers[-1].headers["Content-Type"].startswith("text/html")

@@ -1,12 +1,19 @@
 """Figures for Prometheus: whom they are for, and that they tell what happened."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.db import OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from promptops import metrics
+from promptops.handler import Handler
 from tests.faults.support import installation
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -76,3 +83,46 @@ def test_a_server_counts_what_it_answers_from_memory(tmp_path_factory: pytest.Te
         assert before + 1 <= one(found, "promptops_fetches_total", status="200") <= before + 5
         assert one(found, "promptops_sockets") == 0
         assert one(found, "process_resident_memory_bytes") > 0
+
+
+def test_who_asks_while_the_database_is_away_is_told_so_if_it_has_to_know_them(
+    admin: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(secret: str, *, address: str) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(metrics, "authenticate", away)
+    answer = admin.get("/metrics")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no pool")
+@pytest.mark.django_db(transaction=True)
+def test_they_are_had_and_true_while_requests_hold_all_connections_of_the_pool(settings: Settings) -> None:
+    most = connection.settings_dict["OPTIONS"]["pool"]["max_size"]
+    held, over, sent = threading.Barrier(most + 1, timeout=20), threading.Event(), list[Any]()
+
+    def hold() -> None:
+        connection.ensure_connection()
+        held.wait()
+        over.wait(20)
+        connection.close()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    bearer = (b"authorization", f"Bearer {settings.PROMPTOPS_TOKEN}".encode())
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "headers": [bearer]}
+    connection.close()
+    with ThreadPoolExecutor(most) as requests:
+        holding = [requests.submit(hold) for _ in range(most)]
+        held.wait()
+        try:
+            async_to_sync(Handler())(scope, receive, send)
+        finally:
+            over.set()
+        assert [one.result() for one in holding] == [None] * most
+    assert b"promptops_database_up 1.0" in b"".join(message.get("body", b"") for message in sent)

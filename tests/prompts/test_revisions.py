@@ -114,6 +114,16 @@ def test_a_fetch_by_min_revision_sees_the_write_from_another_process_at_once(two
         assert sorted(took)[len(took) // 2] < 0.25
 
 
+@pytest.mark.parametrize("least", ["x", "\u00b2", "\u0661", "1" * 19])
+def test_a_min_revision_that_is_no_number_is_refused_before_and_behind_the_lane(
+    two: tuple[Server, Server], least: str
+) -> None:
+    _, second = two
+    with second.client() as reader:
+        refused = reader.get("/api/sdk/prompts", params={"env": "prod", "min_revision": least})
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, ["min_revision"])
+
+
 def test_a_revision_that_nobody_reached_is_waited_for_for_a_second_and_then_answered_by_the_database(
     two: tuple[Server, Server],
 ) -> None:

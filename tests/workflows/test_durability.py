@@ -14,10 +14,11 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Response
 
+from governance import run_slots
 from governance.models import Run
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_runs import APPROVAL, SHOUT, get, model, post, start, started, work_off
-from workflows import keeper, legs
+from workflows import execution, keeper, legs
 from workflows.models import RunState, StepAttempt, WorkflowRun
 from workflows.steps import STEP_TYPES, Context, Outcome
 from workflows.steps.base import StepFailedError
@@ -398,3 +399,26 @@ def test_a_run_that_failed_in_a_sub_workflow_goes_on_with_the_version_that_it_wa
     done = get(editor, run)
     assert (done["status"], made(place)) == ("succeeded", ["/next/x"])
     assert [step["status"] for step in done["steps"] if not step["superseded"]] == ["succeeded"] * 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_that_could_not_be_kept_when_its_request_was_over_ends_with_its_runs_and_its_place(
+    viewer: APIClient, make_workflow: MakeWorkflow, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PROMPTOPS_WORKFLOW_DEADLINE = 0.5
+    write, away = execution._Here._write, [True]
+
+    def write_later(*args: Any) -> None:
+        if away:
+            raise OperationalError("the server closed the connection")
+        write(*args)
+
+    monkeypatch.setattr(execution._Here, "_write", write_later)
+    answer = start(viewer, make_workflow(model(model="mock-stall")), background=False)
+    assert answer.status_code == 503
+    away.clear()
+    deadline = time.monotonic() + 10
+    while (run_slots.taken() or not nothing_is_open()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert run_slots.taken() == 0
+    assert set(Run.objects.values_list("source", "status")) == {("workflow", "error"), ("model", "error")}

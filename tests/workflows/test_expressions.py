@@ -105,6 +105,17 @@ def test_a_schema_that_would_take_for_ever_is_stopped_and_holds_nobody_up(schema
     assert bridge.run(schemas.problem, {"type": "string"}, 1) == '1 is not of type "string"'
 
 
+def test_a_worker_that_was_ended_from_outside_is_no_fault_of_the_next_schema() -> None:
+    assert bridge.run(schemas.problem, {"type": "string"}, "x") is None
+    assert schemas._threads is not None
+    process = schemas._threads[2]._process
+    assert process is not None
+    process.terminate()
+    process.wait(10)
+    assert bridge.run(schemas.problem, {"type": "string"}, "x") is None
+    assert bridge.run(schemas.problem, {"type": "string"}, 1) == '1 is not of type "string"'
+
+
 def test_a_schema_that_takes_too_long_to_prepare_is_refused_when_it_is_saved() -> None:
     slow = {"allOf": [{"pattern": rf"(\w{{90}}){{9}}{place}"} for place in range(900)]}
     with pytest.raises(InvalidInputError) as refused:

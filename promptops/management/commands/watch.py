@@ -2,6 +2,7 @@
 
 import json
 import time
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from urllib.request import Request, urlopen
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
 #: Close codes that say: do not come back with this credential, or not there.
@@ -61,11 +62,18 @@ class Command(BaseCommand):
                 if socket.close_code in FINAL:
                     raise CommandError(f"closed with {socket.close_code}: this token may not watch there any more")
         except HTTPError as refused:
-            raise CommandError(f"refused with {refused.code}: {_text(refused.read())}") from None
+            self.refused(refused.code, refused.read())
         except InvalidStatus as refused:
-            raise CommandError(f"refused with {refused.response.status_code}: {_text(refused.response.body)}") from None
-        except (OSError, ConnectionClosed) as error:
+            self.refused(refused.response.status_code, refused.response.body)
+        except (OSError, ConnectionClosed, InvalidHandshake, HTTPException) as error:
             self.stderr.write(f"no connection ({error}), trying again")
+
+    def refused(self, status: int, body: bytes | bytearray | None) -> None:
+        """Raises CommandError unless it may go well a moment later: the server is busy, or begins anew."""
+        said = f"refused with {status}: {_text(body)}"
+        if status != 429 and status < 500:
+            raise CommandError(said)
+        self.stderr.write(f"{said}, trying again")
 
 
 def begin(options: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:

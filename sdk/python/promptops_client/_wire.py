@@ -140,7 +140,7 @@ class Answer:
     @property
     def revision(self) -> int | None:
         value = self.headers.get("x-promptops-revision", "")
-        return int(value) if value.isdigit() else None
+        return int(value) if value.isdecimal() else None
 
     def json(self) -> dict[str, Any]:
         """Raises LostError for what is no JSON object: cut off, or not from PromptOps."""
@@ -185,7 +185,7 @@ class Answer:
             reason += f", a redirect to {self.headers.get('location', 'nowhere')}: base_url has to be the server's own"
         elif not self.refusal:
             reason += ", and not as PromptOps does: something in front of it, or another server"
-        return LostError(reason, retry_after=float(wait) if wait.isdigit() else 0.0)
+        return LostError(reason, retry_after=float(wait) if wait.isdecimal() else 0.0)
 
 
 def refused_handshake(status: int) -> LostError:

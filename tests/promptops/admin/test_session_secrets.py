@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.contrib.sessions.backends.db import SessionStore as Former
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from governance.admin_sessions import SessionStore, stored
@@ -50,6 +50,24 @@ def test_a_session_is_saved_found_cycled_and_deleted_by_its_key(db: None) -> Non
     assert SessionStore(again.session_key)["who"] == "otto"
     again.delete()
     assert not Session.objects.exists()
+
+
+def test_a_session_that_could_not_be_read_is_still_there_when_the_database_is_back(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = SessionStore()
+    session["who"] = "nina"
+    session.save()
+    again = SessionStore(session.session_key)
+    with monkeypatch.context() as broken:
+        broken.setattr(Session.objects, "get", away)
+        with pytest.raises(OperationalError):
+            again.get("who")
+    assert (again.get("who"), again.session_key) == ("nina", session.session_key)
+
+
+def away(**wanted: object) -> None:
+    raise OperationalError("the server closed the connection")
 
 
 def test_sessions_from_before_go_on(make_user: Callable[..., User]) -> None:
