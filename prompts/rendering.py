@@ -47,17 +47,22 @@ def render(template: str, variables: Mapping[str, Any], *, limit: int | None = N
     """
     missing: dict[str, None] = {}
     asked: set[str] = set()
+    texts: dict[str, str] = {}  # a value is written out once, however often the text names it
     filled = 0
 
     def fill(match: re.Match[str]) -> str:
         nonlocal filled
         name = match[1]
-        asked.add(name if name in variables else name.partition(".")[0])
-        value = lookup(variables, name)
-        if value is NOT_THERE:
-            missing[name] = None
+        if name in missing:
             return match[0]
-        text = as_text(value)
+        text = texts.get(name)
+        if text is None:
+            asked.add(name if name in variables else name.partition(".")[0])
+            value = lookup(variables, name)
+            if value is NOT_THERE:
+                missing[name] = None
+                return match[0]
+            text = texts[name] = as_text(value)
         filled += len(text)
         if limit is not None and filled > limit:
             raise TooLongError
