@@ -1,4 +1,4 @@
-"""What attacks do to fetches and to `/livez`: each attack alone, then all of them at once."""
+"""What fetches and `/livez` notice of attackers at their worst: each alone, then one without a token and one with."""
 
 import asyncio
 import json
@@ -31,8 +31,8 @@ def attack(folder: Path) -> list[Figure]:
     figures = []
     idle = _measure(server, fetch)
     figures.append(Figure("/livez beside fetches in peace, longest", idle.longest, "ms", note=f"p99 {idle.p99:.1f} ms"))
-    for kinds in [*((kind,) for kind in (*ANONYMOUS, *VIEWER)), (*ANONYMOUS, *VIEWER)]:
-        name = "all of them at once" if len(kinds) > 1 else kinds[0].replace("_", " ")
+    for kinds in [*((kind,) for kind in (*ANONYMOUS, *VIEWER)), *zip(ANONYMOUS, VIEWER, strict=True)]:
+        name = " and ".join(kinds).replace("_", " ")
         begun = [_begin(kind, server, made["token"]) for kind in kinds]
         time.sleep(WARMING)
         seen = _measure(server, fetch)

@@ -146,7 +146,7 @@ class Attack:
 
 
 ANONYMOUS = ("hostile_addresses", "half_sent_heads", "logins", "guessed_tokens")
-VIEWER = ("stalled_runs", "searches", "sockets_that_do_not_read", "hard_templates")
+VIEWER = ("searches", "stalled_runs", "hard_templates", "sockets_that_do_not_read")
 
 
 async def main(kind: str, port: int, token: str, seconds: float) -> None:
