@@ -1,7 +1,7 @@
 """Fixtures that every room uses. Each test starts from an installation with the workspace `default` in it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.conf import settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from governance import audit_bounded
 from governance.actors import SYSTEM
 from governance.models import DEFAULT_WORKSPACE, AccessRevision, Environment, Role, User, Workspace
 from governance.services import tokens, users, workspaces
@@ -67,6 +68,13 @@ def _cheap_passwords(request: pytest.FixtureRequest, settings: Settings) -> None
     """A scrypt hash takes longer than most tests do; those about hashing itself are marked."""
     if request.node.get_closest_marker("real_passwords") is None:
         settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _no_counts_of_another_test() -> Iterator[None]:
+    """Bounded entries of the audit log are counted in the process, and written by whoever sweeps next."""
+    yield
+    audit_bounded.forget()
 
 
 @pytest.fixture

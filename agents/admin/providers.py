@@ -37,6 +37,9 @@ class ModelProviderForm(ServiceForm[ModelProvider]):
     def starting_values(self) -> dict[str, Any]:
         return {"unsupported": ", ".join(self.instance.unsupported)}
 
+    def clean_unsupported(self) -> list[str]:
+        return [name for part in self.cleaned_data["unsupported"].split(",") if (name := part.strip())]
+
 
 @admin.register(ModelProvider)
 class ModelProviderAdmin(ServiceAdmin[ModelProvider]):

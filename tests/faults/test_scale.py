@@ -172,7 +172,7 @@ def test_a_fetch_after_a_frame_is_never_older_than_the_frame(pair: tuple[Server,
     first, second = pair
     with first.client() as operator, second.client() as application:
         prompt = create(operator, "greeting", content="x")["id"]
-        with listening(second, namespace="prod") as stream:
+        with listening(second, namespace="prod", since=0) as stream:
             # Without Redis each try waits for a tick.
             for number in range(times(60, 10_000 if "DATABASE_URL" in os.environ else 1_000)):
                 publish(operator, prompt, f"text {number}")

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -23,13 +23,6 @@ from governance.services import tokens, users
 from tests.conftest import PASSWORD, api
 from tests.contract.endpoints import ENDPOINTS
 from tests.promptops.admin.browser import Browser
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    audit_bounded.forget()
-    yield
-    audit_bounded.forget()
 
 
 def entries(action: str) -> list[AuditEntry]:

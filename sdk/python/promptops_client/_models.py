@@ -71,10 +71,10 @@ class Prompt:
 
         Raises MissingVariables when `strict` and some have no value, CannotRender for a value that has no JSON.
         """
-        rendered = template_of(self.content).fill(variables or {})
-        if rendered.missing and strict:
-            raise MissingVariables(rendered.missing)
-        return rendered.text
+        text, missing = template_of(self.content).text(variables or {})
+        if missing and strict:
+            raise MissingVariables(missing)
+        return text
 
     def document(self) -> dict[str, Any]:
         """As the server sends it."""

@@ -55,6 +55,12 @@ class Template:
 
         Raises CannotRender for a value that is no string and has no JSON.
         """
+        text, missing = self.text(variables)
+        asked = {name if name in variables else root for name, root in self._roots}
+        return Rendered(text, missing, tuple(name for name in variables if name not in asked))
+
+    def text(self, variables: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        """The text, and the names that had no value: what rendering needs, and nothing more."""
         pieces = self._pieces.copy()
         missing: list[str] = []
         for place, name in self._slots:
@@ -65,9 +71,7 @@ class Template:
                 missing.append(name)
             else:
                 pieces[place] = _as_text(name, value)
-        asked = {name if name in variables else root for name, root in self._roots}
-        unused = tuple(name for name in variables if name not in asked)
-        return Rendered("".join(pieces), tuple(dict.fromkeys(missing)) if missing else (), unused)
+        return "".join(pieces), tuple(dict.fromkeys(missing)) if missing else ()
 
 
 def _walk(variables: Mapping[str, Any], name: str) -> Any:
