@@ -25,7 +25,8 @@ def record(
     """Write who did what, in the transaction of the deed: when this fails, nothing happened.
 
     `changes` is {field: {"old": ..., "new": ...}}; callers leave secrets out of it. No `workspace_id` means that it
-    concerns the whole installation.
+    concerns the whole installation. Texts that are longer than their columns are cut: PostgreSQL would refuse them, and
+    with them the deed.
     """
     identity = request_id.get()
     return AuditEntry.objects.create(
@@ -34,8 +35,8 @@ def record(
         actor_id=str(actor.user_id or actor.token_id or ""),
         action=action,
         resource=resource,
-        resource_id=str(resource_id),
-        key=key,
+        resource_id=str(resource_id)[:36],
+        key=key[:200],
         summary=summary[:500],
         workspace_id=workspace_id,
         changes=changes or {},

@@ -144,6 +144,8 @@ def test_with_a_database_that_says_nothing_probes_wait_a_moment_together_and_no_
             for pid in backends:
                 os.kill(pid, signal.SIGSTOP)
             with ThreadPoolExecutor(20) as pool, httpx.Client(base_url=server.url, timeout=10) as probe:
+                until(lambda: probe.get("/readyz").status_code == 503)  # what was found before is good for a moment
+                time.sleep(1.5)  # and so is this
                 began = time.monotonic()
                 asked = [pool.submit(probe.get, "/readyz") for _ in range(20)]
                 assert took(lambda: probe.get("/livez"), 200) < 1
