@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
+from governance.api.parsing import unstorable
 from governance.text import composed
 
 # A pattern ends in \Z: `$` would let a last line break through.
@@ -21,7 +22,6 @@ MAX_TAGS = MAX_TAG = 100
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 NO_TIME = "expected an RFC 3339 time such as 2026-01-31T12:00:00Z"
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 #: Moments that hours, days and months can be added to and taken from, in any time zone and in both databases.
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ class _NoSurrogates(ProhibitSurrogateCharactersValidator):
     """Looks for surrogates with one expression: DRF's own loop takes a tenth of a second for a long prompt."""
 
     def __call__(self, value: str) -> None:
-        if _SURROGATES.search(value):
+        if unstorable(value):
             super().__call__(value)
 
 

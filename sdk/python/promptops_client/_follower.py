@@ -135,8 +135,7 @@ class Follower(ABC):
         """Have a whole state, then keep it fresh over a stream. Only ever ends by raising."""
         if self._ask or self._resync or not self.store.loaded:
             await self._load()
-        if self._pins_in_doubt:
-            await self._check_pins()
+        await self._check_pins()
         self._settle()
         await self._save_if_due()
         url = self.settings.stream_url(self.env, since=self.store.revision, epoch=self.store.epoch)
@@ -167,8 +166,7 @@ class Follower(ABC):
                         self._is_streaming()
                     elif "key" in frame:
                         await self._take(frame)
-                if self._pins_in_doubt:
-                    await self._check_pins()
+                await self._check_pins()
             elif time.monotonic() >= silent_at:
                 raise LostError(f"nothing was heard for {SILENCE:.0f} s")
             await self._save_if_due()
@@ -254,6 +252,8 @@ class Follower(ABC):
 
     async def _check_pins(self) -> None:
         """Fetch each pinned version once more, since its prompt may have been deleted and made anew unnoticed."""
+        if not self._pins_in_doubt:
+            return
         for key, version in self.pins.copy():
             answer = await self._get(self.settings.prompt_url(key, self.env, version))
             if answer.status == 200:
@@ -275,8 +275,7 @@ class Follower(ABC):
                 self._poll_at = self._next_poll()
                 try:
                     await self._load()
-                    if self._pins_in_doubt:
-                        await self._check_pins()
+                    await self._check_pins()
                 except LostError as lost:
                     self._error = lost
                     self._poll_at = max(self._poll_at, time.monotonic() + min(lost.retry_after, LONGEST_WAIT))
