@@ -44,7 +44,7 @@ class _Connection(socketserver.StreamRequestHandler):
                 self.wfile.write(some)
 
     def _send(self, upstream: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the connection ends while its client may still send
             while some := self.rfile.read1(65536):
                 upstream.sendall(some)
 

@@ -133,9 +133,9 @@ async def test_a_client_that_stops_reading_delays_nobody_and_ends_with_4410(
         tell = [f"{statistics.median(each) * 1000:.1f} ms, p99 {p99(each) * 1000:.1f}" for each in (without, beside)]
         print(f"\nlast of 50: {tell[0]} without, {tell[1]} beside one that stalls")
         assert statistics.median(beside) < 1.5 * statistics.median(without) + 0.02
-        assert p99(beside) < 1.5 * p99(without) + 0.1  # of few tries, on a machine that does other things too
-        if not LONG:
+        if not LONG:  # the p99 of few tries is the longest of them, whatever else the machine did then
             return
+        assert p99(beside) < 1.5 * p99(without) + 0.1
         # What is owed to it is bounded: more than that, and it is told so as soon as it reads on. All comes at once,
         # since who doesn't take the end for half a minute is cut off without a word.
         await asyncio.to_thread(send_much, client)

@@ -117,6 +117,7 @@ def test_a_pinned_version_is_fetched_once_and_a_missing_one_not_at_once_again(
     operator.publish(operator.create(key, "one"), "two")
     with before(server) as proxy:
         client = make(proxy.url)
+        eventually(lambda: is_streaming(client))  # the state that comes with the stream has pins looked at once more
         assert [client.get_prompt(key, version="v1").content for _ in range(3)] == ["one"] * 3
         for _ in range(3):
             with pytest.raises(PromptNotFound):
