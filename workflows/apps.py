@@ -11,7 +11,7 @@ class WorkflowsConfig(AppConfig):
         from governance.home import Panel, panels
         from governance.realtime import runtime
         from governance.services import workspaces
-        from workflows import agent_tool, events, home, runs, usage
+        from workflows import agent_tool, events, home, keeper, runs, schedules, usage
         from workflows.models import Workflow  # models need the app registry
 
         workspaces.CONTENTS["workflows"] = Workflow
@@ -19,6 +19,7 @@ class WorkflowsConfig(AppConfig):
         provider_services.USERS["workflows"] = usage.on_provider
         log.SUBJECTS["workflow"] = Workflow
         log.KEPT.append(runs.going)
+        keeper.CHORES.append(schedules.tick)
         runtime.companions.append(events.watch)
         waiting = Panel(
             title="Workflows that wait for approval",

@@ -25,7 +25,7 @@ from django.utils import timezone
 from governance import process
 from governance.db import ago
 from governance.realtime.tail import leave_the_pool
-from workflows import engine, hints, legs, liveness, schedules
+from workflows import engine, hints, legs, liveness
 from workflows.held import Held, held
 from workflows.models import GOING, Delivery, RunState, StepAttempt, WorkflowRun, WorkflowWorker
 
@@ -39,6 +39,8 @@ LOST_AFTER = timedelta(seconds=10)
 #: Seconds after which a run without an owner counts as lost, unless its process keeps `changed_at` new.
 UNSIGNED = 60.0
 AT_ONCE = 200
+#: What is done at each look besides: what starts runs by the clock registers here.
+CHORES: list[Callable[[], object]] = []
 
 
 class Keeper:
@@ -123,7 +125,8 @@ class Keeper:
         if now - self._tidied_at >= TIDY:
             self._tidied_at = now
             _try(tidy)
-        _try(schedules.tick)
+        for chore in CHORES:
+            _try(chore)
         if not WorkflowRun.objects.filter(status__in=GOING).exists():
             return
         _try(wake_due)

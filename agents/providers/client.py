@@ -122,6 +122,7 @@ async def session(call: ModelCall) -> AsyncIterator[Any]:
     """
     import httpx2
 
+    from agents.providers import candid as candour
     from agents.providers import transport  # brings httpx2, as openai does
 
     label = call.provider.label
@@ -135,7 +136,7 @@ async def session(call: ModelCall) -> AsyncIterator[Any]:
                 except ProviderError as error:
                     raise ProviderError(f"{label}: {error.message}") from None
                 inner = transport.Guarded(admitted)
-            candid = transport.Candid(transport.Bounded(inner))
+            candid = candour.Candid(transport.Bounded(inner))
             going.status = lambda: candid.last_status
             client = load().AsyncOpenAI(
                 api_key="none",  # None would send for OPENAI_API_KEY; what is sent is up to _headers
