@@ -11,8 +11,9 @@ class AgentsConfig(AppConfig):
     verbose_name = "Agents"
 
     def ready(self) -> None:
-        from agents import sessions, tools  # models need the app registry
+        from agents import tools
         from agents.models import Agent
+        from agents.runtime import sessions  # models need the app registry
         from governance import runs
         from governance.services import workspaces
         from prompts import usage

@@ -5,9 +5,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents import toolbox
-from agents.providers.base import FEATURES, MODEL_PARAMETERS
 from agents.providers.parameters import unknown
+from agents.providers.protocol import FEATURES, MODEL_PARAMETERS
+from agents.runtime import toolbox
 from governance.api.fields import MAX_TAGS, ObjectField, PatternField, StringField, TagsField
 
 MAX_DOLLARS = 10_000

@@ -17,7 +17,8 @@ class Output(models.TextChoices):
 class Agent(Entity):
     """A prompt, inline or from the registry, with the provider, model and parameters to run it with.
 
-    `tools` are descriptions as agents.toolbox keeps them, with secrets encrypted. Limits are for one run; null is none.
+    `tools` are descriptions as agents.runtime.toolbox keeps them, with secrets encrypted. Limits
+    are for one run; null is none.
     """
 
     environment_path: ClassVar[str | None] = "environment__name"

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.db import transaction
 
-from agents import schemas, toolbox
 from agents.models import Agent, Output
 from agents.providers import registry
+from agents.runtime import schemas, toolbox
 from governance import audit
 from governance.actors import Actor
 from governance.concurrency import check_if_match

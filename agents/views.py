@@ -10,12 +10,15 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import execution, playground, provider_services, services, sessions, streaming
-from agents.attempts import Plan
-from agents.execution import Stream, failure
+from agents import services
 from agents.filters import AgentFilter
 from agents.models import Agent, AgentSession, ModelProvider
 from agents.providers import registry
+from agents.providers import services as provider_services
+from agents.runtime import execution, sessions, streaming
+from agents.runtime import plans as playground
+from agents.runtime.execution import Stream, failure
+from agents.runtime.invocations import Plan
 from agents.serializers import (
     AgentAnswerSerializer,
     AgentErrorSerializer,

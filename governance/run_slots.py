@@ -3,7 +3,7 @@
 A run that waits for a model, a tool or a step costs a thread, or a stream's memory, for as long as its provider likes.
 Every way in takes a place for it here before anything is written, and keeps it until the work is over: also when the
 client has gone, and when the request was answered and the run goes on. The pool of request threads has a thread for
-each place beside those for all other requests (promptops/handler.py), so that these never wait for a run.
+each place beside those for all other requests (promptops/server/handler.py), so that these never wait for a run.
 """
 
 import threading

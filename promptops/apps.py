@@ -3,7 +3,7 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class PromptOpsAdminConfig(AdminConfig):
-    default_site = "promptops.admin.PromptOpsAdminSite"
+    default_site = "promptops.site.admin.PromptOpsAdminSite"
 
 
 class PromptOpsConfig(AppConfig):

@@ -14,13 +14,13 @@ from django.urls import path, re_path  # noqa: E402
 from governance.realtime import runtime  # noqa: E402
 from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
 from governance.token_cache import tokens  # noqa: E402
-from promptops.gate import BodyLimit, Lifespan  # noqa: E402
-from promptops.handler import Handler  # noqa: E402
-from promptops.probes import Probes  # noqa: E402
-from promptops.server import Limits, limit, write_at_once  # noqa: E402
-from promptops.subpath import under, without  # noqa: E402
-from prompts.catalog import catalog  # noqa: E402
-from prompts.fastlane import FastLane  # noqa: E402
+from promptops.server.gate import BodyLimit, Lifespan  # noqa: E402
+from promptops.server.handler import Handler  # noqa: E402
+from promptops.server.probes import Probes  # noqa: E402
+from promptops.server.protocol import Limits, limit, write_at_once  # noqa: E402
+from promptops.server.subpath import under, without  # noqa: E402
+from prompts.delivery.catalog import catalog  # noqa: E402
+from prompts.delivery.fastlane import FastLane  # noqa: E402
 
 limit(
     Limits(

@@ -143,10 +143,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "promptops.middleware.RequestGate",
-    "promptops.middleware.KnownProxy",
+    "promptops.server.middleware.RequestGate",
+    "promptops.server.middleware.KnownProxy",
     "django.middleware.security.SecurityMiddleware",
-    "promptops.middleware.ContentSecurityPolicy",
+    "promptops.server.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -155,7 +155,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "promptops.middleware.Refusals",
+    "promptops.server.middleware.Refusals",
 ]
 
 ROOT_URLCONF = "promptops.urls"
@@ -165,7 +165,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
-FORMAT_MODULE_PATH = "promptops.formats"
+FORMAT_MODULE_PATH = "promptops.site.formats"
 
 TEMPLATES: list[dict[str, Any]] = [
     {
@@ -184,14 +184,14 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- Databases --------------------------------------------------------------------------------------------------
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'promptops.sqlite3'}")
+    "default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'promptops.db.sqlite3'}")
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     secrets.protect(DATA_DIR, Path(DATABASES["default"]["NAME"]))
     # IMMEDIATE: a write takes the lock when it begins, so that two writers wait in turn and never fail half-way.
     # synchronous=FULL: what was answered is on the disk, also after a power cut.
     # CONN_MAX_AGE: a request's thread keeps its connection for the next one.
-    DATABASES["default"]["ENGINE"] = "promptops.sqlite3"  # within the process, writers stand in line
+    DATABASES["default"]["ENGINE"] = "promptops.db.sqlite3"  # within the process, writers stand in line
     DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -199,7 +199,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
     }
 else:
-    DATABASES["default"]["ENGINE"] = "promptops.postgresql"  # requests let others work while they wait for it
+    DATABASES["default"]["ENGINE"] = "promptops.db.postgresql"  # requests let others work while they wait for it
     # A pool, since each request runs on a thread of its own: connections would otherwise be made anew every time.
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         {
@@ -310,7 +310,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "StepAttemptStateEnum": "workflows.models.AttemptState",
     },
     "SCHEMA_PATH_PREFIX": "/api/",
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "workflows.schema.add_components"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "workflows.definition.schema.add_components",
+    ],
 }
 
 # --- Logs: one line an event, on standard error, with the request's id and never a token --------------------------

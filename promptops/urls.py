@@ -10,8 +10,8 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 
 from governance.api.exceptions import json_error
 from governance.logs import request_id
-from promptops import views
-from promptops.metrics import metrics
+from promptops.site import views
+from promptops.site.metrics import metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -23,7 +23,7 @@ urlpatterns = [
     path("api/", include("agents.urls")),
     path("api/", include("workflows.urls")),
     re_path(r"^api(?:/.*)?$", views.NoSuchEndpoint.as_view()),
-    path("admin/", include("agents.admin_urls")),
+    path("admin/", include("agents.playground.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -11,8 +11,9 @@ class PromptsConfig(AppConfig):
         from governance.home import Panel, panels
         from governance.realtime import runtime, snapshots
         from governance.services import environments, workspaces
-        from prompts import documents, home, services
-        from prompts.catalog import catalog
+        from prompts import documents, services
+        from prompts.admin import home
+        from prompts.delivery.catalog import catalog
         from prompts.models import Prompt
 
         workspaces.CONTENTS["prompts"] = Prompt

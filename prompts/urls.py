@@ -1,7 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from prompts.sdk_views import EnvironmentFetchView, PromptFetchView
+from prompts.delivery.views import EnvironmentFetchView, PromptFetchView
 from prompts.views import PromptViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)

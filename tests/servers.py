@@ -106,7 +106,7 @@ def migrated() -> Path:
     folder = Path(os.environ["PROMPTOPS_DATA_DIR"]) / f"migrated-{os.getpid()}"
     folder.mkdir()
     Server(folder).manage("migrate", "--verbosity", "0")
-    return folder / "promptops.sqlite3"
+    return folder / "promptops.db.sqlite3"
 
 
 @contextlib.contextmanager

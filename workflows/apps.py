@@ -6,13 +6,19 @@ class WorkflowsConfig(AppConfig):
     verbose_name = "Workflows"
 
     def ready(self) -> None:
-        from agents import provider_services, toolbox
+        from agents.providers import services as provider_services
+        from agents.runtime import toolbox
         from governance import runs as log
         from governance.home import Panel, panels
         from governance.realtime import runtime
         from governance.services import workspaces
-        from workflows import agent_tool, events, home, keeper, runs, schedules, usage
+        from workflows.admin import home
+        from workflows.definition import usage
+        from workflows.engine import supervisor as keeper
         from workflows.models import Workflow  # models need the app registry
+        from workflows.runs import agent_tool, events
+        from workflows.runs import control as runs
+        from workflows.triggers import schedules
 
         workspaces.CONTENTS["workflows"] = Workflow
         toolbox.register(agent_tool.KIND)

@@ -8,14 +8,14 @@ from agents.fields import SecretField, without_empty
 from governance.api.fields import FlagField, IdField, KeyField, ObjectField, StringField
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
 from prompts.serializers import STATUSES, LabelField
-from workflows import schema
+from workflows.definition import schema
 from workflows.models import WorkflowVersion
 from workflows.steps import STEP_TYPES
 from workflows.steps.secret import masked
 
 
 class DefinitionField(serializers.Field[Any, Any, Any, Any]):
-    """A part of a definition as it is sent; workflows.definition checks the whole when it is saved."""
+    """A part of a definition as it is sent; workflows.definition.parsing checks the whole when it is saved."""
 
     def to_internal_value(self, data: Any) -> Any:
         return data

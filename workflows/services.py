@@ -12,9 +12,9 @@ from governance.concurrency import check_if_match
 from governance.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.models import Workspace
 from governance.models.base import changed
-from workflows import definition
+from workflows.definition import parsing as definition
+from workflows.language.structure import Definition
 from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
-from workflows.structure import Definition
 
 
 @transaction.atomic

@@ -1,8 +1,8 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from workflows.run_views import WorkflowRunViewSet
-from workflows.trigger_views import HookView, ScheduleViewSet, WebhookViewSet
+from workflows.runs.views import WorkflowRunViewSet
+from workflows.triggers.views import HookView, ScheduleViewSet, WebhookViewSet
 from workflows.views import WorkflowViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)

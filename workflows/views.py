@@ -19,10 +19,12 @@ from governance.api.viewsets import ResourceViewSet, one
 from governance.concurrency import if_match
 from governance.errors import InvalidInputError, NotFoundError
 from governance.services import workspaces
-from workflows import documents, execution, schema, services, versions
+from workflows import services
+from workflows.definition import documents, schema, versions
 from workflows.filters import WorkflowFilter
 from workflows.models import Workflow
-from workflows.run_serializers import StartedSerializer
+from workflows.runs import execution
+from workflows.runs.serializers import StartedSerializer
 from workflows.serializers import (
     WorkflowImportSerializer,
     WorkflowPublishSerializer,

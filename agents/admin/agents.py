@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from agents import services, toolbox
-from agents.admin import described, trial
+from agents import services
+from agents.admin import form_schema as described
+from agents.admin import trial
 from agents.models import Agent
 from agents.providers import registry
+from agents.runtime import toolbox
 from agents.serializers import AgentSerializer
 from governance.actors import Actor
 from governance.admin.base import ServiceAdmin, actor_of, as_json

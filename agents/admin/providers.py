@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 
-from agents import provider_services
 from agents.models import ModelProvider
+from agents.providers import services as provider_services
 from agents.serializers import ModelProviderSerializer
 from governance.actors import Actor
 from governance.admin.base import ServiceAdmin

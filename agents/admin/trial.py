@@ -8,9 +8,10 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_POST
 
-from agents import playground, schemas, streaming
-from agents.execution import Stream, failure
 from agents.models import Agent
+from agents.runtime import plans as playground
+from agents.runtime import schemas, streaming
+from agents.runtime.execution import Stream, failure
 from agents.serializers import AgentRunRequestSerializer, AgentSerializer
 from governance.actors import Actor
 from governance.admin.scripts import for_scripts, object_of

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from agents.providers.base import MODEL_PARAMETERS, Provider
+from agents.providers.protocol import MODEL_PARAMETERS, Provider
 from governance.errors import InvalidInputError
 
 _SHOWN = 50

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.db import transaction
 
 from agents.models import ModelProvider
-from agents.outbound import check_base_url
-from agents.providers.base import ModelCall, Provider
 from agents.providers.parameters import chosen
+from agents.providers.protocol import ModelCall, Provider
+from agents.transport.outbound import check_base_url
 from governance import secretbox
 from governance.errors import InvalidInputError
 

@@ -1,6 +1,6 @@
 """The kinds of tools that this room has, one file each; `register` makes them known. Rooms above add their own."""
 
-from agents import toolbox
+from agents.runtime import toolbox
 from agents.tools import agent, http
 
 

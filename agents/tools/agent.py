@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents import embedded, playground
 from agents.models import Agent
-from agents.toolbox import Caller, Description, Returned, Tool, ToolKind, ToolSerializer, name_of
+from agents.runtime import embedded
+from agents.runtime import plans as playground
+from agents.runtime.toolbox import Caller, Description, Returned, Tool, ToolKind, ToolSerializer, name_of
 from governance.actors import Actor
 from governance.api.fields import KeyField
 from governance.errors import ConflictError
 from governance.querysets import visible_to
-from prompts.rendering import variables_of
+from prompts.content.rendering import variables_of
 
 
 class AgentTool(ToolSerializer):

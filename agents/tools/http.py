@@ -1,4 +1,4 @@
-"""An HTTP endpoint as a tool, called through the guard of outgoing addresses (agents.outbound).
+"""An HTTP endpoint as a tool, called through the guard of outgoing addresses (agents.transport.outbound).
 
 The values of its headers may be secrets: they are encrypted at rest, shown as a hint, and belong to the place that they
 were given for. What of the arguments the address names in braces goes into its path; the rest is the query, or the JSON
@@ -14,17 +14,26 @@ from urllib.parse import parse_qsl, quote, urlencode
 from django.conf import settings
 from rest_framework import serializers
 
-from agents import calls, outbound, schemas
-from agents.outbound import check_url
-from agents.providers import bridge
-from agents.toolbox import NAME_PATTERN, Caller, Description, Returned, Tool, ToolFailedError, ToolKind, ToolSerializer
+from agents.runtime import schemas
+from agents.runtime.toolbox import (
+    NAME_PATTERN,
+    Caller,
+    Description,
+    Returned,
+    Tool,
+    ToolFailedError,
+    ToolKind,
+    ToolSerializer,
+)
+from agents.transport import bridge, calls, outbound
+from agents.transport.outbound import check_url
 from governance import runs, secretbox
 from governance.actors import Actor
 from governance.api.fields import ObjectField, PatternField, StringField
 from governance.db import briefly
 from governance.errors import DomainError, InvalidInputError
 from governance.runs import OpenRun
-from prompts.rendering import as_text
+from prompts.content.rendering import as_text
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 WITHOUT_BODY = {"GET", "DELETE"}

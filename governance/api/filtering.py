@@ -104,7 +104,7 @@ def containing(value: str, *fields: str) -> Q:
     """
     function: Callable[[Any], Func] = _searched
     if connection.vendor == "sqlite":
-        # SQLite's LOWER knows ASCII alone; a value beyond it is looked for by a function of ours (promptops.sqlite3).
+        # SQLite's LOWER knows ASCII alone; a value beyond it is looked for by a function of promptops.db.sqlite3.
         function = Lower if value.isascii() else _folded
     wanted = function(Value(value))
     return reduce(or_, (Q(GreaterThan(StrIndex(function(Cast(name, TextField())), wanted), 0)) for name in fields))

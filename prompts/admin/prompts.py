@@ -24,8 +24,8 @@ from prompts import searching, services
 from prompts.admin.filters import CategoryFilter, StatusFilter, TagFilter
 from prompts.admin.forms import PromptForm
 from prompts.admin.operations import PromptOperations
+from prompts.content.rendering import TooLongError, render, variables_of
 from prompts.models import Prompt, PromptVersion, Rollout
-from prompts.rendering import TooLongError, render, variables_of
 
 VERSIONS_ON_THE_PAGE = 8
 PREVIEW_LIMIT = 1_000_000  # characters of values

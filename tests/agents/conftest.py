@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
-from agents import execution
+from agents.runtime import execution
 from tests.agents.upstream import Upstream
 
 

@@ -1,4 +1,4 @@
-"""Agents inside something else that works on the loop of model calls (agents.embedded)."""
+"""Agents inside something else that works on the loop of model calls (agents.runtime.embedded)."""
 
 import asyncio
 import threading
@@ -11,9 +11,10 @@ import httpx
 import pytest
 from rest_framework.test import APIClient
 
-from agents.embedded import run_agent
-from agents.providers import bridge, client
-from agents.toolbox import MAX_DEPTH, ToolFailedError
+from agents.providers import openai_compatible as client
+from agents.runtime.embedded import run_agent
+from agents.runtime.toolbox import MAX_DEPTH, ToolFailedError
+from agents.transport import bridge
 from governance.actors import Actor
 from governance.errors import ConflictError, InvalidInputError, ProviderError
 from governance.models import Environment, Role, Run, User

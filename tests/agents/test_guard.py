@@ -11,8 +11,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Response
 
-from agents import outbound
-from agents.providers import bridge
+from agents.transport import bridge, outbound
 from governance.errors import ProviderError
 from governance.models import Run
 from tests.agents.upstream import Upstream

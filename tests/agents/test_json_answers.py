@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import json_answers
+from agents.runtime import json_answers
 
 HELD = {"city": "Rome"}
 SAID = '{"city": "Rome"}'

@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError
 from rest_framework.test import APIClient
 
-from agents import execution
+from agents.runtime import execution
 from governance import runs
 from governance.models import Run
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from agents import sessions
 from agents.models import Agent, AgentMessage, AgentSession
+from agents.runtime import sessions
 from governance.actors import SYSTEM
 from governance.models import AuditEntry, Role, Run, Workspace
 from governance.runs import Sweep

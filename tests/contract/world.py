@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from agents.models import AgentSession
-from agents.provider_services import create_provider
+from agents.providers.services import create_provider
 from agents.services import create_agent
 from governance import runs, tallies
 from governance.actors import SYSTEM
@@ -32,11 +32,11 @@ from governance.runs import OpenRun
 from governance.services import workspaces
 from prompts import services as prompts
 from workflows.models import AttemptState, RunState, StepAttempt, Workflow
-from workflows.runs import new as new_run
-from workflows.schedules import create_schedule
+from workflows.runs.control import new as new_run
 from workflows.services import create_workflow, update_workflow
 from workflows.services import publish as publish_workflow
-from workflows.webhooks import create_webhook
+from workflows.triggers.schedules import create_schedule
+from workflows.triggers.webhooks import create_webhook
 
 
 def id_of(name: str) -> str:

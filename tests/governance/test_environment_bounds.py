@@ -25,8 +25,8 @@ from tests.conftest import api
 from tests.contract import world
 from tests.contract.endpoints import ENDPOINTS
 from workflows.models import Schedule, Webhook, WorkflowRun
-from workflows.schedules import create_schedule
-from workflows.webhooks import create_webhook
+from workflows.triggers.schedules import create_schedule
+from workflows.triggers.webhooks import create_webhook
 
 PLANTED = "PLANTED"
 Ids = dict[str, list[str]]
@@ -306,7 +306,7 @@ def test_feedback_of_one_token_is_not_overwritten_by_another_one_of_the_same_nam
 
 
 def test_a_run_that_a_schedule_starts_is_of_who_set_it_up(workspace: Workspace, static: APIClient) -> None:
-    from workflows import schedules
+    from workflows.triggers import schedules
 
     flow = post(static, "/api/workflows", {"key": "say", "steps": [{"type": "render", "template": "x"}]})
     client = bound(workspace, Role.EDITOR)

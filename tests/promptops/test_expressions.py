@@ -192,7 +192,7 @@ def test_an_expression_takes_linear_time_whatever_the_text(one: Expression) -> N
 
 def test_the_expressions_were_found() -> None:
     places = {one.place.partition(":")[0] for one in EXPRESSIONS}
-    assert {"agents/outbound.py", "prompts/rendering.py", "governance/api/fields.py"} <= places
+    assert {"agents/transport/outbound.py", "prompts/content/rendering.py", "governance/api/fields.py"} <= places
     assert "sdk/python/promptops_client/_rendering.py" in places
 
 

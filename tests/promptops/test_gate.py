@@ -7,7 +7,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptops.gate import BodyLimit
+from promptops.server.gate import BodyLimit
 
 LIMIT: int = settings.PROMPTOPS_MAX_BODY_BYTES
 

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from promptops import metrics
-from promptops.handler import Handler
+from promptops.server.handler import Handler
+from promptops.site import metrics
 from tests.faults.support import installation
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]

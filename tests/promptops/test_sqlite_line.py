@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from governance.models import AccessRevision, Environment
-from promptops.sqlite3.base import Line
+from promptops.db.sqlite3.base import Line
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases have a line of their own")
 

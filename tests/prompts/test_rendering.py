@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from prompts.rendering import TooLongError, render, variables_of
+from prompts.content.rendering import TooLongError, render, variables_of
 from tests.contract.vectors import load
 
 NAMES = st.from_regex(r"[A-Za-z0-9_é質-]{1,3}(\.[A-Za-z0-9_😀-]{1,3}){0,2}", fullmatch=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from promptops_client._rendering import Template
 from promptops_client._rollouts import Rollout, bucket_of
 
-from prompts import rendering, rollouts
+from prompts import rollouts
+from prompts.content import rendering
 from tests.contract.vectors import load
 
 VECTORS = load("rollouts")

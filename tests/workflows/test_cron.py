@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.errors import InvalidInputError
-from workflows.cron import next_tick
+from workflows.triggers.cron import next_tick
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 #: Clocks that are put back by an hour at night, by half an hour, at midnight, and never; one that skipped a day.

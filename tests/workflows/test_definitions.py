@@ -19,8 +19,10 @@ from tests.conftest import FUZZING
 from tests.contract import world
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.test_workflows import render, run
-from workflows import definition, execution, schema
+from workflows.definition import parsing as definition
+from workflows.definition import schema
 from workflows.models import Workflow
+from workflows.runs import execution
 from workflows.serializers import WorkflowImportSerializer
 from workflows.services import create_workflow
 from workflows.steps import STEP_TYPES

@@ -18,11 +18,13 @@ from governance import run_slots
 from governance.models import Run
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_runs import APPROVAL, SHOUT, get, model, post, start, started, work_off
-from workflows import execution, keeper, legs
+from workflows.engine import segments as legs
+from workflows.engine import supervisor as keeper
+from workflows.language.structure import Step
 from workflows.models import RunState, StepAttempt, WorkflowRun
+from workflows.runs import execution
 from workflows.steps import STEP_TYPES, Context, Outcome
 from workflows.steps.base import StepFailedError
-from workflows.structure import Step
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from governance.models import Workspace
 from governance.realtime.hub import Socket
 from tests.workflows.test_runs import SHOUT, model, started, work_off
-from workflows import events
+from workflows.runs import events
 
 Make = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.django_db

@@ -10,12 +10,12 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from agents import schemas
-from agents.providers import bridge
+from agents.runtime import schemas
+from agents.transport import bridge
 from governance.errors import InvalidInputError
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.test_workflows import render, run
-from workflows import paths, values
+from workflows.language import paths, values
 
 pytestmark = pytest.mark.django_db
 WIDE = {"items": [[n] for n in range(100_000)], "text": "x" * 900_000, "many": ["y" * 99] * 9_000}

@@ -11,17 +11,18 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from agents.providers import bridge
+from agents.transport import bridge
 from governance.actors import SYSTEM
 from governance.models import Run, Workspace
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_workflows import render, run
-from workflows import definition, interpreter
-from workflows.interpreter import Result, interpret
-from workflows.journal import Decision, Done, MemoryJournal, Parked
+from workflows.definition import parsing as definition
+from workflows.engine import interpreter
+from workflows.engine.interpreter import Result, interpret
 from workflows.models import Workflow
 from workflows.services import create_workflow
 from workflows.steps import RunContext
+from workflows.steps.journal import Decision, Done, MemoryJournal, Parked
 
 
 def http(place: Place, **fields: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tests.agents.upstream import Upstream
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.test_runs import get, work_off
 from tests.workflows.test_workflows import render, run
-from workflows import legs
+from workflows.engine import segments as legs
 from workflows.models import RunState, StepAttempt, WorkflowRun
 
 pytestmark = pytest.mark.django_db

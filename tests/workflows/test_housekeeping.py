@@ -21,8 +21,11 @@ from governance.realtime.registry import FORGET_AFTER
 from governance.realtime.registry import _write as beat
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_runs import APPROVAL, SHOUT, get, start, started, work_off
-from workflows import engine, keeper, legs, liveness
-from workflows.held import held
+from workflows.engine import liveness
+from workflows.engine import queue as engine
+from workflows.engine import segments as legs
+from workflows.engine import supervisor as keeper
+from workflows.engine.leases import held
 from workflows.models import RunState, WorkflowRun
 
 pytestmark = pytest.mark.django_db

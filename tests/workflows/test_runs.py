@@ -13,7 +13,8 @@ from governance import runs as log
 from governance.models import AuditEntry, Run, RunStatus, RunTally, Token, User, Workspace
 from governance.services import tokens
 from tests.conftest import api
-from workflows import keeper, legs
+from workflows.engine import segments as legs
+from workflows.engine import supervisor as keeper
 from workflows.models import RunState, StepAttempt, WorkflowRun
 
 Make = Callable[..., dict[str, Any]]

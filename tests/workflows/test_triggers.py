@@ -15,9 +15,9 @@ from rest_framework.test import APIClient
 
 from governance.models import AuditEntry, User, Workspace
 from tests.workflows.test_runs import get, work_off
-from workflows import schedules, webhooks
-from workflows.cron import next_tick
 from workflows.models import Delivery, Schedule, Webhook, WorkflowRun
+from workflows.triggers import schedules, webhooks
+from workflows.triggers.cron import next_tick
 
 Make = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.django_db

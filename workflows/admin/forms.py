@@ -14,7 +14,8 @@ from governance.admin.versioned import PublishForm, RollbackForm
 from governance.errors import DomainError
 from governance.models import Workspace
 from governance.querysets import visible_to
-from workflows import definition, documents
+from workflows.definition import documents
+from workflows.definition import parsing as definition
 from workflows.models import Workflow
 from workflows.serializers import (
     INPUTS,

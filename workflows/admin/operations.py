@@ -9,9 +9,10 @@ from django.urls import URLPattern, path, reverse
 
 from governance.admin.base import REFUSALS, actor_of, as_refusal
 from governance.admin.versioned import VersionedAdmin
-from workflows import documents, services
+from workflows import services
 from workflows.admin.forms import ImportForm, PublishWorkflowForm, RollbackWorkflowForm
 from workflows.admin.versions import compare
+from workflows.definition import documents
 from workflows.models import DEFINITION_FIELDS, Workflow
 
 

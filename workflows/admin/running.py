@@ -14,11 +14,12 @@ from governance.admin.base import actor_of
 from governance.admin.forms import JsonField, LinesField, code
 from governance.errors import DomainError
 from governance.permissions import may
-from workflows import execution, versions
 from workflows.admin.operations import WorkflowOperations
-from workflows.definition import RESERVED
+from workflows.definition import versions
+from workflows.definition.parsing import RESERVED
+from workflows.language.values import names_in
 from workflows.models import Workflow
-from workflows.values import names_in
+from workflows.runs import execution
 
 #: Fields for names that no input declares and that steps ask for: so many at most.
 UNDECLARED = 20

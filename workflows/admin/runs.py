@@ -20,10 +20,10 @@ from governance.admin.showing import duration
 from governance.models import Run
 from governance.permissions import may
 from governance.querysets import visible_to
-from workflows import runs
 from workflows.admin import timeline
 from workflows.models import AttemptState, Delivery, RunState, StepAttempt, Workflow, WorkflowRun, WorkflowWorker
-from workflows.run_serializers import DecisionSerializer, ResumeSerializer
+from workflows.runs import control as runs
+from workflows.runs.serializers import DecisionSerializer, ResumeSerializer
 
 TEXTS = ("definition", "variables", "output", "outputs", "bounds")
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from governance.admin.showing import duration, money, number
-from prompts.rendering import TooLongError, render
+from prompts.content.rendering import TooLongError, render
 from workflows.models import StepAttempt, WorkflowRun
 from workflows.steps.fields import walk
 

@@ -23,10 +23,10 @@ from governance.admin.scripts import for_scripts
 from governance.admin.showing import NOTHING
 from governance.errors import InvalidInputError
 from governance.templatetags.desk import ago
-from workflows import schedules, webhooks
-from workflows.cron import next_tick
 from workflows.models import DEFINITION_FIELDS, Schedule, Webhook
-from workflows.run_serializers import ScheduleSerializer, WebhookSerializer
+from workflows.runs.serializers import ScheduleSerializer, WebhookSerializer
+from workflows.triggers import schedules, webhooks
+from workflows.triggers.cron import next_tick
 
 T = TypeVar("T", Schedule, Webhook)
 

@@ -8,7 +8,8 @@ from django.utils.safestring import SafeString
 from governance.admin.base import ReadOnlyAdmin, block
 from governance.admin.filters import WorkspaceFilter
 from governance.diffs import Diff, side_by_side
-from workflows import definition, documents
+from workflows.definition import documents
+from workflows.definition import parsing as definition
 from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
 
 State = Workflow | WorkflowVersion

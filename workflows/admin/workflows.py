@@ -21,13 +21,15 @@ from governance.errors import InvalidInputError
 from governance.permissions import may
 from governance.querysets import visible_to
 from governance.templatetags.desk import badge
-from workflows import definition, documents, services
-from workflows.admin import described
+from workflows import services
+from workflows.admin import form_schema as described
 from workflows.admin.filters import StatusFilter
 from workflows.admin.forms import WorkflowForm
 from workflows.admin.running import WorkflowRunning
 from workflows.admin.runs import TEXTS, state_of
 from workflows.admin.versions import text_of
+from workflows.definition import documents
+from workflows.definition import parsing as definition
 from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowRun, WorkflowVersion
 
 VERSIONS_ON_THE_PAGE = RUNS_ON_THE_PAGE = 8

@@ -1,13 +1,13 @@
 """Run an agent of the same workspace. It is a run of its own in the log, under the workflow's."""
 
-from agents.embedded import run_agent
 from agents.providers import registry
+from agents.runtime.embedded import run_agent
 from governance.api.fields import KeyField
 from governance.errors import ConflictError, InvalidInputError
+from workflows.language.structure import Step
 from workflows.steps import model
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
 from workflows.steps.fields import ValuesField
-from workflows.structure import Step
 
 
 class AgentStep(StepSerializer):

@@ -2,10 +2,10 @@
 
 from django.utils import timezone
 
-from workflows.journal import Parked
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, RejectedError, StepSerializer, StepTimeoutError, StepType
 from workflows.steps.fields import TemplateField
-from workflows.structure import Step
+from workflows.steps.journal import Parked
 
 
 class ApprovalStep(StepSerializer):

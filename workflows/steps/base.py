@@ -9,16 +9,16 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from django.conf import settings
 from rest_framework import serializers
 
-from agents.providers import bridge
+from agents.transport import bridge
 from governance.actors import Actor
 from governance.api.fields import StringField
 from governance.api.serializers import ApiSerializer
 from governance.db import briefly
 from governance.errors import DomainError, InvalidInputError
-from prompts.rendering import Rendered, TooLongError
-from workflows import conditions, paths, values
-from workflows.budget import Budget
-from workflows.journal import Decision
+from prompts.content.rendering import Rendered, TooLongError
+from workflows.language import conditions, paths, values
+from workflows.language.budget import Budget
+from workflows.language.structure import Step
 from workflows.steps.fields import (
     ChoiceField,
     ConditionField,
@@ -28,7 +28,7 @@ from workflows.steps.fields import (
     StepIdField,
     WholeField,
 )
-from workflows.structure import Step
+from workflows.steps.journal import Decision
 
 T = TypeVar("T")
 

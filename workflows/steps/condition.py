@@ -3,9 +3,9 @@
 from typing import Any
 
 from governance.api.serializers import ApiSerializer
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
 from workflows.steps.fields import ConditionField, TargetField
-from workflows.structure import Step
 
 MAX_BRANCHES = 20
 

@@ -1,9 +1,9 @@
 """Take something out of what there is, by a path."""
 
 from governance.api.fields import FlagField
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
 from workflows.steps.fields import JsonField, PathField
-from workflows.structure import Step
 
 
 class ExtractStep(StepSerializer):

@@ -9,13 +9,13 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents.schemas import Allowance
+from agents.runtime.schemas import Allowance
 from governance.api.fields import ContentField, ObjectField, PatternField, StringField
 from governance.api.serializers import ApiSerializer
-from prompts.rendering import NAME, variables_of
-from workflows import conditions, paths
-from workflows.structure import END
-from workflows.values import names_in
+from prompts.content.rendering import NAME, variables_of
+from workflows.language import conditions, paths
+from workflows.language.structure import END
+from workflows.language.values import names_in
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*\Z"
 #: A variable's name as a declared input may have it: without dots, since it is what a dotted name begins with.

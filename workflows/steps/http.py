@@ -14,11 +14,12 @@ from django.conf import settings
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from agents import calls, outbound
-from agents.providers import client
+from agents.providers import openai_compatible as client
+from agents.transport import calls, outbound
 from governance.api.parsing import loads
 from governance.errors import InvalidInputError
-from prompts.rendering import VARIABLE, as_text, lookup
+from prompts.content.rendering import VARIABLE, as_text, lookup
+from workflows.language.structure import Step
 from workflows.steps.base import (
     Context,
     HttpFailedError,
@@ -33,7 +34,6 @@ from workflows.steps.base import (
 )
 from workflows.steps.fields import AnyValuesField, ChoiceField, HeadersField, TemplateField, WholeField
 from workflows.steps.secret import SecretHeadersField, opened, sealed_for
-from workflows.structure import Step
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_URL = 4000

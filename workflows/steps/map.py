@@ -1,8 +1,8 @@
 """Run steps for each item of a list, some at once."""
 
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, kind_of
 from workflows.steps.fields import StepsField, WholeField
-from workflows.structure import Step
 
 MAX_ITEMS = 1000
 MAX_AT_ONCE = 16

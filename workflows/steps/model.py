@@ -2,16 +2,16 @@
 
 from rest_framework import serializers
 
-from agents import execution
-from agents.attempts import Plan, Subject
 from agents.fields import ParametersField
 from agents.providers import registry
+from agents.runtime import execution
+from agents.runtime.invocations import Plan, Subject
 from governance.api.fields import StringField
 from governance.errors import InvalidInputError
-from prompts.rendering import Rendered, as_text
+from prompts.content.rendering import Rendered, as_text
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, OwnCall, StepFailedError, StepSerializer, StepType, on_database
 from workflows.steps.fields import TemplateField
-from workflows.structure import Step
 
 GIVES = (
     *("provider", "model", "prompt_tokens", "output_tokens", "cached_tokens", "tokens_estimated"),

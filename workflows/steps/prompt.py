@@ -6,8 +6,8 @@ from governance.api.fields import PromptKeyField, StringField
 from governance.models import Environment
 from governance.querysets import visible_to
 from prompts import documents
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, on_database
-from workflows.structure import Step
 
 
 class PromptStep(StepSerializer):

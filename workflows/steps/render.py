@@ -1,8 +1,8 @@
 """Fill a template."""
 
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
 from workflows.steps.fields import TemplateField
-from workflows.structure import Step
 
 
 class RenderStep(StepSerializer):

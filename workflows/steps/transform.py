@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents import json_answers
+from agents.runtime import json_answers
 from governance.api.fields import StringField
-from prompts.rendering import as_text
+from prompts.content.rendering import as_text
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, Shape, StepFailedError, StepSerializer, StepType, kind_of
 from workflows.steps.fields import ChoiceField, WholeField
-from workflows.structure import Step
 
 MAX_TEXT = 4 * 1024 * 1024
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents import schemas
+from agents.runtime import schemas
 from governance.api.fields import ObjectField
 from governance.errors import InvalidInputError
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
 from workflows.steps.fields import Referring
-from workflows.structure import Step
 
 
 class SchemaField(Referring, ObjectField):

@@ -4,10 +4,10 @@ import asyncio
 
 from django.utils import timezone
 
-from workflows.journal import Parked
+from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
 from workflows.steps.fields import NumberField
-from workflows.structure import Step
+from workflows.steps.journal import Parked
 
 MAX_SECONDS = 30 * 24 * 3600
 #: Seconds that a run waits as it is; for longer it is put aside, so that it holds nothing meanwhile.

@@ -4,12 +4,12 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from agents.toolbox import MAX_DEPTH
+from agents.runtime.toolbox import MAX_DEPTH
 from governance.api.fields import KeyField
+from workflows.language.structure import Step
 from workflows.models import Workflow
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, on_database
 from workflows.steps.fields import ValuesField
-from workflows.structure import Step
 
 
 class WorkflowStep(StepSerializer):

@@ -21,7 +21,7 @@ def uvicorn_settings(
         "host": host,
         "port": port,
         "workers": workers,
-        "http": "promptops.server:HttpProtocol",
+        "http": "promptops.server.protocol:HttpProtocol",
         "ws": "governance.realtime.wire:StreamProtocol",
         "ws_ping_interval": 20,
         "ws_ping_timeout": None,  # a client that never answers a ping is not dropped for that

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from agents.providers import client
+from agents.providers import openai_compatible as client
 from governance.realtime.registry import Registry
 from governance.realtime.runtime import with_database
-from workflows import events, keeper
+from workflows.engine import supervisor as keeper
+from workflows.runs import events
 
 logger = logging.getLogger("promptops.workflows")
 

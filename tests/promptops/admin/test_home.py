@@ -79,7 +79,7 @@ def test_home_says_what_is_degraded(browse: Browse, monkeypatch: pytest.MonkeyPa
         async def group_send(self, *args: Any) -> None:
             raise ConnectionError("nobody there")
 
-    monkeypatch.setattr("promptops.probes.get_channel_layer", Gone)
+    monkeypatch.setattr("promptops.server.probes.get_channel_layer", Gone)
     text = browser.open(HOME).text
     assert "<strong>redis</strong>: down: changes reach other processes with a delay of up to a second" in text
 

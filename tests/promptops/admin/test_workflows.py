@@ -14,8 +14,9 @@ from governance.models import AuditEntry, Environment, Role, Workspace
 from tests.promptops.admin.browser import Browser, Page, url
 from tests.promptops.admin.conftest import World
 from tests.promptops.admin.world import HOSTILE
-from workflows import execution, legs
+from workflows.engine import segments as legs
 from workflows.models import RunState, Schedule, Workflow, WorkflowRun
+from workflows.runs import execution
 from workflows.services import create_workflow, publish
 
 Browse = Callable[..., Browser]

@@ -7,7 +7,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from agents.models import AgentMessage, AgentSession
-from agents.provider_services import create_provider
+from agents.providers.services import create_provider
 from agents.services import create_agent
 from governance import runs
 from governance.actors import SYSTEM
@@ -32,11 +32,11 @@ from governance.services import tokens
 from prompts import services as prompts
 from prompts.models import PromptTag
 from workflows.models import Delivery, StepAttempt, WorkflowWorker
-from workflows.runs import start as start_run
-from workflows.schedules import create_schedule
+from workflows.runs.control import start as start_run
 from workflows.services import create_workflow
 from workflows.services import publish as publish_workflow
-from workflows.webhooks import create_webhook
+from workflows.triggers.schedules import create_schedule
+from workflows.triggers.webhooks import create_webhook
 
 #: In every text that somebody can put in freely.
 HOSTILE = "<script>alert('x')</script>"

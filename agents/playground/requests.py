@@ -1,0 +1,83 @@
+"""A run as the playground's page asks for it: several variants, each of a stored text or of the one being typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.exceptions import ErrorDetail, ValidationError
+
+from agents.runtime import plans as playground
+from agents.runtime.invocations import Plan
+from agents.serializers import MAX_VARIANTS, PlaygroundContentSerializer, PlaygroundPromptSerializer
+from governance.actors import Actor
+from governance.errors import DomainError, InvalidInputError, NotFoundError
+from governance.querysets import visible_to
+from governance.services import workspaces
+from prompts.models import Prompt
+
+#: What a variant may say; all else is for the whole request.
+OF_A_VARIANT = {"version", "provider", "model", "config"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A variant that can't be run, and the sentence that says why: the others run all the same."""
+
+    error: str
+
+
+def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
+    return visible_to(actor, Prompt.objects.select_related("environment__workspace", "live"))
+
+
+def plans_of(actor: Actor, body: Any) -> list[Plan | Refused]:
+    """The runs that a body of the page asks for, in order: `{id?, content?, variables, strict, variants: [...]}`.
+
+    A variant with a `version` is of the stored prompt `id`, one without is of `content`. Raises InvalidInputError for a
+    body that is no request at all, NotFoundError for a prompt that one can't see.
+    """
+    if not isinstance(body, Mapping):
+        raise InvalidInputError("expected a JSON object")
+    variants = body.get("variants")
+    if not isinstance(variants, list) or not 0 < len(variants) <= MAX_VARIANTS:
+        raise InvalidInputError.of("variants", f"expected a list of one to {MAX_VARIANTS} variants")
+    prompt = None
+    if body.get("id"):
+        serializer = PlaygroundPromptSerializer(data={"id": body["id"]})
+        serializer.is_valid(raise_exception=True)
+        prompt = visible_prompts(actor).filter(pk=serializer.validated_data["id"]).first()
+        if prompt is None:
+            raise NotFoundError
+    return [_plan_of(actor, body, variant, prompt) for variant in variants]
+
+
+def _plan_of(actor: Actor, body: Mapping[str, Any], variant: Any, prompt: Prompt | None) -> Plan | Refused:
+    if not isinstance(variant, Mapping) or not variant.keys() <= OF_A_VARIANT:
+        raise InvalidInputError.of("variants", f"expected objects of {', '.join(sorted(OF_A_VARIANT))}")
+    wishes = {name: body[name] for name in ("variables", "strict") if name in body} | dict(variant)
+    try:
+        if "version" in variant:
+            if prompt is None:
+                raise InvalidInputError.of("version", "choose a stored prompt first")
+            checked = PlaygroundPromptSerializer(data={**wishes, "id": str(prompt.pk)})
+            checked.is_valid(raise_exception=True)
+            return playground.plans_of_prompt(prompt, checked.validated_data)[0]
+        typed = PlaygroundContentSerializer(data={**wishes, "content": body.get("content")})
+        typed.is_valid(raise_exception=True)
+        workspace_id = prompt.workspace_id if prompt else workspaces.resolve(actor, body.get("workspace_id")).pk
+        return playground.plans_of_content(typed.validated_data["content"], workspace_id, typed.validated_data)[0]
+    except ValidationError as error:
+        return Refused(_sentence(error.detail))
+    except DomainError as error:
+        return Refused(error.message)
+
+
+def _sentence(detail: Any, name: str = "") -> str:
+    """The first of a serializer's complaints, with the field that it is about."""
+    if isinstance(detail, ErrorDetail | str):
+        return f"{name}: {detail}" if name else str(detail)
+    if isinstance(detail, Mapping):
+        field, inner = next(iter(detail.items()))
+        return _sentence(inner, str(field) if not name else f"{name}.{field}")
+    return _sentence(detail[0], name)

@@ -1,0 +1,140 @@
+"""Everything that writes providers. Their keys go in, and never come out again but to the provider itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from agents.models import Agent, ModelProvider
+from agents.providers.registry import BUILT_IN
+from agents.transport.outbound import check_url
+from governance import audit, secretbox
+from governance.actors import Actor
+from governance.concurrency import check_if_match
+from governance.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.models.base import changed
+
+FIELDS = ("name", "label", "base_url", "default_model", "unsupported")
+
+
+@transaction.atomic
+def create_provider(*, actor: Actor, name: str, api_key: str | None = None, **values: Any) -> ModelProvider:
+    """A new provider, or the settings of a built-in one. Raises ConflictError for a taken name."""
+    provider = ModelProvider(name=name, **values)
+    _check(provider)
+    _refuse_taken_name(provider)
+    _set_key(provider, api_key)
+    provider.save(force_insert=True)
+    kept = {"key": provider.key_hint} if provider.key_hint else {}
+    _record(actor, provider, "create", "Created", audit.created(name=name, **values, **kept))
+    return provider
+
+
+@transaction.atomic
+def update_provider(
+    *, actor: Actor, provider: ModelProvider, if_match: str | None = None, api_key: str | None = None, **values: Any
+) -> ModelProvider:
+    """Change what is given; `api_key` is a new key, or "" for none.
+
+    A stored key belongs to the address that it was stored for. Raises InvalidInputError when the address changes and
+    the key is not given again, ConflictError for a new name or one that is taken while something runs on the old one,
+    PreconditionError when `if_match` is stale.
+    """
+    provider = _lock(provider, if_match)
+    if values.get("name", provider.name) != provider.name:
+        _refuse_in_use(provider, "renamed")
+    had_key, old_hint = bool(provider.encrypted_key), provider.key_hint
+    differences = changed(provider, values)
+    _check(provider)
+    if "name" in differences:
+        _refuse_taken_name(provider)
+    if "base_url" in differences and had_key and api_key is None:
+        raise InvalidInputError.of("api_key", "the address changes: give the key again, or an empty one for none")
+    if api_key is not None:
+        _set_key(provider, api_key)
+        differences["key"] = {"old": old_hint or None, "new": provider.key_hint or None}
+    if not differences:
+        return provider
+    provider.save_fields(*(name for name in differences if name != "key"), "encrypted_key", "key_hint")
+    _record(actor, provider, "update", f"Changed {', '.join(differences)} of", differences)
+    return provider
+
+
+@transaction.atomic
+def delete_provider(*, actor: Actor, provider: ModelProvider, if_match: str | None = None) -> None:
+    """Delete it; a built-in one goes back to what it was. Raises ConflictError while something runs on it."""
+    provider = _lock(provider, if_match)
+    _refuse_in_use(provider, "deleted")
+    _record(actor, provider, "delete", "Deleted", audit.deleted(**{name: getattr(provider, name) for name in FIELDS}))
+    provider.delete()
+
+
+def _refuse_taken_name(provider: ModelProvider) -> None:
+    if ModelProvider.objects.filter(name=provider.name).exclude(pk=provider.pk).exists():
+        raise ConflictError(f"there is a provider {provider.name} already", fields={"name": ["taken"]})
+
+
+def _refuse_in_use(provider: ModelProvider, what: str) -> None:
+    """Raises ConflictError while agents or workflows use the provider: without it their next run would fail.
+
+    All of them are named, since only admins of the whole installation come here. A built-in one exists without a row.
+    """
+    if provider.name in BUILT_IN:
+        return
+    users = {kind: found for kind, keys in USERS.items() if (found := keys(provider.name))}
+    if not users:
+        return
+    shown = [f"{kind} {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}" for kind, keys in users.items()]
+    raise ConflictError(
+        f"{provider.name} can't be {what} while something runs on it: {'; '.join(shown)}. Have these use another "
+        "provider first",
+        extra={"holds": {kind: len(keys) for kind, keys in users.items()}, "users": users},
+    )
+
+
+def _agents_on(name: str) -> list[str]:
+    return list(Agent.objects.filter(provider=name).order_by("key").values_list("key", flat=True))
+
+
+#: What uses a provider, by kind: a function from the provider's name to their keys. The apps above add theirs.
+USERS: dict[str, Callable[[str], list[str]]] = {"agents": _agents_on}
+#: How many of a kind a refusal names in its sentence.
+SHOWN = 10
+
+
+def _lock(provider: ModelProvider, if_match: str | None) -> ModelProvider:
+    locked = ModelProvider.objects.select_for_update().filter(pk=provider.pk).first()
+    if locked is None:
+        raise NotFoundError
+    check_if_match(if_match, locked.etag)
+    return locked
+
+
+def _check(provider: ModelProvider) -> None:
+    if provider.name == "mock":
+        raise InvalidInputError.of("name", "the mock has nothing to be set up")
+    if provider.base_url:
+        check_url(provider.base_url)
+    elif provider.name not in BUILT_IN:
+        raise InvalidInputError.of("base_url", "expected where it is, such as https://host/v1")
+    if not provider.default_model and provider.name not in BUILT_IN:
+        raise InvalidInputError.of("default_model", "expected the model that is used when none is asked for")
+
+
+def _set_key(provider: ModelProvider, api_key: str | None) -> None:
+    """The hint tells keys apart for people, and is of no use to anybody else."""
+    provider.encrypted_key = secretbox.encrypt(api_key) if api_key else ""
+    provider.key_hint = f"…{api_key[-4:] if len(api_key) >= 16 else ''}" if api_key else ""
+
+
+def _record(actor: Actor, provider: ModelProvider, action: str, verb: str, differences: audit.Changes) -> None:
+    audit.record(
+        actor=actor,
+        action=action,
+        resource="provider",
+        resource_id=provider.pk,
+        key=provider.name,
+        summary=f"{verb} provider {provider.name}",
+        workspace_id=None,
+        changes=differences,
+    )

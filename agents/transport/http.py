@@ -1,0 +1,95 @@
+"""The transport under every outgoing call: to the checked addresses only, and no answer without end.
+
+Loaded with the first call, since it brings httpx2.
+"""
+
+import functools
+import ssl
+from collections.abc import AsyncIterator
+
+import httpx2
+from django.conf import settings
+
+from agents.transport.outbound import Admitted
+
+
+class TooMuchError(httpx2.TransportError):
+    """The answer is over the limit of what is read, or packed so that nobody knows how long it is."""
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """Made once: reading the certificates takes longer than a call on a local network."""
+    return ssl.create_default_context()
+
+
+class Guarded(httpx2.AsyncBaseTransport):
+    """Connects to what was admitted, whatever the name means by now.
+
+    The request keeps the name in its Host header and in the TLS handshake, so that certificates are checked against it.
+    """
+
+    def __init__(self, admitted: Admitted) -> None:
+        self._admitted = admitted
+        self._inner = httpx2.AsyncHTTPTransport(verify=tls(), trust_env=False)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        place, asked = self._admitted.place, request.url
+        if asked.host != place.host:
+            raise httpx2.ConnectError(f"{asked.host} is not the place that was admitted")
+        request.extensions = {**request.extensions, "sni_hostname": place.host}
+        try:
+            for last, address in enumerate(self._admitted.addresses, 1 - len(self._admitted.addresses)):
+                request.url = asked.copy_with(host=address)
+                try:
+                    return await self._inner.handle_async_request(request)
+                except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                    if last == 0:
+                        raise
+            raise httpx2.ConnectError("there is no address to connect to")
+        finally:
+            request.url = asked
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class Bounded(httpx2.AsyncBaseTransport):
+    """Reads no more of an answer than PROMPTOPS_MAX_ANSWER_BYTES. `too_much` is why one was not read for its size."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+        self.too_much: str | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self.too_much:  # asking again would bring as much again
+            raise TooMuchError(self.too_much)
+        response = await self._inner.handle_async_request(request)
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":  # a few bytes can be gigabytes
+            self.too_much = "the answer is compressed, which was not asked for"
+            await response.aclose()
+            raise TooMuchError(self.too_much)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # what an asynchronous transport makes
+        response.stream = _Counted(response.stream, self)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Counted(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, owner: Bounded) -> None:
+        self._inner, self._owner = inner, owner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        limit: int = settings.PROMPTOPS_MAX_ANSWER_BYTES
+        seen = 0
+        async for chunk in self._inner:
+            seen += len(chunk)
+            if seen > limit:
+                self._owner.too_much = f"the answer is over {limit} bytes"
+                raise TooMuchError(self._owner.too_much)
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

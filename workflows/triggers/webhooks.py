@@ -1,0 +1,138 @@
+"""Runs that signed calls from outside start."""
+
+import hashlib
+import hmac
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from governance import audit, audit_bounded, secretbox
+from governance.actors import ANONYMOUS, Actor
+from governance.db import conflict_of
+from governance.errors import UnauthorizedError
+from governance.models.base import changed
+from governance.text import whole_number
+from workflows.engine import actors
+from workflows.models import Delivery, Trigger, Webhook, Workflow, WorkflowRun
+from workflows.triggers import starting as triggers
+
+#: Seconds that a call may be old, or ahead of our clock.
+TOLERANCE = 300
+
+
+@transaction.atomic
+def create_webhook(*, actor: Actor, workflow: Workflow, **values: Any) -> tuple[Webhook, str]:
+    """A new webhook and its secret, which is never shown again."""
+    secret = f"whsec_{secrets.token_urlsafe(32)}"
+    webhook = Webhook(
+        workflow=workflow,
+        created_by=actor.name,
+        bounds=actors.snapshot(actor),
+        encrypted_secret=secretbox.encrypt(secret),
+        **values,
+    )
+    webhook.save(force_insert=True)
+    triggers.record(actor, webhook, "create", "Created", audit.created(**triggers.state_of(webhook)))
+    return webhook, secret
+
+
+@transaction.atomic
+def update_webhook(*, actor: Actor, webhook: Webhook, if_match: str | None = None, **values: Any) -> Webhook:
+    """Change what is given. From here on its runs are of who changed it."""
+    webhook = triggers.lock(Webhook, webhook, if_match)
+    differences = changed(webhook, values)
+    if not differences:
+        return webhook
+    webhook.created_by, webhook.bounds = actor.name, actors.snapshot(actor)
+    webhook.save_fields(*differences, "created_by", "bounds")
+    triggers.record(actor, webhook, "update", f"Changed {', '.join(differences)} of", differences)
+    return webhook
+
+
+@transaction.atomic
+def delete_webhook(*, actor: Actor, webhook: Webhook, if_match: str | None = None) -> None:
+    webhook = triggers.lock(Webhook, webhook, if_match)
+    triggers.record(actor, webhook, "delete", "Deleted", audit.deleted(**triggers.state_of(webhook)))
+    webhook.delete()
+
+
+def signature_of(secret: str, timestamp: str, body: bytes) -> str:
+    """HMAC-SHA256 of `timestamp.body` as hexadecimal digits."""
+    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def receive(
+    *, webhook_id: uuid.UUID, timestamp: str, signature: str, body: bytes, read: Callable[[], Any]
+) -> WorkflowRun:
+    """Start the run that a signed call asks for; its `input` is the body, which `read` makes of it.
+
+    Raises UnauthorizedError: for who can't sign, a webhook that is unknown, one that is off and a wrong signature look
+    the same. A call that was taken already is refused.
+    """
+    webhook = Webhook.objects.select_related("workflow").filter(pk=webhook_id, enabled=True).first()
+    try:
+        return _checked(webhook, timestamp, signature, body, read)
+    except UnauthorizedError as error:
+        _note_refusal(webhook, error.message)
+        raise
+
+
+def _checked(
+    webhook: Webhook | None, timestamp: str, signature: str, body: bytes, read: Callable[[], Any]
+) -> WorkflowRun:
+    try:
+        secret = secretbox.decrypt(webhook.encrypted_secret) if webhook else secrets.token_urlsafe(32)
+    except secretbox.UnreadableError:
+        secret = secrets.token_urlsafe(32)
+    signature = signature.removeprefix("sha256=")
+    right = hmac.compare_digest(signature_of(secret, timestamp, body).encode(), signature.encode("utf-8", "replace"))
+    if webhook is None or not right:
+        raise UnauthorizedError("invalid signature")
+    seconds = whole_number(timestamp, digits=12)
+    if seconds is None or abs(time.time() - seconds) > TOLERANCE:
+        raise UnauthorizedError(f"the timestamp is over {TOLERANCE} seconds away from this server's clock")
+    return _take(webhook, signature, read())
+
+
+def _note_refusal(webhook: Webhook | None, reason: str) -> None:
+    """Calls of unknown ids are counted together: made-up ids could fill the log otherwise."""
+    audit_bounded.record(
+        actor=ANONYMOUS,
+        action="refused",
+        what=f"{webhook.pk if webhook else 'no webhook'}: {reason}",
+        resource="webhook",
+        resource_id=webhook.pk if webhook else "",
+        key=webhook.name if webhook else "",
+        summary=f"A call of {f'webhook {webhook.name}' if webhook else 'no known webhook'} was refused: {reason}",
+        workspace_id=webhook.workflow.workspace_id if webhook else None,
+    )
+
+
+def _take(webhook: Webhook, signature: str, payload: Any) -> WorkflowRun:
+    variables = {**webhook.variables, "input": payload}
+    if isinstance(payload, Mapping):
+        variables = {**webhook.variables, **payload, "input": payload}
+    with triggers.telling_failures(webhook), transaction.atomic():
+        _refuse_second(webhook, signature)
+        run = triggers.start(webhook, Trigger.WEBHOOK, variables)
+        Webhook.objects.filter(pk=webhook.pk).update(last_at=timezone.now(), last_run_id=run.pk, last_error="")
+        return run
+
+
+def _refuse_second(webhook: Webhook, signature: str) -> None:
+    """Note the call, which may come once. Raises UnauthorizedError."""
+    until = timezone.now() + timedelta(seconds=2 * TOLERANCE + 60)
+    try:
+        with transaction.atomic():
+            Delivery.objects.create(webhook=webhook, signature=signature, forget_at=until)
+    except IntegrityError as error:
+        if conflict_of(error) == "taken":
+            said = "this call was taken already: sign each with the time that it is made at"
+            raise UnauthorizedError(said) from None
+        raise
