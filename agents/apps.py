@@ -14,12 +14,12 @@ class AgentsConfig(AppConfig):
         from agents import tools
         from agents.models import Agent
         from agents.runtime import sessions  # models need the app registry
-        from governance import runs
+        from governance import registry, runs
         from governance.services import workspaces
         from prompts import usage
 
         workspaces.CONTENTS["agents"] = Agent
-        runs.CHORES.append(sessions.forget)
+        registry.chores.append(sessions.forget)
         tools.register()
         runs.SUBJECTS["agent"] = Agent
         usage.runners.append(keys_of_agents)

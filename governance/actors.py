@@ -3,9 +3,9 @@
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from governance.models import Role, User
+from governance.models import Role
 
 ActorKind = Literal["session", "api", "static", "admin", "system", "anonymous"]
 
@@ -59,7 +59,7 @@ class Actor:
         return replace(self, workspace_id=workspace_id, environment=environment)
 
     @classmethod
-    def of_user(cls, user: User, *, session_key: str | None = None) -> "Actor":
+    def of_user(cls, user: Any, *, session_key: str | None = None) -> "Actor":
         """A user at work in the Django admin."""
         return cls(name=user.username, role=Role(user.role), kind="admin", user_id=user.pk, session_key=session_key)
 

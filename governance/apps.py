@@ -2,6 +2,10 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.module_loading import autodiscover_modules
+
+#: The rooms with pages in the back office.
+WITH_PAGES = ("tenancy", "identity", "changes", "clients", "history", "runs")
 
 
 class GovernanceConfig(AppConfig):
@@ -10,19 +14,26 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not above: models need the app registry.
-        from governance import audit_bounded, checks, home, runs  # noqa: F401  # the system checks register themselves
+        from governance import audit_bounded, checks, log_counts, registry, runs  # noqa: F401  # the system checks register themselves
+        from governance.home import Panel, last_day, panels
+        from governance.models import Run
+        from governance.models.identity import UserManager
+        from governance.services import users
 
-        runs.CHORES.append(audit_bounded.settle)
+        autodiscover_modules(*(f"{room}.admin" for room in WITH_PAGES))
+        UserManager.create_admin = staticmethod(users.create_admin)
+        log_counts.LOGS["runs"] = Run
+        registry.chores += [runs.Sweep(), audit_bounded.settle]
         post_migrate.connect(keep_audit_guarded, sender=self)
-        today = home.Panel(
+        today = Panel(
             title="The last day",
             template="governance/home/last_day.html",
-            facts=home.last_day,
+            facts=last_day,
             capability="run.read",
             place=10,
             wide=True,
         )
-        home.panels.append(today)
+        panels.append(today)
 
 
 def keep_audit_guarded(using: str, **kwargs: Any) -> None:

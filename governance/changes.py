@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
 
+from governance import written
 from governance.models import Change, Environment
 
 #: Called after the commit, in the process that wrote, on its thread, with the environment and its new revision.
@@ -18,8 +18,6 @@ PRUNE_EVERY = 256
 #: Digits that a revision may have where a client names one.
 REVISION_DIGITS = 18
 
-#: The revision that the running request's answer reflects; None while it has written nothing.
-_reflected: ContextVar[int | None] = ContextVar("reflected_revision", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +26,6 @@ class Document:
 
     text: str
     etag: str
-
-
-def begin() -> None:
-    """A request begins: it has written nothing yet."""
-    _reflected.set(None)
-
-
-def reflected() -> int | None:
-    """The last revision that this request wrote; a fetch with it as `min_revision` sees what was written."""
-    return _reflected.get()
-
-
-def reflect(revision: int) -> None:
-    """Note the revision for a write that had nothing to change: what it asks for is served since then, or longer."""
-    _reflected.set(revision)
 
 
 def lock_environment(environment_id: uuid.UUID) -> Environment:
@@ -86,7 +69,7 @@ def publish(
     if environment.revision % PRUNE_EVERY == 0:
         oldest_kept = environment.revision - settings.PROMPTOPS_CHANGES_KEPT
         Change.objects.filter(environment=environment, revision__lte=oldest_kept).delete()
-    reflect(environment.revision)
+    written.note(environment.revision)
     transaction.on_commit(partial(_committed, environment.pk, environment.revision))
     return environment.revision
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from governance import audit_bounded
 from governance.actors import Actor
-from governance.models import User
 from governance.permissions import ADMIN_MODELS
 
 READING = {"GET", "HEAD", "OPTIONS"}
@@ -32,7 +32,7 @@ def of_admin(view: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return view(request, *args, **kwargs)
         except PermissionDenied:
-            if request.method not in READING and isinstance(request.user, User):
+            if request.method not in READING and isinstance(request.user, AbstractBaseUser):
                 match = request.resolver_match
                 name = match.url_name or "" if match else ""
                 actor = Actor.of_user(request.user)

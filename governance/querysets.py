@@ -2,10 +2,10 @@
 
 from typing import TypeVar
 
+from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet
 
 from governance.actors import Actor
-from governance.models import Membership
 
 M = TypeVar("M", bound=Model)
 
@@ -26,8 +26,8 @@ def visible_to(actor: Actor, queryset: QuerySet[M]) -> QuerySet[M]:
         return queryset
     if actor.user_id is None:
         return queryset.none()
-    memberships = Membership.objects.filter(user_id=actor.user_id).values("workspace_id")
-    return queryset.filter(**{f"{path}__in": memberships})
+    memberships = get_user_model().workspaces.through.objects  # type: ignore[attr-defined]  # governance.identity's User
+    return queryset.filter(**{f"{path}__in": memberships.filter(user_id=actor.user_id).values("workspace_id")})
 
 
 def _within_environment(actor: Actor, model: type[Model]) -> Q:

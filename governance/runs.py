@@ -27,9 +27,6 @@ SUBJECTS: dict[str, type[Model]] = {}
 ORPHANED_AFTER = timedelta(hours=6)
 SWEPT_AT_ONCE = 500
 
-#: What the rooms above do with each sweep; they register it when they start.
-CHORES: list[Callable[[], object]] = []
-
 #: The ids of runs that somebody else answers for, whatever becomes of the process they are in. Apps put their own here.
 KEPT: list[Callable[[], QuerySet[Any, Any]]] = []
 
@@ -211,8 +208,6 @@ class Sweep:
         if (settled := log_counts.settled()) != self._counted:
             log_counts.count()
             self._counted = settled
-        for chore in CHORES:
-            chore()
 
 
 @transaction.atomic

@@ -22,10 +22,11 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 def window(since: datetime | None, until: datetime | None) -> tuple[datetime | None, datetime | None]:
     """The whole hours that hold it, which is what is covered."""
-    ceiling = floor(until, Grain.HOUR) if until else None
-    if ceiling is not None and until is not None and ceiling < until:
-        ceiling = following(ceiling, Grain.HOUR)
-    return floor(since, Grain.HOUR) if since else None, ceiling
+    first = since.replace(minute=0, second=0, microsecond=0) if since else None
+    last = until.replace(minute=0, second=0, microsecond=0) if until else None
+    if last is not None and until is not None and last < until:
+        last += timedelta(hours=1)
+    return first, last
 
 
 def spans(since: datetime, until: datetime, largest: str = Grain.MONTH) -> list[Span]:

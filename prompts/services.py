@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from governance import audit, changes, publishing
+from governance import written, audit, changes, publishing
 from governance.actors import Actor
 from governance.concurrency import check_if_match
 from governance.errors import ConflictError, InvalidInputError, NotFoundError
@@ -77,7 +77,7 @@ def update_prompt(
         differences["tags"] = {"old": old_tags, "new": tags}
         _set_tags(prompt, tags)
     if not differences:
-        changes.reflect(prompt.environment.revision)
+        written.note(prompt.environment.revision)
         return prompt
     moved = place != (prompt.environment, prompt.key)
     if moved:
@@ -137,7 +137,7 @@ def publish(
     prompt = writing.lock(prompt, if_match)
     live = prompt.live
     if live is not None and live.digest == prompt.draft_digest and version in (None, live.label):
-        changes.reflect(prompt.environment.revision)
+        written.note(prompt.environment.revision)
         return live
     before = writing.served(prompt)
     target = publishing.version_named(prompt, version) if version else None
@@ -186,7 +186,7 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     before, live = writing.served(prompt), prompt.live
     differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
     if live is not None and live.pk == target.pk and not differences:
-        changes.reflect(prompt.environment.revision)
+        written.note(prompt.environment.revision)
         return prompt
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.settle()
@@ -226,7 +226,7 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_m
             for name, change in changed(rollout, wanted).items()
         }
         if not differences:
-            changes.reflect(prompt.environment.revision)
+            written.note(prompt.environment.revision)
             return rollout
         _refuse_equal_variants(rollout)
         rollout.save_fields(*differences)

@@ -11,6 +11,7 @@ from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.utils import model_ngettext, quote, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DataError, IntegrityError, transaction
@@ -23,14 +24,13 @@ from django.utils.safestring import SafeString
 
 from governance.actors import Actor
 from governance.admin.conflicts import clashes
-from governance.admin.forms import EnvironmentField, OperationForm, ServiceForm
+from governance.admin.forms import OperationForm, ServiceForm
 from governance.admin.lists import LeanChangeList, LeanPaginator
 from governance.admin_lookups import DeclaredLookups
 from governance.api.exceptions import RACED
 from governance.api.filtering import containing
 from governance.db import conflict_of
 from governance.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
-from governance.models import Environment, User
 from governance.querysets import visible_to
 from governance.text import words_of
 
@@ -39,13 +39,16 @@ M = TypeVar("M", bound=Model)
 #: What a page reports to the person at it. The last three are rules that the database held where a service was raced.
 REFUSALS = (DomainError, IntegrityError, DataError, ObjectDoesNotExist)
 
+#: By model: the form field that offers its rows, where it is not Django's own. Each room adds those of its models.
+CHOICES: dict[type[Model], type[forms.ModelChoiceField[Any]]] = {}
+
 #: So many rows that a search found are named one by one.
 FEW = 500
 
 
 def actor_of(request: HttpRequest) -> Actor:
     """Who is at work in the admin."""
-    assert isinstance(request.user, User)  # noqa: S101  # the admin site let nobody else in
+    assert isinstance(request.user, AbstractBaseUser)  # noqa: S101  # the admin site let nobody else in
     return Actor.of_user(request.user, session_key=request.session.session_key)
 
 
@@ -127,8 +130,8 @@ class ScopedAdmin(DeclaredLookups, admin.ModelAdmin[M], Generic[M]):
         return field
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.remote_field.model is Environment:
-            kwargs.setdefault("form_class", EnvironmentField)
+        if form_field := CHOICES.get(db_field.remote_field.model):
+            kwargs.setdefault("form_class", form_field)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def history_view(

@@ -16,7 +16,7 @@ from governance.models import LogCount
 T = TypeVar("T")
 #: The filters by which the counts of past hours can be narrowed down too.
 COUNTED_BY = {"workspace", "since", "until"}
-_FAR_BEYOND = 2**31
+FAR_BEYOND = 2**31
 
 
 class LimitOffset(BasePagination):
@@ -27,8 +27,8 @@ class LimitOffset(BasePagination):
     def paginate_queryset(
         self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
-        limit = min(_number(request, "limit", self.default_limit), self.max_limit)
-        offset = min(_number(request, "offset", 0), _FAR_BEYOND)
+        limit = min(number(request, "limit", self.default_limit), self.max_limit)
+        offset = min(number(request, "offset", 0), FAR_BEYOND)
         self.total = queryset.count() if isinstance(queryset, QuerySet) else len(queryset)
         if limit == 0 or offset >= self.total:
             return []
@@ -73,8 +73,8 @@ class LogLimitOffset(LimitOffset):
         filters: Any = getattr(view, "filterset_class", None)
         if not isinstance(queryset, QuerySet) or narrowed & (filters.base_filters.keys() - COUNTED_BY):
             return super().paginate_queryset(queryset, request, view)
-        limit = min(_number(request, "limit", self.default_limit), self.max_limit)
-        offset = min(_number(request, "offset", 0), _FAR_BEYOND)
+        limit = min(number(request, "limit", self.default_limit), self.max_limit)
+        offset = min(number(request, "offset", 0), FAR_BEYOND)
         counted: QuerySet[LogCount] = getattr(view, "counts")()  # noqa: B009  # the views of logs have it
         if request.query_params.get("workspace"):
             counted = counted.filter(workspace_id=request.query_params["workspace"])
@@ -86,10 +86,10 @@ class LogLimitOffset(LimitOffset):
         return log_counts.page(queryset, stretches, offset, limit) if limit else []
 
 
-def _number(request: Request, name: str, default: int) -> int:
+def number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdigit()):
         raise InvalidInputError.of(name, "expected a whole number of 0 or more")
-    return int(text) if len(text) <= 18 else _FAR_BEYOND
+    return int(text) if len(text) <= 18 else FAR_BEYOND

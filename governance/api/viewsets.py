@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from governance import changes
+from governance import written
 from governance.actors import Actor
 from governance.concurrency import if_match, none_match
 from governance.errors import NotFoundError
@@ -70,13 +70,13 @@ class RowsViewSet(GenericViewSet[M], Generic[M]):
         return actor_of(self.request)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        changes.begin()
+        written.begin()
         return super().initialize_request(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """The answer of a write says by which revision applications are served it."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        revision = changes.reflected()
+        revision = written.revision()
         if revision is not None and status.is_success(response.status_code):
             response[REVISION_HEADER] = str(revision)
         return response

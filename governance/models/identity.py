@@ -1,4 +1,5 @@
 import uuid
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -6,6 +7,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+from governance.permissions import allows_model_permission
 from governance.models.workspace import Workspace
 
 
@@ -25,15 +27,15 @@ class Role(models.TextChoices):
 
 
 class UserManager(BaseUserManager["User"]):
+    #: The service that makes an admin; it stands above the models, and is put here when the app starts.
+    create_admin: ClassVar[Callable[[str, str], "User"]]
+
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username__iexact=username)
 
     def create_superuser(self, username: str, password: str, **fields: Any) -> "User":
         """For `manage.py createsuperuser`: an admin, by way of the service that writes the audit log too."""
-        from governance.actors import SYSTEM  # the command line is the one caller; services stand above models
-        from governance.services import users
-
-        return users.create_user(actor=SYSTEM, username=username, password=password, role=Role.ADMIN)
+        return self.create_admin(username, password)
 
 
 class User(AbstractBaseUser):
@@ -72,8 +74,6 @@ class User(AbstractBaseUser):
         return self.is_active
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        from governance.permissions import allows_model_permission  # permissions stand above models
-
         return self.is_active and allows_model_permission(Role(self.role), perm)
 
     def has_perms(self, perms: list[str], obj: object = None) -> bool:

@@ -17,10 +17,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from governance import process
+from governance import process, registry
 from governance.db import ago
 from governance.models import Connection, ServerProcess
-from governance.runs import Sweep
 
 logger = logging.getLogger("promptops.realtime")
 
@@ -55,7 +54,6 @@ class Registry:
         self._open: dict[uuid.UUID, Presence] = {}
         self._stored: set[uuid.UUID] = set()
         self._changed = asyncio.Event()
-        self._sweep = Sweep()
         self._swept_at = time.monotonic()
 
     def add(self, identity: uuid.UUID, presence: Presence) -> None:
@@ -74,7 +72,8 @@ class Registry:
                 process.current = self.process_id
                 if time.monotonic() - self._swept_at > SWEEP:
                     self._swept_at = time.monotonic()
-                    await self._work(self._sweep)
+                    for chore in registry.chores:
+                        await self._work(chore)
             except Exception as error:
                 logger.warning("could not register connections, trying again: %s", error)
             try:

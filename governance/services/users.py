@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from governance import access, audit, names
-from governance.actors import Actor
+from governance.actors import SYSTEM, Actor
 from governance.errors import ConflictError, InvalidInputError
 from governance.models import DEFAULT_WORKSPACE, Membership, Role, Token, User, Workspace
 from governance.models.base import changed
@@ -44,6 +44,11 @@ def create_user(
         changes=audit.created(username=username, role=str(role), is_active=is_active, workspaces=ids),
     )
     return user
+
+
+def create_admin(username: str, password: str) -> User:
+    """For `manage.py createsuperuser`."""
+    return create_user(actor=SYSTEM, username=username, password=password, role=Role.ADMIN)
 
 
 @transaction.atomic
