@@ -14,14 +14,15 @@ class AgentsConfig(AppConfig):
         from agents import tools
         from agents.models import Agent
         from agents.runtime import sessions  # models need the app registry
-        from governance import registry, runs
-        from governance.services import workspaces
+        from governance.core import registry
+        from governance.runs import log
+        from governance.tenancy import workspaces
         from prompts import usage
 
         workspaces.CONTENTS["agents"] = Agent
         registry.chores.append(sessions.forget)
         tools.register()
-        runs.SUBJECTS["agent"] = Agent
+        log.SUBJECTS["agent"] = Agent
         usage.runners.append(keys_of_agents)
 
 

@@ -5,8 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from governance.models import Entity, Environment, Versioned, Workspace
-from governance.models.base import CONFIG_HELP
+from governance.core.models import CONFIG_HELP, Entity, Versioned
+from governance.tenancy.models import Environment, Workspace
 
 
 class Output(models.TextChoices):

@@ -28,7 +28,7 @@ from governance.api.fields import (
     StringField,
 )
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
-from governance.serializers import HoldsErrorSerializer
+from governance.tenancy.serializers import HoldsErrorSerializer
 
 #: Runs of one request, side by side.
 MAX_VARIANTS = 6

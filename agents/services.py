@@ -9,11 +9,11 @@ from agents.models import Agent, Output
 from agents.providers import registry
 from agents.runtime import schemas, toolbox
 from governance import audit
-from governance.actors import Actor
-from governance.concurrency import check_if_match
-from governance.errors import ConflictError, InvalidInputError, NotFoundError
-from governance.models import Environment
-from governance.models.base import changed
+from governance.access.actors import Actor
+from governance.api.concurrency import check_if_match
+from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.core.models import changed
+from governance.tenancy.models import Environment
 
 #: What the audit log keeps of an agent that is deleted, its tools besides.
 FIELDS = ("key", "name", "prompt", "prompt_key", "provider", "model", "config", "output", "output_schema", "max_turns")

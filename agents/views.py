@@ -35,12 +35,12 @@ from agents.serializers import (
     SessionSerializer,
     VariantsAnswerSerializer,
 )
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from governance.api.serializers import ErrorSerializer, OkSerializer
 from governance.api.viewsets import ApiView, ResourceViewSet, actor_of, ok, one
-from governance.errors import DomainError, NotFoundError
-from governance.querysets import visible_to
-from governance.services import environments, workspaces
+from governance.core.errors import DomainError, NotFoundError
+from governance.tenancy import environments, workspaces
 from prompts.models import Prompt
 
 PLAYGROUND: Any = PolymorphicProxySerializer(

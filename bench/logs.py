@@ -22,8 +22,11 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from governance import log_counts  # noqa: E402
-from governance.models import Membership, Role, Run, User  # noqa: E402
+from governance.access.roles import Role  # noqa: E402
+from governance.history import counts  # noqa: E402
+from governance.identity.models import User  # noqa: E402
+from governance.runs.models import Run  # noqa: E402
+from governance.tenancy.models import Membership  # noqa: E402
 
 #: Rows are spread over thirty days, four providers, five keys and three versions, as a steady application makes them.
 DAYS = 30
@@ -31,7 +34,7 @@ DAYS = 30
 
 def fill(rows: int) -> None:
     """So many runs with their tallies, and as many audit entries, made by the database itself."""
-    from governance import tallies
+    from governance.runs import rollups
 
     sqlite = connection.vendor == "sqlite"
     numbers = (
@@ -66,8 +69,8 @@ def fill(rows: int) -> None:
             f"CASE WHEN i % {rows // 13} = 5 THEN 'rare' ELSE 'bench' END, 'default', {empty}, "
             f"'', {at} FROM n"
         )
-    log_counts.count()
-    tallies.rebuild()
+    counts.count()
+    rollups.rebuild()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE" if sqlite else "VACUUM ANALYZE")
 

@@ -20,7 +20,9 @@ from django.db import connection  # noqa: E402  # after the app registry
 from django.db.models import OuterRef, Subquery  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from governance.models import Environment, Membership, Role, User  # noqa: E402
+from governance.access.roles import Role  # noqa: E402
+from governance.identity.models import User  # noqa: E402
+from governance.tenancy.models import Environment, Membership  # noqa: E402
 from prompts import searching  # noqa: E402
 from prompts.models import Prompt, PromptTag, PromptVersion, digest_of  # noqa: E402
 

@@ -6,9 +6,10 @@ import django
 
 django.setup()
 
-from governance.actors import SYSTEM  # noqa: E402
-from governance.models import Environment, Role  # noqa: E402
-from governance.services.tokens import create_token  # noqa: E402
+from governance.access.actors import SYSTEM  # noqa: E402
+from governance.access.roles import Role  # noqa: E402
+from governance.identity.tokens import create_token  # noqa: E402
+from governance.tenancy.models import Environment  # noqa: E402
 from prompts.models import Prompt, PromptVersion  # noqa: E402
 from prompts.services import create_prompt, publish, set_rollout, update_prompt  # noqa: E402
 

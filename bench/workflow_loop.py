@@ -14,20 +14,20 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promptops.settings")
 django.setup()
 
-from agents.providers import openai_compatible as client  # noqa: E402  # they need the app registry
+from agents.providers import openai_compatible  # noqa: E402  # they need the app registry
 from agents.transport import bridge  # noqa: E402
 from bench.workflow_steps import STEPS  # noqa: E402
-from governance.actors import SYSTEM  # noqa: E402
-from governance.models import DEFAULT_WORKSPACE  # noqa: E402
-from workflows.definition import parsing as definition  # noqa: E402
+from governance.access.actors import SYSTEM  # noqa: E402
+from governance.tenancy.models import DEFAULT_WORKSPACE  # noqa: E402
+from workflows.definition import parsing  # noqa: E402
 from workflows.engine.interpreter import interpret  # noqa: E402
 from workflows.steps import RunContext  # noqa: E402
 from workflows.steps.journal import MemoryJournal  # noqa: E402
 
 
 def main(count: int) -> None:
-    loaded = definition.load(definition.parse({"steps": STEPS}).as_json())
-    client.warm_up()
+    loaded = parsing.load(parsing.parse({"steps": STEPS}).as_json())
+    openai_compatible.warm_up()
 
     def once(number: int) -> None:
         context = RunContext(

@@ -14,16 +14,20 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not above: models need the app registry.
-        from governance import audit_bounded, checks, log_counts, registry, runs  # noqa: F401  # the system checks register themselves
-        from governance.home import Panel, last_day, panels
-        from governance.models import Run
-        from governance.models.identity import UserManager
-        from governance.services import users
+        from governance.admin.home import Panel, panels
+        from governance.audit import bounded  # the system checks register themselves
+        from governance.core import registry
+        from governance.history import counts
+        from governance.identity import users
+        from governance.identity.models import UserManager
+        from governance.runs import log
+        from governance.runs.admin.home import last_day
+        from governance.runs.models import Run
 
         autodiscover_modules(*(f"{room}.admin" for room in WITH_PAGES))
         UserManager.create_admin = staticmethod(users.create_admin)
-        log_counts.LOGS["runs"] = Run
-        registry.chores += [runs.Sweep(), audit_bounded.settle]
+        counts.LOGS["runs"] = Run
+        registry.chores += [log.Sweep(), bounded.settle]
         post_migrate.connect(keep_audit_guarded, sender=self)
         today = Panel(
             title="The last day",
@@ -40,8 +44,8 @@ def keep_audit_guarded(using: str, **kwargs: Any) -> None:
     """A migration that makes the audit log's table anew would leave it without its trigger."""
     from django.db import connections  # as above
 
-    from governance import audit_guard
+    from governance.core import append_only
 
     connection = connections[using]
-    if audit_guard.TABLE in connection.introspection.table_names():
-        audit_guard.install(connection)
+    if append_only.TABLE in connection.introspection.table_names():
+        append_only.install(connection)

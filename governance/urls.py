@@ -1,10 +1,12 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from governance.views.logs import AuditViewSet, ConnectionViewSet, RunViewSet
-from governance.views.people import TokenViewSet, UserViewSet
-from governance.views.places import EnvironmentViewSet, WorkspaceViewSet
-from governance.views.sessions import LoginView, LogoutView, MeView
+from governance.clients.views import ConnectionViewSet
+from governance.history.views import AuditViewSet
+from governance.identity.session_views import LoginView, LogoutView, MeView
+from governance.identity.views import TokenViewSet, UserViewSet
+from governance.runs.views import RunViewSet
+from governance.tenancy.views import EnvironmentViewSet, WorkspaceViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("users", UserViewSet, "user")

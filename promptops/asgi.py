@@ -11,9 +11,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
+from governance.identity.token_cache import tokens  # noqa: E402
 from governance.realtime import runtime  # noqa: E402
 from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
-from governance.token_cache import tokens  # noqa: E402
 from promptops.server.gate import BodyLimit, Lifespan  # noqa: E402
 from promptops.server.handler import Handler  # noqa: E402
 from promptops.server.probes import Probes  # noqa: E402

@@ -5,9 +5,9 @@ from typing import Any
 from django.db import transaction
 
 from agents.services import create_agent
-from governance.actors import Actor
-from governance.models import DEFAULT_WORKSPACE, Environment
-from prompts import services as prompts
+from governance.access.actors import Actor
+from governance.tenancy.models import DEFAULT_WORKSPACE, Environment
+from prompts import services
 from workflows.services import create_workflow
 
 #: The prompt that quickstart's commands use; it has two versions.
@@ -53,11 +53,11 @@ def load(*, actor: Actor) -> None:
     for example in _PROMPTS:
         first, *later = example["contents"]
         fields = {name: value for name, value in example.items() if name != "contents"}
-        prompt = prompts.create_prompt(actor=actor, environment=prod, content=first, **fields)
-        prompts.publish(actor=actor, prompt=prompt, note="First version")
+        prompt = services.create_prompt(actor=actor, environment=prod, content=first, **fields)
+        services.publish(actor=actor, prompt=prompt, note="First version")
         for content in later:
-            prompt = prompts.update_prompt(actor=actor, prompt=prompt, content=content)
-            prompts.publish(actor=actor, prompt=prompt, note="Names the product")
+            prompt = services.update_prompt(actor=actor, prompt=prompt, content=content)
+            services.publish(actor=actor, prompt=prompt, note="Names the product")
     create_agent(
         actor=actor, environment=prod, key="support", name="Support agent", prompt_key="support.reply", provider="mock"
     )

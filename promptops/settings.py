@@ -226,8 +226,8 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 
 AUTH_USER_MODEL = "governance.User"
 # The second is asked for no password: sessions name it that were opened before the first was there.
-AUTHENTICATION_BACKENDS = ["governance.backends.PasswordBackend", "django.contrib.auth.backends.ModelBackend"]
-PASSWORD_HASHERS = ["governance.hashing.PasswordHasher"]
+AUTHENTICATION_BACKENDS = ["governance.identity.backends.PasswordBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["governance.identity.hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -237,7 +237,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PROMPTOPS_ROOT_PATH}/"  # other servers of the same host don't see them
 SESSION_COOKIE_AGE = int(PROMPTOPS_SESSION_HOURS * 3600)
 
-SESSION_ENGINE = "governance.admin_sessions"  # a digest of the key is in the database, as it is with tokens
+SESSION_ENGINE = "governance.identity.admin_sessions"  # a digest of the key is in the database, as it is with tokens
 MESSAGE_STORAGE = "governance.admin.messages.Storage"  # some hold a new secret, which no cookie must
 
 #: Wrong credentials after which more are slowed down: of a name from an address (IPv6: a /64), of anything from an
@@ -277,8 +277,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 # --- The API ----------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["governance.authentication.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["governance.permissions.HasCapability"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["governance.identity.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["governance.access.permissions.HasCapability"],
     "DEFAULT_PARSER_CLASSES": ["governance.api.parsing.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["governance.api.rendering.ApiJSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "governance.api.rendering.AlwaysJSON",
@@ -304,7 +304,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True},
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "RoleEnum": "governance.models.Role",
+        "RoleEnum": "governance.access.roles.Role",
         "StatusEnum": "prompts.serializers.STATUSES",
         "WorkflowRunStateEnum": "workflows.models.RunState",
         "StepAttemptStateEnum": "workflows.models.AttemptState",
@@ -322,10 +322,10 @@ LOG_LEVEL = env.choice("PROMPTOPS_LOG_LEVEL", default="INFO", choices=["DEBUG", 
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "governance.logs.AddRequestId"}},
+    "filters": {"request_id": {"()": "governance.core.logs.AddRequestId"}},
     "formatters": {
         "line": {
-            "()": "governance.logs.LineFormatter",
+            "()": "governance.core.logs.LineFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
         }
     },

@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from governance.api.exceptions import json_error
-from governance.logs import request_id
+from governance.core.logs import request_id
 from promptops.site import views
 from promptops.site.metrics import metrics
 

@@ -7,21 +7,22 @@ class PromptsConfig(AppConfig):
 
     def ready(self) -> None:
         # Here and not above: models and services need the app registry.
-        from governance import changes, runs
-        from governance.home import Panel, panels
+        from governance.admin.home import Panel, panels
+        from governance.changes import changelog
         from governance.realtime import runtime, snapshots
-        from governance.services import environments, workspaces
+        from governance.runs import log
+        from governance.tenancy import environments, workspaces
         from prompts import documents, services
         from prompts.admin import home
         from prompts.delivery.catalog import catalog
         from prompts.models import Prompt
 
         workspaces.CONTENTS["prompts"] = Prompt
-        runs.SUBJECTS["prompt"] = Prompt
+        log.SUBJECTS["prompt"] = Prompt
         environments.policy_listeners.append(services.announce_policy)
         snapshots.provider = documents.snapshot
         runtime.listeners.append(catalog)
-        changes.listeners.append(catalog.require)
+        changelog.listeners.append(catalog.require)
         panels += [
             Panel(
                 title="Drafts that wait",

@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from governance.changes import Document
-from governance.models import Environment
+from governance.changes.changelog import Document
+from governance.tenancy.models import Environment
 from prompts.models import Prompt, PromptVersion, Rollout, canonical
 from prompts.rollouts import Variant, pick
 

@@ -10,10 +10,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 
-from governance.models import Entity, Environment
-from governance.models.base import CONFIG_HELP
-from governance.publishing import status_of
-from governance.text import composed
+from governance.changes.publishing import status_of
+from governance.core.models import CONFIG_HELP, Entity
+from governance.core.text import composed
+from governance.tenancy.models import Environment
 
 
 def canonical(value: Any) -> Any:

@@ -16,7 +16,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
-from governance.text import composed, folded
+from governance.core.text import composed, folded
 from prompts.models import Prompt, PromptTag, PromptText
 
 FIELDS = ("key", "name", "content", "tags")
@@ -43,7 +43,7 @@ def remember(*prompts: Prompt) -> None:
 def narrowed(prompts: QuerySet[Prompt], text: str, *, tags: bool = False) -> QuerySet[Prompt]:
     """Those of `prompts` that have `text` in their key, name or content, or in one of their tags where that counts.
 
-    `text` has at most `governance.text.MAX_SEARCH` characters: who lets people search sees to it.
+    `text` has at most `governance.core.text.MAX_SEARCH` characters: who lets people search sees to it.
     """
     wanted = folded(text)
     columns = ("text", "tags") if tags else ("text",)

@@ -22,7 +22,7 @@ STATUSES = ["draft", "published", "modified"]
 
 
 class LabelField(PatternField):
-    """A version's label. Reserved words are refused by governance.publishing."""
+    """A version's label. Reserved words are refused by governance.changes.publishing."""
 
     def __init__(self, **kwargs: Any) -> None:
         expected = "letters, digits and any of . _ + - (first a letter or a digit)"

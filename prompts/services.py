@@ -6,12 +6,14 @@ from typing import Any
 
 from django.db import transaction
 
-from governance import written, audit, changes, publishing
-from governance.actors import Actor
-from governance.concurrency import check_if_match
-from governance.errors import ConflictError, InvalidInputError, NotFoundError
-from governance.models import Environment
-from governance.models.base import changed
+from governance import audit
+from governance.access.actors import Actor
+from governance.api import written
+from governance.api.concurrency import check_if_match
+from governance.changes import changelog, publishing
+from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.core.models import changed
+from governance.tenancy.models import Environment
 from prompts import documents, searching, writing
 from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
 
@@ -35,7 +37,7 @@ def create_prompt(
     `origin` is the one that it is a copy of, for the audit log.
     """
     publishing.refuse_reserved(values.get("version", ""))
-    environment = changes.lock_environment(environment.pk)
+    environment = changelog.lock_environment(environment.pk)
     _refuse_taken_key(environment, key)
     prompt = Prompt(environment=environment, key=key, changed_by=actor.name, **values)
     prompt.settle()
@@ -303,9 +305,9 @@ def announce_policy(environment: Environment) -> None:
 def _leave(prompt: Prompt, environment: Environment, key: str) -> None:
     """Tell the old place that the prompt is gone from it. Environments are locked in one order: two moves may cross."""
     for pk in sorted({environment.pk, prompt.environment.pk}):
-        changes.lock_environment(pk)
+        changelog.lock_environment(pk)
     _refuse_taken_key(prompt.environment, prompt.key)
-    changes.publish(
+    changelog.publish(
         environment_id=environment.pk,
         type=writing.DELETED,
         resource_id=prompt.pk,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from governance.models import Run
+from governance.runs.models import Run
 from prompts.models import Prompt, Rollout
 
 #: Of how many of the last runs it is told.

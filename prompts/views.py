@@ -9,12 +9,12 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from governance.api.concurrency import if_match
 from governance.api.schema import IF_MATCH
 from governance.api.serializers import ErrorSerializer, OkSerializer
 from governance.api.viewsets import ResourceViewSet, ok, one
-from governance.concurrency import if_match
-from governance.errors import NotFoundError
-from governance.services import environments, workspaces
+from governance.core.errors import NotFoundError
+from governance.tenancy import environments, workspaces
 from prompts import services
 from prompts.filters import PromptFilter
 from prompts.models import Prompt, PromptTag, Rollout

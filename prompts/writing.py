@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from governance import audit, changes
-from governance.actors import Actor
-from governance.changes import Document
-from governance.concurrency import check_if_match
-from governance.errors import NotFoundError
+from governance import audit
+from governance.access.actors import Actor
+from governance.api.concurrency import check_if_match
+from governance.changes import changelog
+from governance.changes.changelog import Document
+from governance.core.errors import NotFoundError
 from prompts import documents, searching
 from prompts.models import Prompt
 
@@ -40,13 +41,13 @@ def served(prompt: Prompt) -> Document | None:
 def announce(prompt: Prompt, type_: str, *, before: Document | None) -> None:
     """Append a change to the log. One by which nothing is served anew is for those alone who asked for drafts."""
     # Locked before it is read: the environment decides whether drafts are served, and may have changed.
-    prompt.environment = changes.lock_environment(prompt.environment.pk)
+    prompt.environment = changelog.lock_environment(prompt.environment.pk)
     after = served(prompt)
     append_change(prompt, type_, document=after, served=type_ != UPDATED or after != before)
 
 
 def append_change(prompt: Prompt, type_: str, *, document: Document | None, served: bool) -> None:
-    changes.publish(
+    changelog.publish(
         environment_id=prompt.environment.pk,
         type=type_,
         resource_id=prompt.pk,

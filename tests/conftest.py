@@ -11,10 +11,14 @@ from django.conf import settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from governance import audit_bounded
-from governance.actors import SYSTEM
-from governance.models import DEFAULT_WORKSPACE, AccessRevision, Environment, Role, User, Workspace
-from governance.services import tokens, users, workspaces
+from governance.access.actors import SYSTEM
+from governance.access.models import AccessRevision
+from governance.access.roles import Role
+from governance.audit import bounded
+from governance.identity import tokens, users
+from governance.identity.models import User
+from governance.tenancy import workspaces
+from governance.tenancy.models import DEFAULT_WORKSPACE, Environment, Workspace
 
 PASSWORD = "correct-horse-battery"
 
@@ -74,7 +78,7 @@ def _cheap_passwords(request: pytest.FixtureRequest, settings: Settings) -> None
 def _no_counts_of_another_test() -> Iterator[None]:
     """Bounded entries of the audit log are counted in the process, and written by whoever sweeps next."""
     yield
-    audit_bounded.forget()
+    bounded.forget()
 
 
 @pytest.fixture

@@ -6,26 +6,25 @@ class WorkflowsConfig(AppConfig):
     verbose_name = "Workflows"
 
     def ready(self) -> None:
-        from agents.providers import services as provider_services
+        from agents.providers import services
         from agents.runtime import toolbox
-        from governance import runs as log
-        from governance.home import Panel, panels
+        from governance.admin.home import Panel, panels
         from governance.realtime import runtime
-        from governance.services import workspaces
+        from governance.runs import log
+        from governance.tenancy import workspaces
         from workflows.admin import home
         from workflows.definition import usage
-        from workflows.engine import supervisor as keeper
+        from workflows.engine import supervisor
         from workflows.models import Workflow  # models need the app registry
-        from workflows.runs import agent_tool, events
-        from workflows.runs import control as runs
+        from workflows.runs import agent_tool, control, events
         from workflows.triggers import schedules
 
         workspaces.CONTENTS["workflows"] = Workflow
         toolbox.register(agent_tool.KIND)
-        provider_services.USERS["workflows"] = usage.on_provider
+        services.USERS["workflows"] = usage.on_provider
         log.SUBJECTS["workflow"] = Workflow
-        log.KEPT.append(runs.going)
-        keeper.CHORES.append(schedules.tick)
+        log.KEPT.append(control.going)
+        supervisor.CHORES.append(schedules.tick)
         runtime.companions.append(events.watch)
         waiting = Panel(
             title="Workflows that wait for approval",

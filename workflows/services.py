@@ -6,13 +6,14 @@ from typing import Any
 from django.db import transaction
 
 from agents.providers import registry
-from governance import audit, publishing
-from governance.actors import Actor
-from governance.concurrency import check_if_match
-from governance.errors import ConflictError, InvalidInputError, NotFoundError
-from governance.models import Workspace
-from governance.models.base import changed
-from workflows.definition import parsing as definition
+from governance import audit
+from governance.access.actors import Actor
+from governance.api.concurrency import check_if_match
+from governance.changes import publishing
+from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.core.models import changed
+from governance.tenancy.models import Workspace
+from workflows.definition import parsing
 from workflows.language.structure import Definition
 from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
 
@@ -22,7 +23,7 @@ def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: obje
     """A new workflow with a draft. Raises InvalidInputError for a definition that could not run, ConflictError for a
     taken key."""
     given = {"steps": steps, **{name: values.pop(name) for name in DEFINITION_FIELDS if name in values}}
-    parsed = definition.parse(given)
+    parsed = parsing.parse(given)
     publishing.refuse_reserved(values.get("version", ""))
     workflow = Workflow(workspace=workspace, key=key, **values, **parsed.as_json())
     _refuse_taken_key(workflow)
@@ -45,7 +46,7 @@ def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
     if not values.keys().isdisjoint(DEFINITION_FIELDS):
         sent = {name: values[name] for name in DEFINITION_FIELDS if name in values}
         # What was not sent is as people see it: a secret in it is kept.
-        parsed = definition.parse({**definition.shown(old), **sent}, secrets=definition.secrets_in(old))
+        parsed = parsing.parse({**parsing.shown(old), **sent}, secrets=parsing.secrets_in(old))
         values.update(parsed.as_json())
     differences = changed(workflow, values)
     if not differences:
@@ -54,7 +55,7 @@ def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
         publishing.refuse_reserved(workflow.version)
     if workflow.key != old_key:
         _refuse_taken_key(workflow)
-    _refuse_circles(workflow, parsed or definition.load(workflow.definition))
+    _refuse_circles(workflow, parsed or parsing.load(workflow.definition))
     workflow.digest_draft()
     workflow.save_fields(*differences, "draft_digest")
     _record(actor, workflow, "update", f"Changed {', '.join(differences)} of", _without_secrets(differences))
@@ -147,7 +148,7 @@ def _refuse_taken_key(workflow: Workflow) -> None:
 def _refuse_circles(workflow: Workflow, parsed: Definition) -> None:
     """Refuse a workflow that would run itself, by way of others as they are now. What can't be seen here, since those
     others change later, ends when it runs: sub-workflows go so deep and no deeper."""
-    waiting, seen = definition.called(parsed), set[str]()
+    waiting, seen = parsing.called(parsed), set[str]()
     if not waiting:
         return
     there = {
@@ -163,12 +164,12 @@ def _refuse_circles(workflow: Workflow, parsed: Definition) -> None:
             continue
         seen.add(key)
         _, stored = there[key].served
-        waiting |= definition.called(definition.load(stored))
+        waiting |= parsing.called(parsing.load(stored))
 
 
 def _refuse_lost_providers(version: WorkflowVersion) -> None:
     """Versions that are not live don't keep a provider from being deleted."""
-    lost = sorted(definition.providers(definition.load(version.definition)) - registry.providers().keys())
+    lost = sorted(parsing.providers(parsing.load(version.definition)) - registry.providers().keys())
     if lost:
         raise ConflictError(f"{version.label} runs on {', '.join(lost)}, and there is no such provider any more")
 
@@ -188,13 +189,13 @@ def _snapshot(workflow: Workflow, label: str, note: str, actor: Actor) -> Workfl
 
 def _for_audit(workflow: Workflow) -> dict[str, Any]:
     """What there is of the definition, without secrets."""
-    return {name: value for name, value in definition.shown(workflow.definition).items() if value}
+    return {name: value for name, value in parsing.shown(workflow.definition).items() if value}
 
 
 def _without_secrets(differences: Mapping[str, Any]) -> dict[str, Any]:
     if "steps" not in differences:
         return dict(differences)
-    steps = {when: definition.shown({"steps": differences["steps"][when]})["steps"] for when in ("old", "new")}
+    steps = {when: parsing.shown({"steps": differences["steps"][when]})["steps"] for when in ("old", "new")}
     return {**differences, "steps": steps}
 
 

@@ -11,14 +11,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance import audit_bounded
+from governance.api.concurrency import if_match
 from governance.api.parsing import StrictJSONParser
 from governance.api.schema import IF_MATCH
 from governance.api.serializers import ErrorSerializer
 from governance.api.viewsets import ResourceViewSet, one
-from governance.concurrency import if_match
-from governance.errors import InvalidInputError, NotFoundError
-from governance.services import workspaces
+from governance.audit import bounded
+from governance.core.errors import InvalidInputError, NotFoundError
+from governance.tenancy import workspaces
 from workflows import services
 from workflows.definition import documents, schema, versions
 from workflows.filters import WorkflowFilter
@@ -139,7 +139,7 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
             _, stored = versions.choose(workflow, request.query_params.get("version", "draft"))
         except InvalidInputError:
             raise NotFoundError("version not found") from None
-        audit_bounded.record(
+        bounded.record(
             actor=self.actor,
             action="export",
             what=f"workflow {workflow.pk}",

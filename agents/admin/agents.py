@@ -10,18 +10,18 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from agents import services
-from agents.admin import form_schema as described
-from agents.admin import trial
+from agents.admin import form_schema, trial
 from agents.models import Agent
 from agents.providers import registry
 from agents.runtime import toolbox
 from agents.serializers import AgentSerializer
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.permissions import may
 from governance.admin.base import ServiceAdmin, actor_of, as_json
-from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
-from governance.admin.forms import InEnvironmentForm, JsonField, LinesField, code
-from governance.models.base import CONFIG_HELP
-from governance.permissions import may
+from governance.admin.forms import JsonField, LinesField, code
+from governance.core.models import CONFIG_HELP
+from governance.tenancy.admin.filters import EnvironmentFilter, WorkspaceFilter
+from governance.tenancy.admin.forms import InEnvironmentForm
 
 
 class AgentForm(InEnvironmentForm[Agent]):
@@ -130,12 +130,12 @@ class AgentAdmin(ServiceAdmin[Agent]):
         actor = actor_of(request)
         if obj is None or self.has_change_permission(request, obj):
             check = reverse("admin:agents_agent_check")
-            context["fitting"] = {**described.for_form(actor, obj.workspace_id if obj else None), "check": check}
+            context["fitting"] = {**form_schema.for_form(actor, obj.workspace_id if obj else None), "check": check}
         if obj is not None and may(actor, "agent.run"):
             context["trial"] = {
                 "url": reverse("admin:agents_agent_try", args=[obj.pk]),
                 "runs": reverse("admin:governance_run_changelist"),
-                "names": described.variables(obj),
+                "names": form_schema.variables(obj),
             }
         return super().render_change_form(request, context, add, change, form_url, obj)
 

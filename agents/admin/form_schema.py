@@ -6,13 +6,12 @@ from typing import Any
 from agents.models import Agent
 from agents.providers import registry
 from agents.providers.protocol import MODEL_PARAMETERS
-from agents.runtime import plans as playground
-from agents.runtime import toolbox
+from agents.runtime import plans, toolbox
 from agents.tools.http import HeadersField
-from governance.actors import Actor
-from governance.admin.described import described, words
-from governance.errors import ConflictError
-from governance.querysets import visible_to
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
+from governance.admin.form_schema import described, words
+from governance.core.errors import ConflictError
 from prompts.content.rendering import variables_of
 from prompts.models import Prompt
 
@@ -73,7 +72,7 @@ def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
 def variables(agent: Agent) -> list[str] | None:
     """The names that the agent's prompt asks for; None when nothing is served under its key."""
     try:
-        text = playground.served_document(agent, None)["content"] if agent.prompt_key else agent.prompt
+        text = plans.served_document(agent, None)["content"] if agent.prompt_key else agent.prompt
     except ConflictError:
         return None
     return variables_of(text)

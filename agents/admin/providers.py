@@ -6,9 +6,9 @@ from django import forms
 from django.contrib import admin
 
 from agents.models import ModelProvider
-from agents.providers import services as provider_services
+from agents.providers import services
 from agents.serializers import ModelProviderSerializer
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.admin.base import ServiceAdmin
 from governance.admin.forms import ServiceForm
 
@@ -56,14 +56,14 @@ class ModelProviderAdmin(ServiceAdmin[ModelProvider]):
 
     def perform_create(self, actor: Actor, values: dict[str, Any]) -> ModelProvider:
         values.pop("forget_key", None)
-        return provider_services.create_provider(actor=actor, **values)
+        return services.create_provider(actor=actor, **values)
 
     def perform_update(
         self, actor: Actor, row: ModelProvider, values: dict[str, Any], if_match: str | None
     ) -> ModelProvider:
         if values.pop("forget_key", False):
             values["api_key"] = ""
-        return provider_services.update_provider(actor=actor, provider=row, if_match=if_match, **values)
+        return services.update_provider(actor=actor, provider=row, if_match=if_match, **values)
 
     def perform_destroy(self, actor: Actor, row: ModelProvider) -> None:
-        provider_services.delete_provider(actor=actor, provider=row)
+        services.delete_provider(actor=actor, provider=row)

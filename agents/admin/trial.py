@@ -9,14 +9,13 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_POST
 
 from agents.models import Agent
-from agents.runtime import plans as playground
-from agents.runtime import schemas, streaming
+from agents.runtime import plans, schemas, streaming
 from agents.runtime.execution import Stream, failure
 from agents.serializers import AgentRunRequestSerializer, AgentSerializer
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from governance.admin.scripts import for_scripts, object_of
-from governance.errors import DomainError, InvalidInputError, NotFoundError
-from governance.querysets import visible_to
+from governance.core.errors import DomainError, InvalidInputError, NotFoundError
 
 CHECKED = ("config", "output_schema", "tools")
 
@@ -51,7 +50,7 @@ def run(actor: Actor, request: HttpRequest, agent_id: uuid.UUID) -> HttpResponse
     if given["session"]:
         given.setdefault("session_id", str(uuid.uuid4()))
     try:
-        plan = playground.plan_of_agent(agent, given, actor=actor)
+        plan = plans.plan_of_agent(agent, given, actor=actor)
         return streaming.respond(Stream(actor=actor, plans=[plan], single=True))
     except DomainError as error:
         return streaming.respond(_Failed(actor, error))

@@ -19,15 +19,15 @@ from agents.runtime import streaming
 from agents.runtime.execution import Stream
 from agents.runtime.invocations import Plan
 from agents.serializers import MAX_VARIANTS
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.permissions import may
+from governance.access.visibility import visible_to
 from governance.admin.base import actor_of
 from governance.admin.scripts import body_of, for_scripts, object_of
 from governance.api.filtering import containing
-from governance.errors import InvalidInputError, NotFoundError
-from governance.models import Workspace
-from governance.permissions import may
-from governance.querysets import visible_to
-from governance.text import words_of
+from governance.core.errors import InvalidInputError, NotFoundError
+from governance.core.text import words_of
+from governance.tenancy.models import Workspace
 from prompts import services
 from prompts.models import Prompt, PromptVersion
 from prompts.serializers import PromptSerializer

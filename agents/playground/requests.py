@@ -7,13 +7,13 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from agents.runtime import plans as playground
+from agents.runtime import plans
 from agents.runtime.invocations import Plan
 from agents.serializers import MAX_VARIANTS, PlaygroundContentSerializer, PlaygroundPromptSerializer
-from governance.actors import Actor
-from governance.errors import DomainError, InvalidInputError, NotFoundError
-from governance.querysets import visible_to
-from governance.services import workspaces
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
+from governance.core.errors import DomainError, InvalidInputError, NotFoundError
+from governance.tenancy import workspaces
 from prompts.models import Prompt
 
 #: What a variant may say; all else is for the whole request.
@@ -62,11 +62,11 @@ def _plan_of(actor: Actor, body: Mapping[str, Any], variant: Any, prompt: Prompt
                 raise InvalidInputError.of("version", "choose a stored prompt first")
             checked = PlaygroundPromptSerializer(data={**wishes, "id": str(prompt.pk)})
             checked.is_valid(raise_exception=True)
-            return playground.plans_of_prompt(prompt, checked.validated_data)[0]
+            return plans.plans_of_prompt(prompt, checked.validated_data)[0]
         typed = PlaygroundContentSerializer(data={**wishes, "content": body.get("content")})
         typed.is_valid(raise_exception=True)
         workspace_id = prompt.workspace_id if prompt else workspaces.resolve(actor, body.get("workspace_id")).pk
-        return playground.plans_of_content(typed.validated_data["content"], workspace_id, typed.validated_data)[0]
+        return plans.plans_of_content(typed.validated_data["content"], workspace_id, typed.validated_data)[0]
     except ValidationError as error:
         return Refused(_sentence(error.detail))
     except DomainError as error:

@@ -16,12 +16,12 @@ from typing import Any
 from agents.providers import telemetry
 from agents.providers.answers.failures import failure_of
 from agents.providers.answers.reading import Answer, UnusableError
-from agents.providers.mock import transport as mock
+from agents.providers.mock import transport as mock_transport
 from agents.providers.protocol import Completion, ModelCall
 from agents.transport import outbound
 from agents.transport.calls import retry_after_of
 from governance.api.parsing import storable
-from governance.errors import ProviderError, ProviderTimeoutError
+from governance.core.errors import ProviderError, ProviderTimeoutError
 
 logger = logging.getLogger("promptops.providers")
 
@@ -41,9 +41,9 @@ def load() -> Any:
 def warm_up() -> None:
     """Do what is slow before the event loop is in it."""
     load()
-    from agents.transport import http as transport  # brings httpx2, as openai does
+    from agents.transport import http  # brings httpx2, as openai does
 
-    transport.tls()
+    http.tls()
     gc.freeze()  # what was loaded stays: to walk it again and again held up the whole process, 30 ms at a time
 
 
@@ -123,21 +123,21 @@ async def session(call: ModelCall) -> AsyncIterator[Any]:
     """
     import httpx2
 
-    from agents.providers.answers import candid as candour
-    from agents.transport import http as transport  # brings httpx2, as openai does
+    from agents.providers.answers import candid as candid_transport
+    from agents.transport import http  # brings httpx2, as openai does
 
     label = call.provider.label
     with _failures(call) as going:
         async with asyncio.timeout(call.timeout):
             if call.provider.offline:
-                inner: Any = mock.transport()
+                inner: Any = mock_transport.transport()
             else:
                 try:
                     admitted = await outbound.admit(call.base_url, vouched=call.vouched)
                 except ProviderError as error:
                     raise ProviderError(f"{label}: {error.message}") from None
-                inner = transport.Guarded(admitted)
-            candid = candour.Candid(transport.Bounded(inner))
+                inner = http.Guarded(admitted)
+            candid = candid_transport.Candid(http.Bounded(inner))
             going.status = lambda: candid.last_status
             client = load().AsyncOpenAI(
                 api_key="none",  # None would send for OPENAI_API_KEY; what is sent is up to _headers

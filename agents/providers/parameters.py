@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from agents.providers.protocol import MODEL_PARAMETERS, Provider
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 
 _SHOWN = 50
 

@@ -13,8 +13,8 @@ from agents.models import ModelProvider
 from agents.providers.parameters import chosen
 from agents.providers.protocol import ModelCall, Provider
 from agents.transport.outbound import check_base_url
-from governance import secretbox
-from governance.errors import InvalidInputError
+from governance.core import ciphertext
+from governance.core.errors import InvalidInputError
 
 OR_SEND_IT = ", or send api_key"
 _KEY = re.compile(r"[\x21-\x7e]+")
@@ -85,8 +85,8 @@ def key_of(provider: Provider) -> str | None:
     """
     if provider.stored_key:
         try:
-            return secretbox.decrypt(provider.stored_key)
-        except secretbox.UnreadableError:
+            return ciphertext.decrypt(provider.stored_key)
+        except ciphertext.UnreadableError:
             raise InvalidInputError.of(
                 "provider", f"the stored key of {provider.label} can't be read: SECRET_KEY was changed; store it again"
             ) from None

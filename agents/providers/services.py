@@ -8,11 +8,12 @@ from django.db import transaction
 from agents.models import Agent, ModelProvider
 from agents.providers.registry import BUILT_IN
 from agents.transport.outbound import check_url
-from governance import audit, secretbox
-from governance.actors import Actor
-from governance.concurrency import check_if_match
-from governance.errors import ConflictError, InvalidInputError, NotFoundError
-from governance.models.base import changed
+from governance import audit
+from governance.access.actors import Actor
+from governance.api.concurrency import check_if_match
+from governance.core import ciphertext
+from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.core.models import changed
 
 FIELDS = ("name", "label", "base_url", "default_model", "unsupported")
 
@@ -123,7 +124,7 @@ def _check(provider: ModelProvider) -> None:
 
 def _set_key(provider: ModelProvider, api_key: str | None) -> None:
     """The hint tells keys apart for people, and is of no use to anybody else."""
-    provider.encrypted_key = secretbox.encrypt(api_key) if api_key else ""
+    provider.encrypted_key = ciphertext.encrypt(api_key) if api_key else ""
     provider.key_hint = f"…{api_key[-4:] if len(api_key) >= 16 else ''}" if api_key else ""
 
 

@@ -10,16 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 from agents.models import Agent
-from agents.runtime import execution
-from agents.runtime import plans as playground
+from agents.runtime import execution, plans
 from agents.runtime.invocations import Plan
 from agents.runtime.loop import Tell
 from agents.runtime.toolbox import MAX_DEPTH, Caller, ToolFailedError
 from agents.transport import bridge
-from governance.actors import Actor
-from governance.db import briefly
-from governance.errors import ConflictError
-from governance.querysets import visible_to
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
+from governance.core.db import briefly
+from governance.core.errors import ConflictError
 
 
 async def run_agent(
@@ -89,4 +88,4 @@ def _plan(
     session_id: str | None = None,
 ) -> Plan:
     wishes = {"variables": variables, "config": config, "unit": unit, "strict": strict, "session_id": session_id}
-    return playground.plan_of_agent(agent, wishes, actor=actor)
+    return plans.plan_of_agent(agent, wishes, actor=actor)

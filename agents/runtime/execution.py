@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agents.providers import openai_compatible as client
+from agents.providers import openai_compatible
 from agents.providers.pricing import cost_of
 from agents.providers.protocol import Completion
 from agents.runtime import loop
@@ -15,11 +15,11 @@ from agents.runtime.invocations import Attempt, Plan, close, give_up, open_all
 from agents.runtime.loop import Done, Task, Tell
 from agents.runtime.toolbox import Caller, Limits
 from agents.transport import bridge
-from governance import run_slots
-from governance.actors import Actor
-from governance.db import briefly, let_go, on_thread
-from governance.errors import DomainError, InvalidInputError, ProviderError, ProviderTimeoutError
+from governance.access.actors import Actor
+from governance.core.db import briefly, let_go, on_thread
+from governance.core.errors import DomainError, InvalidInputError, ProviderError, ProviderTimeoutError
 from governance.realtime.runtime import refuse_when_full
+from governance.runs import slots
 from prompts.content.rendering import Rendered, TooLongError, render
 
 CLIENT_GONE = "the client went away before the end"
@@ -54,7 +54,7 @@ def run(*, actor: Actor, plan: Plan) -> dict[str, Any]:
 
 def run_each(*, actor: Actor, plans: Sequence[Plan]) -> list[dict[str, Any] | DomainError]:
     """Make several runs at once: for each, in order, its answer or its error."""
-    with run_slots.take(actor, len(plans)):
+    with slots.take(actor, len(plans)):
         attempts = open_all(actor, plans)
         try:
             let_go()
@@ -108,7 +108,7 @@ class Stream:
         self._why = CLIENT_GONE
         self._single = single
         self._answers: list[dict[str, Any] | None] = [None] * len(plans)
-        with run_slots.take(actor, len(plans)) as places:
+        with slots.take(actor, len(plans)) as places:
             self._attempts = open_all(actor, plans, at_once=True)
             self._flow = bridge.Flow(lambda: _stream_each(self._attempts))
             places.keep_until(self._flow.when_done)
@@ -184,11 +184,11 @@ async def _done(attempt: Attempt, tell: Tell | None) -> Done:
     plan, turn = attempt.plan, attempt.turn
     if plan.task is None and turn is None and tell is None:
         with loop.halves_counted(plan.call, attempt.meter):
-            return _measured(attempt, await client.complete(plan.call))
+            return _measured(attempt, await openai_compatible.complete(plan.call))
     if plan.task is None and turn is None:
         assert tell is not None  # noqa: S101  # the case above
         with loop.halves_counted(plan.call, attempt.meter):
-            async for item in client.stream(plan.call):
+            async for item in openai_compatible.stream(plan.call):
                 if not isinstance(item, str):
                     return _measured(attempt, item)
                 tell("delta", {"text": item})
@@ -248,7 +248,9 @@ async def _stream_each(attempts: Sequence[Attempt]) -> AsyncIterator[tuple[int, 
 
         made.put_nowait((number, await _perform(attempt, tell)))
 
-    await asyncio.to_thread(client.warm_up)  # here, so that the first answer of a process begins no later than others
+    await asyncio.to_thread(
+        openai_compatible.warm_up
+    )  # here, so that the first answer of a process begins no later than others
     async with asyncio.TaskGroup() as group:
         for number, attempt in enumerate(attempts):
             group.create_task(one(number, attempt))

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from agents.providers import openai_compatible as client
+from agents.providers import openai_compatible
 from agents.providers.protocol import Completion, ModelCall
 from agents.runtime import sessions
 from agents.runtime.loop import Done, Task
 from agents.runtime.toolbox import Limits, Meter
-from governance import runs
-from governance.actors import Actor
-from governance.db import AWAY, later
-from governance.errors import DomainError
-from governance.runs import OpenRun
+from governance.access.actors import Actor
+from governance.core.db import AWAY, later
+from governance.core.errors import DomainError
+from governance.runs import log
+from governance.runs.log import OpenRun
 from prompts.content.rendering import Rendered
 
 
@@ -70,7 +70,7 @@ def open_all(actor: Actor, plans: Sequence[Plan], *, at_once: bool = False) -> l
     `at_once` leaves what a process has to load for its first call to the caller.
     """
     if not at_once:
-        client.warm_up()  # before the clock starts
+        openai_compatible.warm_up()  # before the clock starts
     attempts: list[Attempt] = []
     try:
         attempts.extend(_opened(actor, plan) for plan in plans)
@@ -86,7 +86,7 @@ def _opened(actor: Actor, plan: Plan) -> Attempt:
     if plan.session_id is not None and subject.ref_id is not None:
         turn = sessions.begin(actor=actor, agent_id=subject.ref_id, session_id=plan.session_id)
     try:
-        opened = runs.start(
+        opened = log.start(
             actor=actor,
             source=subject.source,
             workspace_id=subject.workspace_id,
@@ -127,10 +127,10 @@ def _closed(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | Exc
     if isinstance(outcome, Exception):
         _end_turn(attempt)
         if not isinstance(outcome, DomainError):
-            runs.fail(opened, f"internal error: {type(outcome).__name__}", **_used(attempt))
+            log.fail(opened, f"internal error: {type(outcome).__name__}", **_used(attempt))
             return outcome
         half = outcome.extra.get("output")
-        runs.fail(opened, outcome.message, prompt=plan.rendered.text, output=half, **_used(attempt))
+        log.fail(opened, outcome.message, prompt=plan.rendered.text, output=half, **_used(attempt))
         outcome.extra.update(rendered=plan.rendered.text, run_id=str(opened.id))
         if attempt.meter.turns:
             outcome.extra["turns"] = attempt.meter.turns
@@ -138,7 +138,7 @@ def _closed(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | Exc
     completion = replace(outcome.completion, usage=attempt.meter.usage)
     opened.stop()
     _end_turn(attempt, answered=completion.output)
-    runs.finish(
+    log.finish(
         opened,
         provider=plan.call.provider.name,
         model=completion.model,
@@ -202,7 +202,7 @@ def give_up(attempts: Sequence[Attempt], why: str) -> None:
 
 
 def _given_up(attempt: Attempt, why: str) -> None:
-    runs.fail(attempt.run, why, **_used(attempt))
+    log.fail(attempt.run, why, **_used(attempt))
     _end_turn(attempt)
 
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.providers import openai_compatible as client
+from agents.providers import openai_compatible
 from agents.providers.answers.reading import REFUSED, usage_of
 from agents.providers.pricing import cost_of
 from agents.providers.protocol import Completion, ModelCall, ToolCall, worded
 from agents.runtime import json_answers, schemas
 from agents.runtime.toolbox import MAX_OUTPUT, Caller, Limits, Meter, Tool
-from governance.errors import DomainError, ProviderError
+from governance.core.errors import DomainError, ProviderError
 
 #: How often a model may mend an answer that is not the JSON that was asked for.
 REPAIRS = 2
@@ -124,7 +124,7 @@ async def _turn(call: ModelCall, meter: Meter, tell: Tell | None) -> tuple[dict[
     number, started = len(meter.usages) + 1, time.monotonic()
     with halves_counted(call, meter):
         if tell is None:
-            completion = await client.complete(call)
+            completion = await openai_compatible.complete(call)
         else:
             if number > 1:
                 tell("turn", {"turn": number})
@@ -158,7 +158,7 @@ def halves_counted(call: ModelCall, meter: Meter) -> Iterator[None]:
 
 
 async def _told(call: ModelCall, tell: Tell) -> Completion:
-    async for item in client.stream(call):
+    async for item in openai_compatible.stream(call):
         if not isinstance(item, str):
             return item
         tell("delta", {"text": item})

@@ -10,8 +10,8 @@ from agents.runtime import execution, toolbox
 from agents.runtime.invocations import Plan, Subject
 from agents.runtime.loop import Task
 from agents.runtime.toolbox import Limits
-from governance.actors import Actor
-from governance.errors import ConflictError, InvalidInputError
+from governance.access.actors import Actor
+from governance.core.errors import ConflictError, InvalidInputError
 from prompts import documents
 from prompts.models import Prompt
 

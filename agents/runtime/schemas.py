@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.runtime import schema_worker
-from governance import turns
-from governance.errors import InvalidInputError
-from governance.text import whole_number
+from governance.core import turns
+from governance.core.errors import InvalidInputError
+from governance.core.text import whole_number
 
 MAX_BYTES = 32 * 1024
 #: Subschemas that one value may have to be held against, references followed: a few that name each other twice can

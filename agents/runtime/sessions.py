@@ -18,8 +18,8 @@ from django.utils import timezone
 from agents.models import Agent, AgentMessage, AgentSession
 from agents.providers.protocol import worded
 from governance import audit
-from governance.actors import Actor
-from governance.errors import ConflictError, NotFoundError
+from governance.access.actors import Actor
+from governance.core.errors import ConflictError, NotFoundError
 
 #: What is remembered: the last so many messages, and of these the last so many characters.
 MAX_MESSAGES = 100

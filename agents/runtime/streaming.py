@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from django.http import StreamingHttpResponse
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.realtime import events
 
 

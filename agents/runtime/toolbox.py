@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from agents.providers.protocol import Usage
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.api.fields import PatternField, StringField
 from governance.api.serializers import ApiSerializer
-from governance.errors import DomainError
+from governance.core.errors import DomainError
 
 MAX_TOOLS = 32
 #: Agents and workflows that call each other, one inside the other.

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.models import Agent
-from agents.runtime import embedded
-from agents.runtime import plans as playground
+from agents.runtime import embedded, plans
 from agents.runtime.toolbox import Caller, Description, Returned, Tool, ToolKind, ToolSerializer, name_of
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from governance.api.fields import KeyField
-from governance.errors import ConflictError
-from governance.querysets import visible_to
+from governance.core.errors import ConflictError
 from prompts.content.rendering import variables_of
 
 
@@ -27,7 +26,7 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
         raise ConflictError(f"no agent {description['key']} is in {environment}, which this one has as a tool")
     template = agent.prompt
     if agent.prompt_key:
-        template = playground.served_document(agent, None)["content"]
+        template = plans.served_document(agent, None)["content"]
     names = variables_of(template)
     parameters = {
         "type": "object",

@@ -27,12 +27,13 @@ from agents.runtime.toolbox import (
 )
 from agents.transport import bridge, calls, outbound
 from agents.transport.outbound import check_url
-from governance import runs, secretbox
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.api.fields import ObjectField, PatternField, StringField
-from governance.db import briefly
-from governance.errors import DomainError, InvalidInputError
-from governance.runs import OpenRun
+from governance.core import ciphertext
+from governance.core.db import briefly
+from governance.core.errors import DomainError, InvalidInputError
+from governance.runs import log
+from governance.runs.log import OpenRun
 from prompts.content.rendering import as_text
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -105,7 +106,7 @@ def keep(given: Description, stored: Description | None) -> dict[str, Any]:
     headers = {}
     for name, value in given.get("headers", {}).items():
         if not value.startswith(MASK):
-            headers[name] = {"box": secretbox.encrypt(value), "hint": _hint(value)}
+            headers[name] = {"box": ciphertext.encrypt(value), "hint": _hint(value)}
         elif name in former and former[name]["hint"] == value and same_place:
             headers[name] = former[name]
         else:
@@ -198,15 +199,15 @@ def _query(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _opened(name: str, value: Mapping[str, str]) -> str:
     try:
-        return secretbox.decrypt(value["box"])
-    except secretbox.UnreadableError:
+        return ciphertext.decrypt(value["box"])
+    except ciphertext.UnreadableError:
         raise ToolFailedError(
             f"the stored header {name} can't be read: SECRET_KEY was changed; store it again"
         ) from None
 
 
 def _open(description: Description, caller: Caller) -> OpenRun:
-    return runs.start(
+    return log.start(
         actor=caller.actor,
         source="tool",
         workspace_id=caller.workspace_id,
@@ -220,9 +221,9 @@ async def _closed(opened: OpenRun, arguments: Mapping[str, Any], error: str | No
     def close() -> None:
         asked = as_text(dict(arguments))
         if error is not None:
-            runs.fail(opened, error, prompt=asked, output=output)
+            log.fail(opened, error, prompt=asked, output=output)
         else:
-            runs.finish(
+            log.finish(
                 opened, provider="", model="", prompt_tokens=None, output_tokens=None, prompt=asked, output=output
             )
 

@@ -15,8 +15,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from governance import turns
-from governance.db import on_thread
+from governance.core import turns
+from governance.core.db import on_thread
 
 T = TypeVar("T")
 

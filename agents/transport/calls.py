@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from agents.transport import outbound
 from governance.api.parsing import storable
-from governance.errors import ProviderError
-from governance.text import whole_number
+from governance.core.errors import ProviderError
+from governance.core.text import whole_number
 
 #: Headers that are sent unless the tool or step has its own. A compressed answer could be of any size.
 HEADERS = {
@@ -81,16 +81,16 @@ async def call(
     """
     import httpx2  # comes with openai, which is loaded with the first call
 
-    from agents.transport import http as transport  # brings httpx2
+    from agents.transport import http  # brings httpx2
 
     given = {name.lower() for name in (*headers, *secrets)}
     said = {name: value for name, value in HEADERS.items() if name.lower() not in given}
     sent = {name.encode(): value.encode() for name, value in {**said, **headers, **secrets}.items()}
     try:
         async with asyncio.timeout(seconds):
-            guarded = transport.Guarded(await outbound.admit(_without_query(url)))
+            guarded = http.Guarded(await outbound.admit(_without_query(url)))
             caller = httpx2.AsyncClient(
-                transport=transport.Bounded(guarded), follow_redirects=False, trust_env=False, timeout=None
+                transport=http.Bounded(guarded), follow_redirects=False, trust_env=False, timeout=None
             )
             async with caller:
                 caller.headers.clear()  # what the package would say of itself

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from governance.errors import InvalidInputError, ProviderError
+from governance.core.errors import InvalidInputError, ProviderError
 
 _PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]+")

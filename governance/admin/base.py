@@ -22,17 +22,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from governance.admin.conflicts import clashes
 from governance.admin.forms import OperationForm, ServiceForm
 from governance.admin.lists import LeanChangeList, LeanPaginator
-from governance.admin_lookups import DeclaredLookups
+from governance.admin.lookups import DeclaredLookups
 from governance.api.exceptions import RACED
 from governance.api.filtering import containing
-from governance.db import conflict_of
-from governance.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
-from governance.querysets import visible_to
-from governance.text import words_of
+from governance.core.db import conflict_of
+from governance.core.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
+from governance.core.text import words_of
 
 M = TypeVar("M", bound=Model)
 

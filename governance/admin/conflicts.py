@@ -7,7 +7,7 @@ from django import forms
 from django.db.models import Model
 
 from governance.admin.forms import LinesField, ServiceForm
-from governance.diffs import Diff, side_by_side
+from governance.core.diffs import Diff, side_by_side
 
 
 @dataclass(frozen=True, slots=True)

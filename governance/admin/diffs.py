@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from governance.diffs import Diff, side_by_side
+from governance.core.diffs import Diff, side_by_side
 
 #: A value of more characters, or of several lines, is shown as lines.
 SHORT = 100

@@ -14,8 +14,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
 from governance.api.parsing import loads
-from governance.errors import DomainError, PreconditionError
-from governance.models import Environment, Versioned
+from governance.core.errors import DomainError, PreconditionError
+from governance.core.models import Versioned
 
 M = TypeVar("M", bound=Model)
 
@@ -80,13 +80,6 @@ class JsonField(LinesField):
             return _canonical(self.to_python(data)) != _canonical(initial)
         except ValidationError:
             return True
-
-
-class EnvironmentField(forms.ModelChoiceField[Environment]):
-    """An environment, called by its workspace's name too."""
-
-    def label_from_instance(self, obj: Environment) -> str:
-        return f"{obj.workspace.name} / {obj.name}"
 
 
 class CheckedForm(forms.BaseForm):
@@ -185,19 +178,6 @@ class ServiceForm(CheckedForm, forms.ModelForm[M], Generic[M]):
         self.check_input([name for name in self.fields if self.is_new or name in self.changed_data])
         if not self.is_new and not isinstance(self.instance, Versioned) and self.seen not in (None, self.tag):
             self.add_stale()  # services of these have no lock to ask for: this is in the save's transaction
-
-
-class InEnvironmentForm(ServiceForm[M], Generic[M]):
-    """The form of what lives in an environment: it may move to another one of its workspace."""
-
-    related = ("environment",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.is_new and "environment" in self.fields:
-            choice: Any = self.fields["environment"]
-            row: Any = self.instance
-            choice.queryset = choice.queryset.filter(workspace_id=row.workspace_id)
 
 
 class OperationForm(CheckedForm, forms.Form):

@@ -5,15 +5,15 @@ from typing import Any
 
 from django.contrib.messages.storage.session import SessionStorage
 
-from governance import secretbox
+from governance.core import ciphertext
 
 
 class Storage(SessionStorage):
     def serialize_messages(self, messages: Sequence[Any]) -> str:
-        return secretbox.encrypt(super().serialize_messages(messages))
+        return ciphertext.encrypt(super().serialize_messages(messages))
 
     def deserialize_messages(self, data: Any) -> list[Any]:
         try:
-            return list(super().deserialize_messages(secretbox.decrypt(data)) or []) if data else []
-        except secretbox.UnreadableError:
+            return list(super().deserialize_messages(ciphertext.decrypt(data)) or []) if data else []
+        except ciphertext.UnreadableError:
             return []

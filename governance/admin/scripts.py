@@ -7,13 +7,13 @@ from typing import Any, Concatenate, ParamSpec
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
-from governance import denials
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.permissions import require
 from governance.admin.base import actor_of
 from governance.api.exceptions import handle
 from governance.api.parsing import StrictJSONParser
-from governance.errors import ForbiddenError, InvalidInputError
-from governance.permissions import require
+from governance.audit import denials
+from governance.core.errors import ForbiddenError, InvalidInputError
 
 P = ParamSpec("P")
 

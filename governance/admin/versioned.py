@@ -11,7 +11,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.admin.base import M, ServiceAdmin
 from governance.admin.forms import OperationForm
 

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
-from governance import denials
-from governance.db import conflict_of
-from governance.errors import DomainError
-from governance.logs import request_id
+from governance.audit import denials
+from governance.core.db import conflict_of
+from governance.core.errors import DomainError
+from governance.core.logs import request_id
 
 logger = logging.getLogger("promptops.api")
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from governance.api.parsing import unstorable
-from governance.text import composed
+from governance.core.text import composed
 
 # A pattern ends in \Z: `$` would let a last line break through.
 KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]*\Z"
@@ -199,3 +199,20 @@ class TagsField(serializers.Field[list[str], Any, list[str], Any]):
 
     def to_representation(self, value: list[str]) -> list[str]:
         return value
+
+
+class SlugField(PatternField):
+    def __init__(self, **kwargs: Any) -> None:
+        expected = "letters, digits, - and _ (first a letter or a digit)"
+        super().__init__(NAME_PATTERN, expected=expected, **kwargs)
+
+
+class NameField(StringField):
+    """A name for people: not empty, white space at its ends cut off."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"trim_whitespace": True, "max_length": 200, **kwargs})
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        # Separators that Python takes for white space and ECMA-262's \s doesn't are named.
+        return {"type": "string", "maxLength": self.max_length, "pattern": r"[^\s\x1c-\x1f\x85]"}

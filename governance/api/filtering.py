@@ -20,7 +20,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
 from governance.api.fields import EARLIEST, LATEST, NO_TIME, YEARS, is_time
-from governance.text import MAX_SEARCH
+from governance.core.text import MAX_SEARCH
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 

@@ -7,9 +7,10 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import force_instance, is_patched_serializer, is_serializer
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer
 
+from governance.access.permissions import LEAST_ROLE
+from governance.access.roles import Role
 from governance.api.serializers import ApiSerializer, ErrorSerializer, OkSerializer
-from governance.models import Role, Versioned
-from governance.permissions import LEAST_ROLE
+from governance.core.models import Versioned
 
 Direction = Literal["request", "response"]
 _WITH_BODY = {"POST", "PUT", "PATCH"}

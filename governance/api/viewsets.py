@@ -10,12 +10,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from governance import written
-from governance.actors import Actor
-from governance.concurrency import if_match, none_match
-from governance.errors import NotFoundError
-from governance.models import Versioned
-from governance.querysets import visible_to
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
+from governance.api import written
+from governance.api.concurrency import if_match, none_match
+from governance.core.errors import NotFoundError
+from governance.core.models import Versioned
 
 M = TypeVar("M", bound=Model)
 

@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from governance.actors import Actor
-from governance.logs import request_id
-from governance.models import AuditEntry
+from governance.access.actors import Actor
+from governance.audit.models import AuditEntry
+from governance.core.logs import request_id
 
 Changes = Mapping[str, Mapping[str, Any]]
 

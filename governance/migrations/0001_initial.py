@@ -4,7 +4,7 @@ import django.contrib.auth.validators
 import django.core.serializers.json
 import django.db.models.deletion
 import django.db.models.functions.text
-import governance.models.workspace
+import governance.tenancy.models
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Workspace',
             fields=[
-                ('id', models.CharField(default=governance.models.workspace.new_workspace_id, editable=False, max_length=36, primary_key=True, serialize=False)),
+                ('id', models.CharField(default=governance.tenancy.models.new_workspace_id, editable=False, max_length=36, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=200)),
                 ('slug', models.SlugField(max_length=100)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -137,7 +137,7 @@ class Migration(migrations.Migration):
                 ('require_publish', models.BooleanField(default=False, help_text='Serve published versions only, never the draft of a prompt that was not published yet.')),
                 ('revision', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('served_revision', models.PositiveBigIntegerField(default=0, editable=False)),
-                ('epoch', models.CharField(default=governance.models.workspace.new_epoch, editable=False, max_length=32)),
+                ('epoch', models.CharField(default=governance.tenancy.models.new_epoch, editable=False, max_length=32)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='environments', to='governance.workspace')),

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from governance import tallies
+from governance.runs import rollups
 
 
 def tally(apps, schema_editor):
@@ -10,9 +10,9 @@ def tally(apps, schema_editor):
     for run in ended.iterator(chunk_size=2000):
         waiting.append(run)
         if len(waiting) == 2000:
-            tallies.add(waiting)
+            rollups.add(waiting)
             waiting = []
-    tallies.add(waiting)
+    rollups.add(waiting)
 
 
 class Migration(migrations.Migration):

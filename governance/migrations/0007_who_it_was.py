@@ -9,7 +9,7 @@ from django.db import migrations, models
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 
-from governance import audit_guard
+from governance.core import append_only
 
 
 def give_feedback_to_its_owners(apps, schema_editor):
@@ -37,7 +37,7 @@ def give_feedback_to_its_owners(apps, schema_editor):
 
 
 def install(apps, schema_editor):
-    audit_guard.install(schema_editor.connection)
+    append_only.install(schema_editor.connection)
 
 
 class Migration(migrations.Migration):

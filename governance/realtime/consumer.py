@@ -10,18 +10,18 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
-from governance import access
-from governance.actors import Actor
+from governance.access import revision as access_revision
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from governance.api.exceptions import body
-from governance.authentication import authenticate
-from governance.errors import InvalidInputError, TooManyAttemptsError, UnauthorizedError
-from governance.models import DEFAULT_WORKSPACE, Environment, Workspace
-from governance.querysets import visible_to
+from governance.clients.connections import Presence
+from governance.core.errors import InvalidInputError, TooManyAttemptsError, UnauthorizedError
+from governance.identity.authentication import authenticate
 from governance.realtime import runtime
 from governance.realtime.hub import GRACE, Socket
 from governance.realtime.protocol import NOT_ALLOWED_THERE, TRY_AGAIN, StreamRequest
-from governance.realtime.registry import Presence
 from governance.realtime.wire import NO_WIRE, Wire
+from governance.tenancy.models import DEFAULT_WORKSPACE, Environment, Workspace
 
 logger = logging.getLogger("promptops.realtime")
 RETRY_AFTER = {429: b"10", 503: b"1"}
@@ -161,7 +161,7 @@ class NoSuchStream(EventStream):
 
 def admit(asked: StreamRequest) -> Admission:
     """Raises UnauthorizedError."""
-    as_of = access.current()  # read first: what changes from here on is noticed
+    as_of = access_revision.current()  # read first: what changes from here on is noticed
     actor = authenticate(asked.token, address=asked.remote_addr)
     return Admission(as_of, actor, find_place(asked, actor))
 

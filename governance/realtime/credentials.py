@@ -8,10 +8,11 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
 
-from governance.actors import Actor
-from governance.authentication import still_valid
-from governance.models import User, Workspace
-from governance.querysets import visible_to
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
+from governance.identity.authentication import still_valid
+from governance.identity.models import User
+from governance.tenancy.models import Workspace
 
 #: The actor of a credential as it is now (None when it is no longer valid), and the workspaces that it sees.
 Verdict = tuple[Actor | None, set[str]]

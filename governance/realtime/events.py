@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.realtime import protocol
 from governance.realtime.runtime import holding
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils import timezone
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.realtime import protocol
 from governance.realtime.protocol import Frame
 from governance.realtime.tail import Position

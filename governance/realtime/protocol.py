@@ -7,12 +7,12 @@ from typing import Any, Literal, TypedDict
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakValueDictionary
 
-from governance.addresses import address_in
-from governance.bearer import bearer_of
-from governance.changes import REVISION_DIGITS
-from governance.errors import InvalidInputError
-from governance.models import Change
-from governance.text import whole_number
+from governance.changes.changelog import REVISION_DIGITS
+from governance.changes.models import Change
+from governance.core.errors import InvalidInputError
+from governance.core.text import whole_number
+from governance.identity.addresses import address_in
+from governance.identity.bearer import bearer_of
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_QUERY_BYTES = 8192

@@ -12,15 +12,16 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import close_old_connections
 
-from governance import access, changes
-from governance.actors import Actor
-from governance.errors import TooManyStreamsError
+from governance.access import revision as access_revision
+from governance.access.actors import Actor
+from governance.changes import changelog
+from governance.clients.connections import Registry
+from governance.core.errors import TooManyStreamsError
+from governance.identity.token_cache import tokens
 from governance.realtime.credentials import verdicts
 from governance.realtime.hub import Answer, Hub, Socket
-from governance.realtime.registry import Registry
 from governance.realtime.snapshots import Snapshots
 from governance.realtime.tail import Listener, Tail
-from governance.token_cache import tokens
 
 logger = logging.getLogger("promptops.realtime")
 T = TypeVar("T")
@@ -58,12 +59,12 @@ class Runtime:
         if settings.REDIS_URL:
             self.spawn(self._announce())
             self.spawn(self._listen())
-        changes.listeners.append(self._committed)
-        access.listeners.append(self._wake)
+        changelog.listeners.append(self._committed)
+        access_revision.listeners.append(self._wake)
 
     async def stop(self) -> None:
-        changes.listeners.remove(self._committed)
-        access.listeners.remove(self._wake)
+        changelog.listeners.remove(self._committed)
+        access_revision.listeners.remove(self._wake)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

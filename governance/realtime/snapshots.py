@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from governance.models import Change, Environment
+from governance.changes.models import Change
 from governance.realtime import protocol
 from governance.realtime.protocol import Frame
 from governance.realtime.wire import Shared, Text
+from governance.tenancy.models import Environment
 
 #: More changes than this, or more text in them, are not replayed one by one: a snapshot costs less.
 REPLAY_AT_MOST = 5_000

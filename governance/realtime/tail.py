@@ -12,9 +12,10 @@ from typing import Protocol
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, connections
 
-from governance import access
-from governance.models import Change, Environment
+from governance.access import revision as access_revision
+from governance.changes.models import Change
 from governance.realtime.protocol import Frame, frame_of
+from governance.tenancy.models import Environment
 
 logger = logging.getLogger("promptops.realtime")
 READ_AT_ONCE = 500
@@ -176,7 +177,7 @@ def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
         rows = Environment.objects.filter(workspace_id__in=wanted) if wanted else Environment.objects.none()
         heads = {env.pk: Position(env.workspace_id, env.name, env.epoch, env.revision) for env in rows}
         # Read after the heads: when a credential went before a change that is seen here, that is seen here too.
-        reading = Reading(access.current(), heads)
+        reading = Reading(access_revision.current(), heads)
         for key, head in heads.items():
             mine = positions.get(key)
             if mine is None or mine.epoch != head.epoch or mine.revision >= head.revision:

@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 
 from governance.api.exceptions import body
-from governance.logs import new_request_id
+from governance.core.logs import new_request_id
 from governance.realtime import runtime
 from promptops.server import draining
-from workflows.engine import supervisor as keeper
+from workflows.engine import supervisor
 
 logger = logging.getLogger("promptops")
 
@@ -120,13 +120,13 @@ class Lifespan:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await runtime.start()
-                keeper.start(takes_runs=settings.PROMPTOPS_WORKFLOW_WORKERS != "external")
+                supervisor.start(takes_runs=settings.PROMPTOPS_WORKFLOW_WORKERS != "external")
                 draining.on_sigterm()
                 sys.setswitchinterval(SWITCH_INTERVAL)
                 gc.freeze()  # what was loaded until here stays: the collector need not walk it again and again
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await asyncio.to_thread(keeper.stop, GRACE)
+                await asyncio.to_thread(supervisor.stop, GRACE)
                 await runtime.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -25,8 +25,8 @@ from django.http.request import validate_host
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import set_script_prefix
 
-from governance import turns
 from governance.api.exceptions import json_error
+from governance.core import turns
 from governance.realtime.tail import leave_the_pool
 
 # Static files come as synchronous streams, which are read on a thread as they should be.
@@ -61,7 +61,7 @@ class Handler(ASGIHandler):
     def __init__(self) -> None:
         BaseHandler.__init__(self)
         self.load_middleware(is_async=False)
-        # Each run that is waited for may hold a thread (governance/run_slots.py): those come on top.
+        # Each run that is waited for may hold a thread (governance/runs/slots.py): those come on top.
         threads = settings.PROMPTOPS_THREADS + settings.PROMPTOPS_MAX_RUNS
         self._on_thread = _on_pool(partial(turns.work, self._respond), threads, "request")
         # What watches the server is answered on threads of its own, with connections of their own to the database: it

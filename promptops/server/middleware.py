@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from governance.addresses import address_of
 from governance.api.exceptions import json_error
-from governance.errors import DomainError
-from governance.logs import new_request_id, request_id
+from governance.core.errors import DomainError
+from governance.core.logs import new_request_id, request_id
+from governance.identity.addresses import address_of
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 

@@ -15,12 +15,12 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from governance import turns
+from governance.core import turns
 from governance.realtime.tail import leave_the_pool
 from promptops import __version__
 from promptops.server.draining import is_draining
 from promptops.server.gate import Application, Receive, Scope, Send, error_body, send_json
-from workflows.engine import supervisor as keeper
+from workflows.engine import supervisor
 
 logger = logging.getLogger("promptops.ready")
 
@@ -131,7 +131,7 @@ def _database() -> dict[str, str]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        waits = keeper.without_a_worker()
+        waits = supervisor.without_a_worker()
     except (DatabaseError, InterfaceError) as error:
         logger.warning("database: %s", error)
         connection.close()

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from governance.logs import new_request_id
+from governance.core.logs import new_request_id
 
 _ABOUT_THE_UPGRADE = {b"upgrade", b"connection", b"http2-settings"}
 #: The parser is fed so much at once, so that it is known how much of a head has come.

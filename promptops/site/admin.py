@@ -8,7 +8,7 @@ from django.contrib.admin import AdminSite, ModelAdmin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from governance.admin_lookups import DeclaredLookups
+from governance.admin.lookups import DeclaredLookups
 
 
 class PromptOpsAdminSite(AdminSite):
@@ -26,7 +26,7 @@ class PromptOpsAdminSite(AdminSite):
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         # Here and not above: as in each_context.
-        from governance import denials
+        from governance.audit import denials
 
         return super().admin_view(denials.of_admin(view), cacheable)
 
@@ -43,7 +43,7 @@ class PromptOpsAdminSite(AdminSite):
         """Home: what matters now, from every app's panels."""
         # Here and not above: as in each_context.
         from governance.admin.base import actor_of
-        from governance.home import panels_for
+        from governance.admin.home import panels_for
         from promptops.server.probes import degraded
 
         facts = {"panels": panels_for(actor_of(request)), "degraded": degraded().items()}
@@ -52,10 +52,10 @@ class PromptOpsAdminSite(AdminSite):
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """As Django's; what is open by this session ends with it."""
         # Here and not above: as in each_context.
-        from governance import access
+        from governance.access import revision
 
         answer = super().logout(request, extra_context)
-        access.bump()
+        revision.bump()
         return answer
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -63,7 +63,7 @@ class PromptOpsAdminSite(AdminSite):
         # Here and not above: as in each_context.
         from django.contrib.auth.views import PasswordChangeView
 
-        from governance.admin.people import OwnPasswordForm
+        from governance.identity.admin.users import OwnPasswordForm
 
         request.current_app = self.name
         view = PasswordChangeView.as_view(

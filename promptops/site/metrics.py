@@ -15,14 +15,16 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from governance import run_slots
-from governance.addresses import address_of
+from governance.access.roles import Role
 from governance.api.exceptions import json_error, unavailable
-from governance.authentication import authenticate
-from governance.bearer import bearer_of
-from governance.errors import DomainError, ForbiddenError, UnauthorizedError
-from governance.models import Connection, Grain, Role, Run, RunStatus, RunTally
+from governance.clients.models import Connection
+from governance.core.errors import DomainError, ForbiddenError, UnauthorizedError
+from governance.identity.addresses import address_of
+from governance.identity.authentication import authenticate
+from governance.identity.bearer import bearer_of
 from governance.realtime import runtime
+from governance.runs import slots
+from governance.runs.models import Grain, Run, RunStatus, RunTally
 from promptops import __version__
 from promptops.server import draining
 from prompts.delivery.fastlane import served
@@ -65,7 +67,7 @@ class Collector:
         here.add_metric([], runtime.sockets_here())
         yield here
         waited = GaugeMetricFamily("promptops_runs_waited_for", "Runs that requests of this process wait for.")
-        waited.add_metric([], run_slots.taken())
+        waited.add_metric([], slots.taken())
         yield waited
 
     def _runs(self) -> Iterator[Metric]:

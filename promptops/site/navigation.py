@@ -12,8 +12,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from governance.access.permissions import may
 from governance.admin.base import actor_of
-from governance.permissions import may
 
 
 @dataclass(frozen=True, slots=True)

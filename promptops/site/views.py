@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from governance.api.viewsets import ApiView
-from governance.errors import NotFoundError
+from governance.core.errors import NotFoundError
 
 
 class NoSuchEndpoint(ApiView):

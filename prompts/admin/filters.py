@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from governance.access.visibility import visible_to
 from governance.admin.base import actor_of
-from governance.querysets import visible_to
 from prompts import searching
 from prompts.models import Prompt, PromptTag
 

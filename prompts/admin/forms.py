@@ -5,10 +5,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 
-from governance.admin.forms import InEnvironmentForm, JsonField, LinesField, OperationForm, code
+from governance.admin.forms import JsonField, LinesField, OperationForm, code
 from governance.admin.versioned import PublishForm, RollbackForm, VersionsForm
-from governance.models import Environment
-from governance.models.base import CONFIG_HELP
+from governance.core.models import CONFIG_HELP
+from governance.tenancy.admin.forms import InEnvironmentForm
+from governance.tenancy.models import Environment
 from prompts import services
 from prompts.models import Prompt, Rollout
 from prompts.serializers import (

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from governance.actors import Actor
-from governance.querysets import visible_to
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from prompts.models import Prompt, PromptVersion
 
 SHOWN = 6

@@ -6,7 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from governance.admin.base import ReadOnlyAdmin, as_json, block
-from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
+from governance.tenancy.admin.filters import EnvironmentFilter, WorkspaceFilter
 from prompts.models import PromptTag, PromptVersion, Rollout
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.admin.versioned import VersionedAdmin
-from governance.diffs import Diff, side_by_side
-from governance.services import environments
+from governance.core.diffs import Diff, side_by_side
+from governance.tenancy import environments
 from prompts import services
 from prompts.admin.forms import (
     CopyForm,

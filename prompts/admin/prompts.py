@@ -15,11 +15,11 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from rest_framework.exceptions import APIException
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.admin.base import ServiceAdmin, actor_of, block
-from governance.admin.filters import EnvironmentFilter, WorkspaceFilter
 from governance.api.parsing import loads
 from governance.templatetags.desk import ago, badge
+from governance.tenancy.admin.filters import EnvironmentFilter, WorkspaceFilter
 from prompts import searching, services
 from prompts.admin.filters import CategoryFilter, StatusFilter, TagFilter
 from prompts.admin.forms import PromptForm

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from governance.models import Environment
 from governance.realtime.protocol import Frame
 from governance.realtime.tail import Position
+from governance.tenancy.models import Environment
 from prompts import documents
 from prompts.rollouts import Variant, pick
 

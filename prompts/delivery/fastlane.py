@@ -18,16 +18,16 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.api.concurrency import matches_none
 from governance.api.exceptions import unavailable
-from governance.authentication import STATIC_ACTOR, is_static_token
-from governance.bearer import bearer_of
-from governance.changes import REVISION_DIGITS
-from governance.concurrency import matches_none
-from governance.logs import new_request_id
-from governance.models import DEFAULT_WORKSPACE
-from governance.text import whole_number
-from governance.token_cache import TokenCache
+from governance.changes.changelog import REVISION_DIGITS
+from governance.core.logs import new_request_id
+from governance.core.text import whole_number
+from governance.identity.authentication import STATIC_ACTOR, is_static_token
+from governance.identity.bearer import bearer_of
+from governance.identity.token_cache import TokenCache
+from governance.tenancy.models import DEFAULT_WORKSPACE
 from prompts.delivery.catalog import CACHE_CONTROL, Answer, Catalog, Shelf
 from prompts.documents import DEFAULT_ENV
 

@@ -6,15 +6,15 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
+from governance.access.visibility import visible_to
+from governance.api.concurrency import none_match
 from governance.api.schema import IF_NONE_MATCH
 from governance.api.serializers import ErrorSerializer
 from governance.api.viewsets import REVISION_HEADER, ApiView, actor_of
-from governance.changes import REVISION_DIGITS
-from governance.concurrency import none_match
-from governance.errors import InvalidInputError, NotFoundError
-from governance.models import DEFAULT_WORKSPACE, Environment
-from governance.querysets import visible_to
-from governance.text import whole_number
+from governance.changes.changelog import REVISION_DIGITS
+from governance.core.errors import InvalidInputError, NotFoundError
+from governance.core.text import whole_number
+from governance.tenancy.models import DEFAULT_WORKSPACE, Environment
 from prompts import documents
 from prompts.models import Prompt, PromptVersion
 from prompts.serializers import DocumentSerializer, EnvironmentDocumentSerializer

@@ -9,8 +9,10 @@ from rest_framework.test import APIClient
 
 from agents import services
 from agents.models import Agent
-from governance.actors import SYSTEM
-from governance.models import AuditEntry, Change, Workspace
+from governance.access.actors import SYSTEM
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.tenancy.models import Workspace
 from prompts.rollouts import pick
 from tests.agents.upstream import Upstream
 

@@ -9,7 +9,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from agents.models import Agent
-from governance.models import Run, Workspace
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 from tests.agents.test_streaming import END, chunk, events_of, sse
 from tests.agents.upstream import Upstream
 

@@ -9,7 +9,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from governance.models import Run, Workspace
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 from tests.agents.test_answers import called, piece, sse, whole
 from tests.agents.test_streaming import events_of
 from tests.agents.upstream import Upstream

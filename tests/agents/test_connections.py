@@ -11,7 +11,7 @@ from django.db import connections
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from governance.models import Run
+from governance.runs.models import Run
 from tests.agents.upstream import Upstream
 from tests.faults.support import installation
 from tests.servers import Server

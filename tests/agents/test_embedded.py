@@ -15,9 +15,12 @@ from agents.providers import openai_compatible as client
 from agents.runtime.embedded import run_agent
 from agents.runtime.toolbox import MAX_DEPTH, ToolFailedError
 from agents.transport import bridge
-from governance.actors import Actor
-from governance.errors import ConflictError, InvalidInputError, ProviderError
-from governance.models import Environment, Role, Run, User
+from governance.access.actors import Actor
+from governance.access.roles import Role
+from governance.core.errors import ConflictError, InvalidInputError, ProviderError
+from governance.identity.models import User
+from governance.runs.models import Run
+from governance.tenancy.models import Environment
 from tests.faults.support import installation
 
 MakeAgent = Callable[..., dict[str, Any]]

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 from werkzeug import Response
 
 from agents.transport import bridge, outbound
-from governance.errors import ProviderError
-from governance.models import Run
+from governance.core.errors import ProviderError
+from governance.runs.models import Run
 from tests.agents.upstream import Upstream
 
 PRIVATE = [

@@ -13,8 +13,9 @@ from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
 from agents.models import Agent
-from governance import secretbox
-from governance.models import AuditEntry, Run
+from governance.audit.models import AuditEntry
+from governance.core import ciphertext
+from governance.runs.models import Run
 from tests.agents.upstream import Upstream
 
 MakeAgent = Callable[..., dict[str, Any]]
@@ -196,7 +197,7 @@ def test_a_header_is_sent_as_it_was_given_and_kept_encrypted_and_shown_as_a_hint
     assert (request.headers["Authorization"], request.headers.getlist("accept")) == (SECRET, ["text/plain"])
     assert called["output"] == "you sent [Authorization]", "not even the model is told"
     stored = Agent.objects.get().tools[0]["headers"]["Authorization"]
-    assert secretbox.decrypt(stored["box"]) == SECRET
+    assert ciphertext.decrypt(stored["box"]) == SECRET
     for shown in (str(Agent.objects.values()), str(list(AuditEntry.objects.values())), str(list(Run.objects.values()))):
         assert "tool-secret" not in shown
     assert "tool-secret" not in editor.get(f"/api/agents/{agent['id']}").content.decode()

@@ -9,8 +9,8 @@ from django.db import OperationalError
 from rest_framework.test import APIClient
 
 from agents.runtime import execution
-from governance import runs
-from governance.models import Run
+from governance.runs import log
+from governance.runs.models import Run
 
 
 @pytest.mark.django_db(transaction=True)
@@ -20,15 +20,15 @@ from governance.models import Run
 def test_it_is_closed_with_what_came_of_it_when_the_database_is_back(
     viewer: APIClient, monkeypatch: pytest.MonkeyPatch, model: str, stream: bool
 ) -> None:
-    close, tries = runs._close, []
+    close, tries = log._close, []
 
-    def away_at_first(run: runs.OpenRun, *args: Any, **fields: Any) -> None:
+    def away_at_first(run: log.OpenRun, *args: Any, **fields: Any) -> None:
         tries.append(run)
         if len(tries) == 1:
             raise OperationalError("the server closed the connection")
         close(run, *args, **fields)
 
-    monkeypatch.setattr(runs, "_close", away_at_first)
+    monkeypatch.setattr(log, "_close", away_at_first)
     answer: Any = viewer.post("/api/playground/run", {"content": "Hi", "model": model, "stream": stream})
     if answer.status_code == 200:
         with contextlib.suppress(OperationalError):
@@ -50,9 +50,9 @@ def test_what_the_work_itself_met_is_written_once(viewer: APIClient, monkeypatch
         closed.append(args)
         close(*args, **fields)
 
-    close, closed = runs._close, list[Any]()
+    close, closed = log._close, list[Any]()
     monkeypatch.setattr(execution, "_done", away)
-    monkeypatch.setattr(runs, "_close", counted)
+    monkeypatch.setattr(log, "_close", counted)
     assert viewer.post("/api/playground/run", {"content": "Hi"}).status_code == 503
     time.sleep(2.5)
     assert (len(closed), Run.objects.get().status) == (1, "error")

@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from governance.models import Run
+from governance.runs.models import Run
 from tests.agents.upstream import Upstream
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from governance.models import Run, Workspace
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 from tests.agents.upstream import Upstream
 
 MakePrompt = Callable[..., dict[str, Any]]

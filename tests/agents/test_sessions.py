@@ -13,10 +13,13 @@ from rest_framework.test import APIClient
 
 from agents.models import Agent, AgentMessage, AgentSession
 from agents.runtime import sessions
-from governance.actors import SYSTEM
-from governance.models import AuditEntry, Role, Run, Workspace
-from governance.runs import Sweep
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.identity import tokens
+from governance.runs.log import Sweep
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 from tests.agents.test_streaming import events_of
 from tests.agents.upstream import Upstream
 from tests.conftest import api

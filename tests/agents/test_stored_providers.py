@@ -9,7 +9,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from agents.models import ModelProvider
-from governance.models import AuditEntry
+from governance.audit.models import AuditEntry
 from tests.agents.upstream import Upstream
 
 KEY = "sk-stored-0123456789-abcdefgh"

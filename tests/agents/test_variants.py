@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from governance.models import Run
+from governance.runs.models import Run
 from tests.agents.upstream import Upstream
 
 MakePrompt = Callable[..., dict[str, Any]]

@@ -16,11 +16,14 @@ django.setup()
 from django.utils import timezone  # noqa: E402  # after the app registry
 
 from agents.services import create_agent  # noqa: E402
-from governance import tallies  # noqa: E402
-from governance.actors import SYSTEM, Actor  # noqa: E402
-from governance.models import Environment, Role, Run, User  # noqa: E402
-from governance.services import users  # noqa: E402
-from prompts import services as prompts  # noqa: E402
+from governance.access.actors import SYSTEM, Actor  # noqa: E402
+from governance.access.roles import Role  # noqa: E402
+from governance.identity import users  # noqa: E402
+from governance.identity.models import User  # noqa: E402
+from governance.runs import rollups  # noqa: E402
+from governance.runs.models import Run  # noqa: E402
+from governance.tenancy.models import Environment  # noqa: E402
+from prompts import services  # noqa: E402
 from prompts.models import Prompt, PromptVersion  # noqa: E402
 from tests.browser.support import PASSWORD  # noqa: E402
 from workflows.services import create_workflow  # noqa: E402
@@ -130,11 +133,11 @@ def fill() -> None:
     for example in PROMPTS:
         write(example, people, prod)
     for key in ("support.reply", "search.rewrite"):
-        prompts.copy_prompt(actor=people["ines"], prompt=of(key), environment=dev)
+        services.copy_prompt(actor=people["ines"], prompt=of(key), environment=dev)
     for key, text in DRAFTS.items():
-        prompts.update_prompt(actor=people["jonas"], prompt=of(key), content=text)
+        services.update_prompt(actor=people["jonas"], prompt=of(key), content=text)
     rollout = {"enabled": True, "variant_a": "v2", "variant_b": "v1", "weight_a": 30}
-    prompts.set_rollout(actor=people["ines"], prompt=of("search.rewrite"), values=rollout)
+    services.set_rollout(actor=people["ines"], prompt=of("search.rewrite"), values=rollout)
     for key, name, prompt_key in (
         ("searcher", "Search helper", "search.rewrite"),
         ("support", "Support in the chat", "support.reply"),
@@ -155,7 +158,7 @@ def fill() -> None:
 def write(example: tuple[str, str, str, str, str, dict[str, str]], actors: dict[str, Actor], prod: Environment) -> None:
     key, name, category, tag, author, versions = example
     first, *_ = versions
-    prompt = prompts.create_prompt(
+    prompt = services.create_prompt(
         actor=actors[author],
         environment=prod,
         key=key,
@@ -167,8 +170,8 @@ def write(example: tuple[str, str, str, str, str, dict[str, str]], actors: dict[
         config={"temperature": 0.3, "max_tokens": 400},
     )
     for text, note in versions.items():
-        prompt = prompts.update_prompt(actor=actors[author], prompt=of(key), content=text)
-        prompts.publish(actor=actors[author], prompt=prompt, note=note)
+        prompt = services.update_prompt(actor=actors[author], prompt=of(key), content=text)
+        services.publish(actor=actors[author], prompt=prompt, note=note)
 
 
 def grow_old(chance: random.Random) -> None:
@@ -224,7 +227,7 @@ def log_runs(chance: random.Random) -> None:
     for run, moment in zip(made, moments, strict=True):
         run.created_at = moment
     Run.objects.bulk_update(made, ["created_at"], batch_size=500)
-    tallies.rebuild()
+    rollups.rebuild()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from typing import Any
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from governance.models import DEFAULT_WORKSPACE, Role
+from governance.access.roles import Role
+from governance.tenancy.models import DEFAULT_WORKSPACE
 from tests.contract import world
 
 VIEWER, EDITOR, ADMIN = Role.VIEWER, Role.EDITOR, Role.ADMIN

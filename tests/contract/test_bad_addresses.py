@@ -6,9 +6,10 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.models import Role, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity import tokens
+from governance.tenancy.models import Workspace
 from tests.conftest import api
 from tests.contract import world
 from tests.contract.endpoints import ENDPOINTS, WITH_ID, WORKSPACE, Endpoint

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from governance.models import Environment
+from governance.tenancy.models import Environment
 from prompts.models import Prompt
 from tests.contract import world
 from tests.contract.endpoints import WITH_BODY, Endpoint

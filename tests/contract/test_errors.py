@@ -12,7 +12,8 @@ from rest_framework.test import APIClient
 
 from governance import audit
 from governance.api.exceptions import RACED
-from governance.models import AuditEntry, Workspace
+from governance.audit.models import AuditEntry
+from governance.tenancy.models import Workspace
 from tests.contract import world
 from tests.contract.endpoints import ENDPOINTS, Endpoint
 from tests.contract.test_bad_bodies import error_of

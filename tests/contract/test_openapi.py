@@ -18,7 +18,7 @@ from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from governance.models import DEFAULT_WORKSPACE
+from governance.tenancy.models import DEFAULT_WORKSPACE
 from tests.conftest import FUZZING
 from tests.contract import world
 

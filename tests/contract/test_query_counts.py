@@ -8,10 +8,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from governance import runs
-from governance.actors import SYSTEM
-from governance.models import DEFAULT_WORKSPACE, Environment, Role, Workspace
-from governance.services import environments, tokens, users, workspaces
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity import tokens, users
+from governance.runs import log
+from governance.tenancy import environments, workspaces
+from governance.tenancy.models import DEFAULT_WORKSPACE, Environment, Workspace
 from tests.conftest import PASSWORD, api
 
 STEPS = [{"type": "transform", "op": "upper"}]
@@ -47,7 +49,7 @@ def one_more(path: str, admin: APIClient, workspace: Workspace, number: int) -> 
     elif path == "/api/environments":
         environments.create_environment(actor=SYSTEM, workspace=workspace, name=key)
     elif path == "/api/runs":
-        runs.start(actor=SYSTEM, workspace_id=DEFAULT_WORKSPACE, source="playground")
+        log.start(actor=SYSTEM, workspace_id=DEFAULT_WORKSPACE, source="playground")
     elif path == "/api/audit":
         workspaces.update_workspace(actor=SYSTEM, workspace=workspace, name=key)
     elif path == "/api/sdk/prompts":

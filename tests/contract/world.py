@@ -9,28 +9,21 @@ from django.utils import timezone
 from agents.models import AgentSession
 from agents.providers.services import create_provider
 from agents.services import create_agent
-from governance import runs, tallies
-from governance.actors import SYSTEM
-from governance.authentication import STATIC_ACTOR
-from governance.bearer import digest_of
-from governance.models import (
-    DEFAULT_WORKSPACE,
-    AuditEntry,
-    Connection,
-    Environment,
-    Membership,
-    Role,
-    Run,
-    RunStatus,
-    ServerProcess,
-    Token,
-    TokenKind,
-    User,
-    Workspace,
-)
-from governance.runs import OpenRun
-from governance.services import workspaces
-from prompts import services as prompts
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.clients.models import Connection
+from governance.core.models import ServerProcess
+from governance.identity.authentication import STATIC_ACTOR
+from governance.identity.bearer import digest_of
+from governance.identity.models import Token, TokenKind, User
+from governance.runs import log as runs
+from governance.runs import rollups
+from governance.runs.log import OpenRun
+from governance.runs.models import Run, RunStatus
+from governance.tenancy import workspaces
+from governance.tenancy.models import DEFAULT_WORKSPACE, Environment, Membership, Workspace
+from prompts import services
 from workflows.models import AttemptState, RunState, StepAttempt, Workflow
 from workflows.runs.control import new as new_run
 from workflows.services import create_workflow, update_workflow
@@ -117,14 +110,14 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
     """
     ids = IDS if known_ids else {name: str(uuid.uuid4()) for name in IDS}
     prod = Environment.objects.select_related("workspace").get(workspace_id=workspace_id, name="prod")
-    prompt = prompts.create_prompt(
+    prompt = services.create_prompt(
         actor=SYSTEM, environment=prod, key=KEY, id=uuid.UUID(ids["prompts"]), content="Hello {{name}}", tags=["warm"]
     )
-    prompts.publish(actor=SYSTEM, prompt=prompt)
-    prompts.update_prompt(actor=SYSTEM, prompt=prompt, content="Good day {{name}}")
-    prompts.publish(actor=SYSTEM, prompt=prompt)
+    services.publish(actor=SYSTEM, prompt=prompt)
+    services.update_prompt(actor=SYSTEM, prompt=prompt, content="Good day {{name}}")
+    services.publish(actor=SYSTEM, prompt=prompt)
     rollout = {"enabled": True, "variant_a": "v1", "variant_b": "v2", "weight_a": 50}
-    prompts.set_rollout(actor=SYSTEM, prompt=prompt, values=rollout)
+    services.set_rollout(actor=SYSTEM, prompt=prompt, values=rollout)
     agent = create_agent(
         actor=SYSTEM,
         environment=prod,
@@ -169,7 +162,7 @@ def _runs_of(workflow: Workflow, ids: dict[str, str]) -> None:
         log = Run(pk=ids[name], workspace_id=workflow.workspace_id, source="workflow", actor="system")
         log.status = RunStatus.RUNNING if status == RunState.WAITING else RunStatus.ERROR
         log.save(force_insert=True)
-        tallies.add([log] if log.status == RunStatus.ERROR else [])
+        rollups.add([log] if log.status == RunStatus.ERROR else [])
         row = new_run(
             OpenRun(uuid.UUID(ids[name])), actor=SYSTEM, workflow=workflow, definition=workflow.definition, variables={}
         )

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from rest_framework.test import APIClient
 
-from governance.models import AuditEntry
+from governance.audit.models import AuditEntry
 from tests.contract import world
 from tests.contract.endpoints import ENDPOINTS, PASSWORD, Endpoint
 

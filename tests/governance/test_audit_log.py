@@ -16,10 +16,16 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance import audit, audit_bounded, audit_guard, log_counts
-from governance.actors import ANONYMOUS, SYSTEM, Actor
-from governance.models import AuditEntry, FailureKind, LoginFailures, Role, User, Workspace
-from governance.services import tokens, users
+from governance import audit
+from governance.access.actors import ANONYMOUS, SYSTEM, Actor
+from governance.access.roles import Role
+from governance.audit import bounded
+from governance.audit.models import AuditEntry
+from governance.core import append_only
+from governance.history import counts
+from governance.identity import tokens, users
+from governance.identity.models import FailureKind, LoginFailures, User
+from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD, api
 from tests.contract.endpoints import ENDPOINTS
 from tests.promptops.admin.browser import Browser
@@ -51,7 +57,7 @@ def test_the_database_refuses_to_change_and_to_delete_an_entry(workspace: Worksp
 
 def test_the_trigger_is_back_after_a_migration_made_the_table_anew(workspace: Workspace) -> None:
     with connection.cursor() as cursor:
-        for statement in audit_guard.around(connection, {audit_guard.TABLE}, ["SELECT 1"]):
+        for statement in append_only.around(connection, {append_only.TABLE}, ["SELECT 1"]):
             if statement == "SELECT 1":
                 break
             cursor.execute(statement)
@@ -68,7 +74,7 @@ def test_an_operator_deletes_what_is_older_than_so_many_days_and_the_log_says_so
     for days in (400, 399, 20):
         with time_machine.travel(now - timedelta(days=days), tick=False):
             audit.record(actor=SYSTEM, action="try", resource="x", resource_id="x", summary="", workspace_id="default")
-    log_counts.count()
+    counts.count()
     total = static.get("/api/audit").json()["total"]
     call_command("forgetaudit", days=365)
     assert len(entries("try")) == 1
@@ -177,18 +183,18 @@ def test_denied_writes_by_thousands_are_an_entry_a_minute_for_each_thing_and_a_c
     assert len(entries("denied")) == 2
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
-    audit_bounded.settle()
-    audit_bounded.settle()
+    bounded.settle()
+    bounded.settle()
     assert [entry.changes.get("times") for entry in entries("denied")] == [None, None, *[{"old": None, "new": 39}] * 2]
     viewer.post("/api/prompts", {"key": "again"})
     assert len(entries("denied")) == 5
 
 
 def test_what_many_callers_cause_is_bounded_too(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_bounded, "MOST", 5)
+    monkeypatch.setattr(bounded, "MOST", 5)
     for number in range(50):
         actor = Actor(name=f"n{number}", role=Role.VIEWER, kind="session")
-        audit_bounded.record(
+        bounded.record(
             actor=actor, action="denied", what=str(number), resource="x", resource_id="", summary="s", workspace_id=None
         )
     assert len(entries("denied")) == 6
@@ -197,7 +203,7 @@ def test_what_many_callers_cause_is_bounded_too(workspace: Workspace, monkeypatc
 def test_every_write_of_the_table_that_a_role_denies_is_noted(viewer: APIClient, workspace: Workspace) -> None:
     writes = [one for one in ENDPOINTS if one.method != "GET" and one.least in (Role.EDITOR, Role.ADMIN)]
     for endpoint in writes:
-        audit_bounded.forget()
+        bounded.forget()
         before = len(entries("denied"))
         assert endpoint.call(viewer).status_code == 403, endpoint
         assert len(entries("denied")) == before + 1, endpoint
@@ -293,4 +299,4 @@ def test_an_entry_of_somebody_without_a_credential_has_no_id(workspace: Workspac
         actor=ANONYMOUS, action="login", resource="session", resource_id="", summary="", workspace_id=None
     )
     assert (entry.actor, entry.actor_kind, entry.actor_id) == ("anonymous", "anonymous", "")
-    assert AuditEntry._meta.db_table == audit_guard.TABLE
+    assert AuditEntry._meta.db_table == append_only.TABLE

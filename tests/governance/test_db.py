@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from governance.db import conflict_of
-from governance.models import DEFAULT_WORKSPACE, LogCount, Membership, User, Workspace
+from governance.core.db import conflict_of
+from governance.history.models import LogCount
+from governance.identity.models import User
+from governance.tenancy.models import DEFAULT_WORKSPACE, Membership, Workspace
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.diffs import ROWS, side_by_side
+from governance.core.diffs import ROWS, side_by_side
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "", "a b", "é"]), max_size=40).map("\n".join)
 

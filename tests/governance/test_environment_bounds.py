@@ -15,11 +15,16 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from agents.models import Agent
-from governance import runs
-from governance.actors import SYSTEM
-from governance.authentication import STATIC_ACTOR
-from governance.models import Connection, Role, Run, ServerProcess, Token, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.clients.models import Connection
+from governance.core.models import ServerProcess
+from governance.identity import tokens
+from governance.identity.authentication import STATIC_ACTOR
+from governance.identity.models import Token
+from governance.runs import log
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 from prompts.models import Prompt
 from tests.conftest import api
 from tests.contract import world
@@ -84,8 +89,8 @@ def ids(static: APIClient, workspace: Workspace) -> Ids:
     Run.objects.filter(
         ref_key="listener", parent_id=None
     ).delete()  # in dev, with what was typed there: not of this test
-    broken = runs.start(actor=STATIC_ACTOR, workspace_id="default", source="playground", ref_key=PLANTED)
-    runs.fail(broken, PLANTED, prompt=PLANTED)
+    broken = log.start(actor=STATIC_ACTOR, workspace_id="default", source="playground", ref_key=PLANTED)
+    log.fail(broken, PLANTED, prompt=PLANTED)
     kept = WorkflowRun.objects.get()
     create_schedule(
         actor=STATIC_ACTOR, workflow=_flow(flow), name=PLANTED, cron="0 3 * * *", variables={"name": PLANTED}

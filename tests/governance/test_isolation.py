@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.models import Role, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity import tokens
+from governance.tenancy.models import Workspace
 from tests.conftest import api
 from tests.contract import world
 from tests.contract.endpoints import Endpoint

@@ -11,10 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance import runs
-from governance.actors import SYSTEM
-from governance.models import Connection, Environment, Membership, Role, ServerProcess, User, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.clients.models import Connection
+from governance.core.models import ServerProcess
+from governance.identity import tokens
+from governance.identity.models import User
+from governance.runs import log
+from governance.tenancy.models import Environment, Membership, Workspace
 from prompts.services import create_prompt, publish, set_rollout, update_prompt
 from tests.conftest import api
 from tests.contract import world
@@ -60,7 +64,7 @@ def grow(client: APIClient, endpoint: Endpoint, number: int) -> None:
     elif name == "users":
         Membership.objects.create(user=User.objects.create(username=key, password="!"), workspace_id="default")
     elif name == "runs":
-        runs.start(actor=SYSTEM, workspace_id="default", source="playground", ref_key=key)
+        log.start(actor=SYSTEM, workspace_id="default", source="playground", ref_key=key)
     else:
         assert name == "clients"
         process = ServerProcess.objects.create(host=key, pid=1, started_at=timezone.now(), seen_at=timezone.now())

@@ -13,13 +13,15 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from governance import lockout
-from governance.actors import SYSTEM
-from governance.addresses import place_of
-from governance.errors import BusyError, TooManyAttemptsError
-from governance.hashing import Slots
-from governance.models import AuditEntry, LoginFailures, Role, User, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.core.errors import BusyError, TooManyAttemptsError
+from governance.identity import lockout, tokens
+from governance.identity.addresses import place_of
+from governance.identity.hashing import Slots
+from governance.identity.models import LoginFailures, User
+from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD, api
 
 WRONG, NO_TOKEN = "wrong", "po_wrong"
@@ -111,7 +113,7 @@ def test_tries_come_back_one_after_the_other(ada: User, clock: Any) -> None:
 def test_who_has_no_try_left_has_no_password_looked_at(
     ada: User, clock: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.PASSWORD_HASHERS = ["governance.hashing.PasswordHasher"]
+    settings.PASSWORD_HASHERS = ["governance.identity.hashing.PasswordHasher"]
     hashed = []
 
     def note(self: Any, *args: Any) -> str:
@@ -264,7 +266,7 @@ def test_who_waits_too_long_for_a_hash_is_told_so_and_leaves_no_trace() -> None:
 
 
 def test_a_client_is_told_to_come_again_when_too_many_log_in(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("governance.backends.slots", Slots(at_once=0, most_waiting=0))
+    monkeypatch.setattr("governance.identity.backends.slots", Slots(at_once=0, most_waiting=0))
     answer = APIClient().post("/api/login", {"username": "ada", "password": PASSWORD})
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["code"]) == (503, "5", "unavailable")
     page = APIClient().post("/admin/login/", {"username": "ada", "password": PASSWORD}, format="multipart")

@@ -10,8 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from governance import log_counts
-from governance.models import AuditEntry, LogCount, Run, Workspace
+from governance.audit.models import AuditEntry
+from governance.history import counts
+from governance.history.models import LogCount
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 
 NOW = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 
@@ -51,7 +54,7 @@ def test_every_page_and_total_is_what_a_count_would_say(
 ) -> None:
     if counted:
         with time_machine.travel(NOW, tick=False):
-            log_counts.count()
+            counts.count()
         assert LogCount.objects.filter(log="runs").count() > 50
     windows: list[dict[str, Any]] = [{}]
     for since, until in ((30, 200), (0, 299), (250, 290), (100, 101)):
@@ -70,14 +73,14 @@ def test_every_page_and_total_is_what_a_count_would_say(
 
 def test_a_filter_that_no_count_knows_is_counted_as_usual(static: APIClient, moments: list[datetime]) -> None:
     with time_machine.travel(NOW, tick=False):
-        log_counts.count()
+        counts.count()
     assert listed(static, key="k0", offset=149) == (150, [listed(static, key="k0", limit=200)[1][149]])
 
 
 def test_hours_are_counted_once_and_the_last_minutes_not_yet(static: APIClient, moments: list[datetime]) -> None:
     for minutes in (0, 0, 5, 70):
         with time_machine.travel(NOW + timedelta(minutes=minutes), tick=False):
-            log_counts.count()
+            counts.count()
         assert listed(static)[0] == 300
     assert sum(LogCount.objects.filter(log="runs").values_list("count", flat=True)) == 300
 
@@ -90,7 +93,7 @@ def test_the_audit_log_counts_what_concerns_all_workspaces_for_those_who_see_all
             AuditEntry.objects.create(action="x", resource="y", resource_id="z", actor="a", workspace_id=place)
     before = [client.get("/api/audit").json()["total"] for client in (static, editor)]
     with time_machine.travel(NOW, tick=False):
-        log_counts.count()
+        counts.count()
     assert [client.get("/api/audit").json()["total"] for client in (static, editor)] == before
     assert before[0] >= before[1] + 2
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance import logs
+from governance.core import logs
 
 SECRET = "s3cr3t-0123456789"
 Told = Callable[[], str]
@@ -22,7 +22,7 @@ MEGABYTE = 1_000_000
 def told() -> Iterator[Told]:
     """What was written since, in the form that the settings give to every line."""
     form = settings.LOGGING["formatters"]["line"]
-    assert form["()"] == "governance.logs.LineFormatter"
+    assert form["()"] == "governance.core.logs.LineFormatter"
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logs.LineFormatter(form["format"]))

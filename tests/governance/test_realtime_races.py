@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from websockets.frames import Frame as FrameOfWebsockets
 from websockets.frames import Opcode
 
-from governance.actors import SYSTEM, Actor
-from governance.models import Change, Environment, Role, Workspace
+from governance.access.actors import SYSTEM, Actor
+from governance.access.roles import Role
+from governance.changes.models import Change
+from governance.identity import tokens
 from governance.realtime import hub as hub_module
 from governance.realtime import runtime
 from governance.realtime import wire as wire_module
@@ -29,7 +31,8 @@ from governance.realtime.protocol import Frame
 from governance.realtime.runtime import Runtime
 from governance.realtime.tail import Position
 from governance.realtime.wire import Shared, frame
-from governance.services import environments, tokens
+from governance.tenancy import environments
+from governance.tenancy.models import Environment, Workspace
 from prompts import services
 
 Message = dict[str, Any]

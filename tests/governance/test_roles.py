@@ -8,9 +8,11 @@ import pytest
 from django.db import transaction
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.models import Membership, Role, User, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity import tokens
+from governance.identity.models import User
+from governance.tenancy.models import Membership, Workspace
 from tests.conftest import api
 from tests.contract import world
 from tests.contract.endpoints import ADMIN, ENDPOINTS, Endpoint

@@ -11,10 +11,11 @@ from django.core.paginator import Paginator
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from governance import runs
-from governance.actors import SYSTEM
-from governance.models import Run, RunTally, Workspace
-from governance.run_pages import RunPages
+from governance.access.actors import SYSTEM
+from governance.runs import log as runs
+from governance.runs.models import Run, RunTally
+from governance.runs.pages import RunPages
+from governance.tenancy.models import Workspace
 
 NOW = datetime(2026, 2, 27, 22, 15, tzinfo=UTC)
 CHOICES: dict[str, list[str]] = {"source": ["agent", "playground"], "provider": ["mock", "rare"], "version": ["", "v1"]}

@@ -9,22 +9,25 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance import process, runs
-from governance.actors import SYSTEM
-from governance.models import Run, RunContent, RunStatus, RunTally, ServerProcess, Workspace
+from governance.access.actors import SYSTEM
+from governance.core import processes
+from governance.core.models import ServerProcess
+from governance.runs import log
+from governance.runs.models import Run, RunContent, RunStatus, RunTally
+from governance.tenancy.models import Workspace
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def opened(**known: Any) -> runs.OpenRun:
-    return runs.start(actor=SYSTEM, **{"workspace_id": "default", "source": "agent", **known})
+def opened(**known: Any) -> log.OpenRun:
+    return log.start(actor=SYSTEM, **{"workspace_id": "default", "source": "agent", **known})
 
 
-def finish(run: runs.OpenRun, **known: Any) -> None:
-    runs.finish(run, **{"provider": "mock", "model": "m", "prompt_tokens": 3, "output_tokens": 5, **known})
+def finish(run: log.OpenRun, **known: Any) -> None:
+    log.finish(run, **{"provider": "mock", "model": "m", "prompt_tokens": 3, "output_tokens": 5, **known})
 
 
-def entry(client: APIClient, run: runs.OpenRun) -> dict[str, Any]:
+def entry(client: APIClient, run: log.OpenRun) -> dict[str, Any]:
     row: dict[str, Any] = client.get(f"/api/runs/{run.id}").json()["data"]
     return row
 
@@ -55,9 +58,9 @@ def test_a_run_of_the_playground_is_in_the_log_with_who_ran_it(viewer: APIClient
 
 def test_a_run_is_closed_once_and_counted_once(static: APIClient) -> None:
     run = opened()
-    runs.fail(run, "first")
+    log.fail(run, "first")
     finish(run)
-    runs.fail(run, "third")
+    log.fail(run, "third")
     assert (entry(static, run)["status"], entry(static, run)["error"]) == ("error", "first")
     assert static.get("/api/runs/stats").json()["total"] == 1
 
@@ -110,9 +113,9 @@ def test_texts_are_forgotten_when_their_days_are_over_and_the_run_stays(keeping:
         run = opened()
         finish(run, prompt="secret", output="too")
     with time_machine.travel(NOW + timedelta(days=6, hours=23), tick=False):
-        assert runs.forget_content() == 0
+        assert log.forget_content() == 0
     with time_machine.travel(NOW + timedelta(days=7, seconds=1), tick=False):
-        assert runs.forget_content() == 1
+        assert log.forget_content() == 1
     assert (RunContent.objects.count(), entry(static, run)["prompt"], entry(static, run)["status"]) == (0, None, "ok")
 
 
@@ -166,14 +169,14 @@ def alive(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> ServerProces
     """A server process that says that it lives, in which runs are started."""
     now = timezone.now()
     server = ServerProcess.objects.create(host="here", pid=1, started_at=now, seen_at=now)
-    monkeypatch.setattr(process, "current", server.pk)
+    monkeypatch.setattr(processes, "current", server.pk)
     return server
 
 
 def test_a_run_whose_process_is_gone_is_closed_as_interrupted_at_the_second_look(
     alive: ServerProcess, static: APIClient
 ) -> None:
-    run, over, sweep = opened(), opened(), runs.Sweep()
+    run, over, sweep = opened(), opened(), log.Sweep()
     finish(over)
     sweep()
     sweep()
@@ -197,7 +200,7 @@ def test_a_run_whose_process_is_gone_is_closed_as_interrupted_at_the_second_look
 
 
 def test_a_process_that_comes_back_keeps_its_runs(alive: ServerProcess, static: APIClient) -> None:
-    run, sweep = opened(), runs.Sweep()
+    run, sweep = opened(), log.Sweep()
     identity, now = alive.pk, timezone.now()
     alive.delete()
     sweep()
@@ -211,7 +214,7 @@ def test_a_process_that_comes_back_keeps_its_runs(alive: ServerProcess, static: 
 def test_a_run_that_no_process_answers_for_is_given_up_after_hours(static: APIClient) -> None:
     with time_machine.travel(NOW, tick=False):
         run = opened()
-    sweep = runs.Sweep()
+    sweep = log.Sweep()
     for hours, status in ((5.9, "running"), (6.1, "interrupted")):
         with time_machine.travel(NOW + timedelta(hours=hours), tick=False):
             sweep()
@@ -223,6 +226,6 @@ def test_many_interrupted_runs_are_closed_and_counted(static: APIClient) -> None
     rows = Run.objects.bulk_create(
         Run(workspace_id="default", source="agent", actor="a", process_id=uuid.uuid4()) for _ in range(1203)
     )
-    assert runs.interrupt({row.pk for row in rows}) == 1203
+    assert log.interrupt({row.pk for row in rows}) == 1203
     assert set(Run.objects.values_list("status", flat=True)) == {RunStatus.INTERRUPTED}
     assert RunTally.objects.get(grain="month").interrupted == 1203

@@ -10,10 +10,13 @@ from django.apps import apps
 from django.contrib.auth.hashers import ScryptPasswordHasher
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.bearer import digest_of
-from governance.models import AuditEntry, Role, Token, User, Workspace
-from governance.services import tokens, users
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.identity import tokens, users
+from governance.identity.bearer import digest_of
+from governance.identity.models import Token, User
+from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD, api
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from governance import runs, statistics, tallies
-from governance.actors import SYSTEM
-from governance.models import BUCKETS, Grain, RunTally, Workspace
+from governance.access.actors import SYSTEM
+from governance.runs import log, rollups, statistics
+from governance.runs.models import BUCKETS, Grain, RunTally
+from governance.tenancy.models import Workspace
 
 NOW = datetime(2026, 2, 26, 22, 15, tzinfo=UTC)
 #: Filters by their names in the query, and the fields of an entry that they look at.
@@ -32,7 +33,7 @@ def entries(static: APIClient, other_workspace: Workspace) -> list[dict[str, Any
     draw = random.Random(7)
     for number in range(80):
         with time_machine.travel(NOW + timedelta(minutes=37 * number), tick=False):
-            run = runs.start(
+            run = log.start(
                 actor=SYSTEM,
                 workspace_id=draw.choice(["default", other_workspace.pk]),
                 source=draw.choice(["playground", "agent", "workflow"]),
@@ -52,11 +53,11 @@ def entries(static: APIClient, other_workspace: Workspace) -> list[dict[str, Any
             }
             end = draw.choice(["ok", "ok", "error", "interrupted", "running"])
             if end == "ok":
-                runs.finish(run, provider="mock", model=draw.choice(["mock-1", "gpt"]), **used)
+                log.finish(run, provider="mock", model=draw.choice(["mock-1", "gpt"]), **used)
             elif end == "error":
-                runs.fail(run, "no", **used)
+                log.fail(run, "no", **used)
             elif end == "interrupted":
-                runs.interrupt({run.id})
+                log.interrupt({run.id})
     found: list[dict[str, Any]] = static.get("/api/runs", {"limit": 200}).json()["data"]
     assert len(found) == 80
     return found
@@ -172,12 +173,12 @@ def test_statistics_cost_the_same_number_of_queries_for_one_run_and_for_eighty(
 
 
 def snapshot() -> list[tuple[Any, ...]]:
-    return sorted(map(tuple, RunTally.objects.values_list("grain", "start", "digest", *tallies.COUNTS)))
+    return sorted(map(tuple, RunTally.objects.values_list("grain", "start", "digest", *rollups.COUNTS)))
 
 
 def test_counting_anew_comes_to_the_same(entries: list[dict[str, Any]]) -> None:
     before = snapshot()
-    assert tallies.rebuild() == sum(entry["status"] != "running" for entry in entries)
+    assert rollups.rebuild() == sum(entry["status"] != "running" for entry in entries)
     assert snapshot() == before
     call_command("tally")
     assert snapshot() == before
@@ -187,8 +188,8 @@ def test_counting_anew_comes_to_the_same(entries: list[dict[str, Any]]) -> None:
 def test_runs_that_end_at_the_same_time_on_many_threads_are_all_counted(workspace: Workspace) -> None:
     def work(number: int) -> None:
         for _ in range(10):
-            run = runs.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=f"k{number % 2}")
-            runs.finish(run, provider="mock", model="m", prompt_tokens=1, output_tokens=2)
+            run = log.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=f"k{number % 2}")
+            log.finish(run, provider="mock", model="m", prompt_tokens=1, output_tokens=2)
         connection.close()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
@@ -199,7 +200,7 @@ def test_runs_that_end_at_the_same_time_on_many_threads_are_all_counted(workspac
     counted = RunTally.objects.filter(grain=Grain.MONTH).values_list("ref_key", "ok", "output_tokens")
     assert sorted(counted) == [("k0", 40, 80), ("k1", 40, 80)]
     before = snapshot()
-    tallies.rebuild()
+    rollups.rebuild()
     assert snapshot() == before
 
 
@@ -207,7 +208,7 @@ moments = st.datetimes(
     datetime(2024, 1, 1),
     datetime(2027, 12, 31),
     timezones=st.just(UTC),  # hypothesis wants them naive
-).map(lambda moment: tallies.floor(moment, Grain.HOUR))
+).map(lambda moment: rollups.floor(moment, Grain.HOUR))
 
 
 @given(moments, moments, st.sampled_from(Grain.values))
@@ -217,7 +218,7 @@ def test_spans_hold_each_hour_of_a_window_once_and_start_and_end_where_their_gra
     at = since
     for grain, start, end in statistics.spans(since, until, largest):
         assert start == at < end
-        assert (tallies.floor(start, grain), tallies.floor(end, grain)) == (start, end)
+        assert (rollups.floor(start, grain), rollups.floor(end, grain)) == (start, end)
         at = end
     assert at == max(since, until) if since < until else at == since
 
@@ -226,12 +227,12 @@ def test_spans_hold_each_hour_of_a_window_once_and_start_and_end_where_their_gra
 def test_a_quantile_is_in_the_bucket_of_the_true_one(latencies: list[int], q: float) -> None:
     counts = [0] * BUCKETS
     for latency in latencies:
-        counts[tallies.bucket_of(latency)] += 1
+        counts[rollups.bucket_of(latency)] += 1
     ordered = sorted(latencies)
     true = ordered[max(0, -(-int(q * 1000) * len(ordered) // 1000) - 1)]
     found = statistics.quantile(counts, q)
     assert found is not None
-    bucket = tallies.bucket_of(true)
+    bucket = rollups.bucket_of(true)
     assert (0 if bucket == 0 else 2 ** (bucket / 2) - 0.1) <= found <= 2 ** ((bucket + 1) / 2) + 0.1
 
 

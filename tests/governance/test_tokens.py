@@ -8,8 +8,10 @@ import pytest
 import time_machine
 from rest_framework.test import APIClient
 
-from governance.bearer import digest_of
-from governance.models import AuditEntry, Token, TokenKind, Workspace
+from governance.audit.models import AuditEntry
+from governance.identity.bearer import digest_of
+from governance.identity.models import Token, TokenKind
+from governance.tenancy.models import Workspace
 from tests.conftest import api
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import ScryptPasswordHasher
 
-from governance import turns
-from governance.hashing import PasswordHasher
-from governance.turns import Line
+from governance.core import turns
+from governance.core.turns import Line
+from governance.identity.hashing import PasswordHasher
 
 
 @pytest.fixture

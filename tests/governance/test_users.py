@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from governance.models import AuditEntry, Membership, Role, Token, User, Workspace
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.identity.models import Token, User
+from governance.tenancy.models import Membership, Workspace
 from tests.conftest import PASSWORD
 
 Login = Callable[..., APIClient]

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from governance.models import AuditEntry, Environment, Membership, Role, Token, Workspace
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.identity.models import Token
+from governance.tenancy.models import Environment, Membership, Workspace
 from tests.conftest import api
 from tests.contract import world
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, transaction
 
-from governance.models import AccessRevision, Environment
+from governance.access.models import AccessRevision
+from governance.tenancy.models import Environment
 from promptops.db.sqlite3.base import Line
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases have a line of their own")

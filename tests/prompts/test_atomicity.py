@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from governance.actors import SYSTEM
-from governance.errors import ConflictError, InvalidInputError, NotFoundError, PreconditionError
-from governance.models import AuditEntry, Change, Environment
+from governance.access.actors import SYSTEM
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.core.errors import ConflictError, InvalidInputError, NotFoundError, PreconditionError
+from governance.tenancy.models import Environment
 from prompts import services
 from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
 

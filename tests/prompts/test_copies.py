@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.errors import NotFoundError, PreconditionError
-from governance.models import AuditEntry, Change, Workspace
+from governance.access.actors import SYSTEM
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.core.errors import NotFoundError, PreconditionError
+from governance.tenancy.models import Workspace
 from prompts import services
 from prompts.models import Prompt, Rollout
 

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.models import Change, Environment
+from governance.access.actors import SYSTEM
+from governance.changes.models import Change
+from governance.tenancy.models import Environment
 from prompts import documents, services
 from prompts.models import Prompt
 

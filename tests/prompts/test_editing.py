@@ -7,9 +7,10 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.models import Role, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity import tokens
+from governance.tenancy.models import Workspace
 from tests.conftest import api
 
 MakePrompt = Callable[..., dict[str, Any]]

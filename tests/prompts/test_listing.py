@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from governance.models import Workspace
+from governance.tenancy.models import Workspace
 
 MakePrompt = Callable[..., dict[str, Any]]
 

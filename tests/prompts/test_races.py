@@ -10,9 +10,10 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from governance.actors import SYSTEM
-from governance.models import Change, Environment, Workspace
-from governance.services import environments
+from governance.access.actors import SYSTEM
+from governance.changes.models import Change
+from governance.tenancy import environments
+from governance.tenancy.models import Environment, Workspace
 from prompts import documents, services
 from prompts.models import Prompt, PromptVersion
 from tests.conftest import api

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from rest_framework.test import APIClient
 
-from governance.models import Environment
+from governance.tenancy.models import Environment
 from tests.faults.support import another, create, data, installation
 from tests.servers import Server
 

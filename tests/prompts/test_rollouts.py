@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from governance.models import AuditEntry, Change
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
 from prompts.models import PromptVersion, Rollout
 from prompts.rollouts import pick
 

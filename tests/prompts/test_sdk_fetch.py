@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.models import Environment, Role, Workspace
-from governance.services import tokens
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity import tokens
+from governance.tenancy.models import Environment, Workspace
 from tests.conftest import api
 
 MakePrompt = Callable[..., dict[str, Any]]

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.models import Environment
+from governance.access.actors import SYSTEM
+from governance.tenancy.models import Environment
 from prompts import searching, services
 from prompts.models import Prompt, PromptText
 

@@ -9,7 +9,7 @@ from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 from workflows.triggers.cron import next_tick
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

@@ -12,15 +12,14 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from governance.actors import SYSTEM
-from governance.errors import DomainError, InvalidInputError
-from governance.models import Workspace
+from governance.access.actors import SYSTEM
+from governance.core.errors import DomainError, InvalidInputError
+from governance.tenancy.models import Workspace
 from tests.conftest import FUZZING
 from tests.contract import world
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.test_workflows import render, run
-from workflows.definition import parsing as definition
-from workflows.definition import schema
+from workflows.definition import parsing, schema
 from workflows.models import Workflow
 from workflows.runs import execution
 from workflows.serializers import WorkflowImportSerializer
@@ -142,7 +141,7 @@ def test_the_schema_and_the_server_refuse_the_same_and_take_the_same(step: dict[
     def both(changed: dict[str, Any]) -> tuple[bool, bool]:
         document = {"key": "x", "steps": [changed]}
         try:
-            definition.parse(document)
+            parsing.parse(document)
         except InvalidInputError:
             return CHECKER.is_valid(document), False
         return CHECKER.is_valid(document), True
@@ -313,8 +312,8 @@ def test_a_definition_is_refused_with_the_place_named_or_runs_to_an_end(
         assert raw == before
         return
     stored = Workflow.objects.get(pk=workflow.pk).definition
-    assert definition.load(stored).as_json() == stored
-    again = definition.parse(definition.shown(stored), secrets=definition.secrets_in(stored))
+    assert parsing.load(stored).as_json() == stored
+    again = parsing.parse(parsing.shown(stored), secrets=parsing.secrets_in(stored))
     assert again.as_json() == stored
     answer, failed = attempt(lambda: execution.run(actor=SYSTEM, workflow=workflow, variables=variables))
     assert failed is None or failed.status in {400, 502, 504}

@@ -14,12 +14,11 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Response
 
-from governance import run_slots
-from governance.models import Run
+from governance.runs import slots
+from governance.runs.models import Run
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_runs import APPROVAL, SHOUT, get, model, post, start, started, work_off
-from workflows.engine import segments as legs
-from workflows.engine import supervisor as keeper
+from workflows.engine import segments, supervisor
 from workflows.language.structure import Step
 from workflows.models import RunState, StepAttempt, WorkflowRun
 from workflows.runs import execution
@@ -48,7 +47,7 @@ def test_a_wait_that_a_request_began_is_over_when_it_was_to_be(viewer: APIClient
     over = timezone.now() - timedelta(seconds=1)
     StepAttempt.objects.update(due_at=over)
     WorkflowRun.objects.update(due_at=over)
-    keeper.wake_due()
+    supervisor.wake_due()
     work_off()
     assert get(viewer, str(row.pk))["status"] == "succeeded"
 
@@ -60,12 +59,12 @@ def test_an_approval_that_a_request_asked_for_times_out_when_it_was_to(
     asked = StepAttempt.objects.get(path="ok").due_at
     assert asked is not None
     WorkflowRun.objects.update(due_at=timezone.now())
-    keeper.wake_due()
+    supervisor.wake_due()
     work_off()  # woken before its time, it waits for the same moment
     assert WorkflowRun.objects.get().due_at == StepAttempt.objects.get(path="ok").due_at == asked
     StepAttempt.objects.update(due_at=timezone.now())
     WorkflowRun.objects.update(due_at=timezone.now())
-    keeper.wake_due()
+    supervisor.wake_due()
     work_off()
     assert "nobody approved within 60 seconds" in get(editor, answer.json()["run_id"])["error"]
 
@@ -320,12 +319,12 @@ def test_a_run_that_is_lost_again_and_again_without_getting_on_is_given_up(
     viewer: APIClient, make_workflow: MakeWorkflow
 ) -> None:
     me, run = uuid.uuid4(), started(viewer, make_workflow(model()))
-    for _ in range(legs.MAX_DEATHS):
+    for _ in range(segments.MAX_DEATHS):
         row = WorkflowRun.objects.get(pk=run)
-        assert legs.claim(row.pk, row.leg) is not None
+        assert segments.claim(row.pk, row.leg) is not None
         long_ago = timezone.now() - timedelta(minutes=5)
         WorkflowRun.objects.update(owner=me, changed_at=long_ago)  # this process has it, and does not work on it
-        keeper.heal(me)
+        supervisor.heal(me)
     work_off()
     assert "given up" in get(viewer, run)["error"]
 
@@ -420,7 +419,7 @@ def test_work_that_could_not_be_kept_when_its_request_was_over_ends_with_its_run
     assert answer.status_code == 503
     away.clear()
     deadline = time.monotonic() + 10
-    while (run_slots.taken() or not nothing_is_open()) and time.monotonic() < deadline:
+    while (slots.taken() or not nothing_is_open()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert run_slots.taken() == 0
+    assert slots.taken() == 0
     assert set(Run.objects.values_list("source", "status")) == {("workflow", "error"), ("model", "error")}

@@ -10,8 +10,8 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance.models import Workspace
 from governance.realtime.hub import Socket
+from governance.tenancy.models import Workspace
 from tests.workflows.test_runs import SHOUT, model, started, work_off
 from workflows.runs import events
 
@@ -55,7 +55,7 @@ def test_what_is_told_on_the_event_stream_holds_no_text(viewer: APIClient, make_
 
 
 async def test_only_sockets_that_asked_for_runs_hear_of_them(workspace: Workspace) -> None:
-    from governance.actors import SYSTEM
+    from governance.access.actors import SYSTEM
     from governance.realtime.hub import Hub
 
     hub = Hub(revision_of=lambda socket: 0)

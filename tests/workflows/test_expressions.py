@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from agents.runtime import schemas
 from agents.transport import bridge
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.test_workflows import render, run
 from workflows.language import paths, values

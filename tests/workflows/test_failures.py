@@ -12,11 +12,12 @@ from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
 from agents.transport import bridge
-from governance.actors import SYSTEM
-from governance.models import Run, Workspace
+from governance.access.actors import SYSTEM
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_workflows import render, run
-from workflows.definition import parsing as definition
+from workflows.definition import parsing
 from workflows.engine import interpreter
 from workflows.engine.interpreter import Result, interpret
 from workflows.models import Workflow
@@ -166,7 +167,7 @@ class Approving(MemoryJournal):
 
 
 def again(journal: MemoryJournal, workflow: Workflow, **variables: Any) -> Result:
-    loaded = definition.load(workflow.definition)
+    loaded = parsing.load(workflow.definition)
     return bridge.run(interpret, loaded, context_of(workflow, **variables), journal)
 
 
@@ -254,7 +255,7 @@ def test_a_run_that_is_stopped_closes_the_connection_of_its_step_and_the_run_of_
     workflow = flow_of(workspace, {"type": kind, **steps[kind]})
 
     async def stop() -> None:
-        loaded = definition.load(workflow.definition)
+        loaded = parsing.load(workflow.definition)
         task = asyncio.ensure_future(interpret(loaded, context_of(workflow), MemoryJournal()))
         assert await asyncio.to_thread(silent.asked.wait, 10)
         task.cancel()
@@ -268,6 +269,6 @@ def test_a_run_that_is_stopped_closes_the_connection_of_its_step_and_the_run_of_
 
 async def test_a_journal_that_recalls_a_step_keeps_it_from_being_done() -> None:
     journal = MemoryJournal()
-    await journal.skip("a", definition.load({"steps": [{"name": "a", "type": "render", "template": "x"}]}).steps[0])
+    await journal.skip("a", parsing.load({"steps": [{"name": "a", "type": "render", "template": "x"}]}).steps[0])
     assert await journal.recall("a") == Done(skipped=True)
     assert await journal.keep("a", 1) == await journal.keep("a", 2) == 1

@@ -8,12 +8,13 @@ from django.db import connection
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from governance.models import AuditEntry, Run
+from governance.audit.models import AuditEntry
+from governance.runs.models import Run
 from tests.agents.upstream import Upstream
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.test_runs import get, work_off
 from tests.workflows.test_workflows import render, run
-from workflows.engine import segments as legs
+from workflows.engine import segments
 from workflows.models import RunState, StepAttempt, WorkflowRun
 
 pytestmark = pytest.mark.django_db
@@ -147,7 +148,7 @@ def test_a_run_with_a_key_of_its_own_goes_on_in_its_process_and_in_no_other(
     # Another process takes it up, as if this one had died.
     row = WorkflowRun.objects.get(pk=answer.json()["run_id"])
     StepAttempt.objects.filter(run=row, step_id="step_2").delete()
-    legs.leave(row, RunState.QUEUED, output=None, ended_at=None)
+    segments.leave(row, RunState.QUEUED, output=None, ended_at=None)
     work_off()
     ended = get(viewer, str(row.pk))
     assert (ended["status"], "start it anew" in ended["error"]) == ("failed", True)

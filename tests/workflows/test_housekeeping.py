@@ -14,17 +14,14 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from governance import process
-from governance import runs as log
-from governance.models import ServerProcess
-from governance.realtime.registry import FORGET_AFTER
-from governance.realtime.registry import _write as beat
+from governance.clients.connections import FORGET_AFTER
+from governance.clients.connections import _write as beat
+from governance.core import processes
+from governance.core.models import ServerProcess
+from governance.runs import log
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_runs import APPROVAL, SHOUT, get, start, started, work_off
-from workflows.engine import liveness
-from workflows.engine import queue as engine
-from workflows.engine import segments as legs
-from workflows.engine import supervisor as keeper
+from workflows.engine import liveness, queue, segments, supervisor
 from workflows.engine.leases import held
 from workflows.models import RunState, WorkflowRun
 
@@ -42,13 +39,13 @@ def asked(work: Any) -> tuple[int, list[str]]:
 
 
 @pytest.fixture
-def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[keeper.Keeper]:
+def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[supervisor.Keeper]:
     """The keeper of a process that has nothing to do, after its first look."""
     me = uuid.uuid4()
     beat(me, {}, set())
-    monkeypatch.setattr(process, "current", me)
+    monkeypatch.setattr(processes, "current", me)
     held.stay()
-    mine = keeper.Keeper(takes_runs=True)
+    mine = supervisor.Keeper(takes_runs=True)
     mine._look()
     yield mine
     for open_file in (mine._sign, mine._lock):
@@ -57,7 +54,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[keeper.Keeper]:
 
 
 def test_a_look_at_nothing_reads_twice_and_takes_no_lock(
-    editor: APIClient, make_workflow: MakeWorkflow, idle: keeper.Keeper
+    editor: APIClient, make_workflow: MakeWorkflow, idle: supervisor.Keeper
 ) -> None:
     started(editor, make_workflow(SHOUT))
     work_off()  # there are runs, and all are over
@@ -71,7 +68,7 @@ def test_a_look_at_nothing_reads_twice_and_takes_no_lock(
 
 
 def test_a_look_at_a_run_that_waits_takes_no_lock(
-    editor: APIClient, make_workflow: MakeWorkflow, idle: keeper.Keeper
+    editor: APIClient, make_workflow: MakeWorkflow, idle: supervisor.Keeper
 ) -> None:
     started(editor, make_workflow(APPROVAL))
     work_off()
@@ -132,7 +129,7 @@ def test_a_keyed_request_whose_process_is_not_known_is_not_run_a_second_time(
         return Response("done")
 
     place.handler = slow
-    assert process.current is None
+    assert processes.current is None
     workflow = make_workflow({"id": "once", "type": "http", "url": place.url})
     answers: list[Any] = []
 
@@ -143,17 +140,17 @@ def test_a_keyed_request_whose_process_is_not_known_is_not_run_a_second_time(
     asking = threading.Thread(target=ask)
     asking.start()
     assert reached.wait(20)
-    WorkflowRun.objects.update(changed_at=timezone.now() - timedelta(seconds=keeper.UNSIGNED / 2))
+    WorkflowRun.objects.update(changed_at=timezone.now() - timedelta(seconds=supervisor.UNSIGNED / 2))
     if known:
         me = uuid.uuid4()
-        monkeypatch.setattr(process, "current", me)
+        monkeypatch.setattr(processes, "current", me)
         beat(me, {}, set())
-    keeper.watch()
-    monkeypatch.setattr(keeper, "UNSIGNED", 20.0)  # it said that it goes on, or has an owner that lives
+    supervisor.watch()
+    monkeypatch.setattr(supervisor, "UNSIGNED", 20.0)  # it said that it goes on, or has an owner that lives
     elsewhere = uuid.uuid4()
     with monkeypatch.context() as other:
         other.setattr(held, "all", list)
-        keeper.heal(elsewhere)
+        supervisor.heal(elsewhere)
     assert WorkflowRun.objects.get().status == RunState.RUNNING
     go_on.set()
     asking.join(20)
@@ -165,11 +162,11 @@ def test_a_run_that_nobody_signed_and_nobody_works_on_is_taken_up_again(
     viewer: APIClient, make_workflow: MakeWorkflow
 ) -> None:
     run = started(viewer, make_workflow(SHOUT))
-    legs.claim(WorkflowRun.objects.get().pk, 1)
-    keeper.heal(uuid.uuid4())
+    segments.claim(WorkflowRun.objects.get().pk, 1)
+    supervisor.heal(uuid.uuid4())
     assert WorkflowRun.objects.get().status == RunState.RUNNING
-    WorkflowRun.objects.update(changed_at=timezone.now() - timedelta(seconds=keeper.UNSIGNED + 5))
-    keeper.heal(uuid.uuid4())
+    WorkflowRun.objects.update(changed_at=timezone.now() - timedelta(seconds=supervisor.UNSIGNED + 5))
+    supervisor.heal(uuid.uuid4())
     work_off()
     assert get(viewer, run)["status"] == "succeeded"
 
@@ -209,11 +206,11 @@ def test_legs_are_put_into_the_engines_queue_while_nobody_waits_for_a_lock_and_a
         if len(offered) == 1:
             raise OSError("the disk of the engine is full")
 
-    monkeypatch.setattr(engine, "launch", lambda *args: None)
-    monkeypatch.setattr(engine, "offer", offer)
+    monkeypatch.setattr(queue, "launch", lambda *args: None)
+    monkeypatch.setattr(queue, "offer", offer)
     with pytest.raises(OSError, match="full"):
-        keeper.dispatch(uuid.uuid4())
+        supervisor.dispatch(uuid.uuid4())
     assert WorkflowRun.objects.filter(dispatched=False).count() == 3
-    assert keeper.dispatch(uuid.uuid4()) == 3
-    assert keeper.dispatch(uuid.uuid4()) == 0
+    assert supervisor.dispatch(uuid.uuid4()) == 3
+    assert supervisor.dispatch(uuid.uuid4()) == 0
     assert offered[0] == offered[1]

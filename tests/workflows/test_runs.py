@@ -9,12 +9,14 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance import runs as log
-from governance.models import AuditEntry, Run, RunStatus, RunTally, Token, User, Workspace
-from governance.services import tokens
+from governance.audit.models import AuditEntry
+from governance.identity import tokens
+from governance.identity.models import Token, User
+from governance.runs import log
+from governance.runs.models import Run, RunStatus, RunTally
+from governance.tenancy.models import Workspace
 from tests.conftest import api
-from workflows.engine import segments as legs
-from workflows.engine import supervisor as keeper
+from workflows.engine import segments, supervisor
 from workflows.models import RunState, StepAttempt, WorkflowRun
 
 Make = Callable[..., dict[str, Any]]
@@ -46,7 +48,7 @@ def work_off() -> int:
     """Do what is queued, until nothing is."""
     count = 0
     while (queued := WorkflowRun.objects.filter(status=RunState.QUEUED).first()) is not None:
-        legs.work(queued.pk, queued.leg)
+        segments.work(queued.pk, queued.leg)
         count += 1
     return count
 
@@ -161,10 +163,10 @@ def test_a_run_resumed_from_a_step_makes_that_one_and_all_after_it_again(
 def test_a_cancelled_run_does_no_more_and_its_worker_writes_nothing(editor: APIClient, make_workflow: Make) -> None:
     run = started(editor, make_workflow(model(), SHOUT))
     row = WorkflowRun.objects.get(pk=run)
-    claimed = legs.claim(row.pk, row.leg)
+    claimed = segments.claim(row.pk, row.leg)
     assert claimed is not None
     assert post(editor, run, "cancel").json()["data"]["status"] == "cancelled"
-    legs.go_on(claimed)
+    segments.go_on(claimed)
     assert get(editor, run)["steps"] == []
     assert Run.objects.get(pk=run).status == RunStatus.ERROR
     assert post(editor, run, "cancel").status_code == 409
@@ -176,14 +178,14 @@ def test_a_process_that_was_taken_for_dead_writes_nothing_when_it_comes_back(
 ) -> None:
     run = started(viewer, make_workflow(model(), SHOUT), variables={"input": "x"})
     row = WorkflowRun.objects.get(pk=run)
-    asleep = legs.claim(row.pk, row.leg)
+    asleep = segments.claim(row.pk, row.leg)
     assert asleep is not None
-    keeper.again(WorkflowRun.objects.get(pk=run), died=True)
-    assert legs.claim(row.pk, row.leg) is None  # this leg is over
+    supervisor.again(WorkflowRun.objects.get(pk=run), died=True)
+    assert segments.claim(row.pk, row.leg) is None  # this leg is over
     work_off()
     before = get(viewer, run)
     assert before["status"] == "succeeded"
-    legs.go_on(asleep)
+    segments.go_on(asleep)
     assert get(viewer, run) == before
 
 
@@ -226,7 +228,7 @@ def test_a_run_does_nothing_once_who_started_it_is_gone(
 def test_a_run_does_nothing_once_its_token_is_revoked(
     workspace: Workspace, make_workflow: Make, editor: APIClient
 ) -> None:
-    from governance.actors import SYSTEM
+    from governance.access.actors import SYSTEM
 
     token, secret = tokens.create_token(actor=SYSTEM, workspace=workspace, name="bot", role="viewer", env=None)
     run = started(api(secret), make_workflow(model()))
@@ -250,7 +252,7 @@ def test_nobody_sees_or_steers_a_run_of_another_workspace(
 def test_runs_are_listed_newest_first_and_filtered(viewer: APIClient, make_workflow: Make) -> None:
     workflow = make_workflow(model())
     first, second = started(viewer, workflow), started(viewer, workflow)
-    legs.work(WorkflowRun.objects.get(pk=first).pk, 1)
+    segments.work(WorkflowRun.objects.get(pk=first).pk, 1)
     listed = viewer.get("/api/workflows/runs", {"workflow": workflow["id"]}).json()
     assert [row["id"] for row in listed["data"]] == [second, first]
     done = viewer.get("/api/workflows/runs", {"status": "succeeded"}).json()
@@ -276,7 +278,7 @@ def test_texts_are_forgotten_when_their_time_is_over_and_the_run_stays(editor: A
     assert row.forget_at is not None
     assert timedelta(hours=23) < row.forget_at - timezone.now() <= timedelta(hours=24)
     WorkflowRun.objects.update(forget_at=timezone.now())
-    keeper.tidy()
+    supervisor.tidy()
     left = get(editor, run)
     assert (left["status"], left["output"], left["variables"]) == ("succeeded", None, None)
     assert [(step["status"], step["input"], step["output"]) for step in left["steps"]] == [
@@ -300,10 +302,10 @@ def test_a_run_whose_processes_die_again_and_again_on_one_step_is_given_up(
     viewer: APIClient, make_workflow: Make
 ) -> None:
     run = started(viewer, make_workflow(model()))
-    for _ in range(legs.MAX_DEATHS):
+    for _ in range(segments.MAX_DEATHS):
         row = WorkflowRun.objects.get(pk=run)
-        assert legs.claim(row.pk, row.leg) is not None
-        keeper.again(WorkflowRun.objects.get(pk=run), died=True)
+        assert segments.claim(row.pk, row.leg) is not None
+        supervisor.again(WorkflowRun.objects.get(pk=run), died=True)
     work_off()
     assert "given up" in get(viewer, run)["error"]
 
@@ -312,7 +314,7 @@ def test_a_run_that_is_not_over_in_time_is_given_up(viewer: APIClient, make_work
     run = started(viewer, make_workflow(APPROVAL))
     work_off()
     WorkflowRun.objects.update(deadline=timezone.now())
-    keeper.wake_due()
+    supervisor.wake_due()
     assert get(viewer, run)["status"] == "failed"
     assert "given up" in get(viewer, run)["error"]
 

@@ -13,7 +13,9 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance.models import AuditEntry, User, Workspace
+from governance.audit.models import AuditEntry
+from governance.identity.models import User
+from governance.tenancy.models import Workspace
 from tests.workflows.test_runs import get, work_off
 from workflows.models import Delivery, Schedule, Webhook, WorkflowRun
 from workflows.triggers import schedules, webhooks

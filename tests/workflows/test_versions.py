@@ -9,7 +9,8 @@ import yaml
 from rest_framework.test import APIClient
 from werkzeug import Response
 
-from governance.models import AuditEntry, Workspace
+from governance.audit.models import AuditEntry
+from governance.tenancy.models import Workspace
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.test_workflows import render, run
 from workflows.models import Workflow, WorkflowVersion

@@ -10,8 +10,10 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from governance.actors import SYSTEM
-from governance.models import AuditEntry, Change, Workspace
+from governance.access.actors import SYSTEM
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.tenancy.models import Workspace
 from prompts.rollouts import pick
 from tests.agents.upstream import Upstream
 from tests.workflows.conftest import MakeWorkflow

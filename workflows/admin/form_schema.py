@@ -4,10 +4,10 @@ from typing import Any
 
 from agents.models import Agent
 from agents.providers import registry
-from governance.actors import Actor
-from governance.admin.described import described, words
+from governance.access.actors import Actor
+from governance.admin.form_schema import described, words
 from governance.api.fields import ObjectField
-from governance.models import Environment
+from governance.tenancy.models import Environment
 from prompts.models import Prompt
 from workflows.definition.parsing import InputSerializer
 from workflows.language import conditions

@@ -8,14 +8,13 @@ from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import ValidationError
 from rest_framework.exceptions import APIException
 
+from governance.access.visibility import visible_to
 from governance.admin.base import actor_of
 from governance.admin.forms import JsonField, LinesField, ServiceForm, code
 from governance.admin.versioned import PublishForm, RollbackForm
-from governance.errors import DomainError
-from governance.models import Workspace
-from governance.querysets import visible_to
-from workflows.definition import documents
-from workflows.definition import parsing as definition
+from governance.core.errors import DomainError
+from governance.tenancy.models import Workspace
+from workflows.definition import documents, parsing
 from workflows.models import Workflow
 from workflows.serializers import (
     INPUTS,
@@ -41,7 +40,7 @@ class WorkflowForm(ServiceForm[Workflow]):
     outputs = JsonField(required=False, empty={}, help_text=OUTPUTS)
 
     def starting_values(self) -> dict[str, Any]:
-        return definition.shown(self.instance.definition)
+        return parsing.shown(self.instance.definition)
 
     def add_refusal(self, refusal: DomainError) -> None:
         """A definition's problems, each at its field and with its place in it."""

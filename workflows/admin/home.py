@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from governance.actors import Actor
-from governance.querysets import visible_to
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from workflows.models import RunState, StepAttempt, WorkflowRun
 from workflows.models.run import AttemptState
 

@@ -10,10 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 
+from governance.access.permissions import may
 from governance.admin.base import actor_of
 from governance.admin.forms import JsonField, LinesField, code
-from governance.errors import DomainError
-from governance.permissions import may
+from governance.core.errors import DomainError
 from workflows.admin.operations import WorkflowOperations
 from workflows.definition import versions
 from workflows.definition.parsing import RESERVED

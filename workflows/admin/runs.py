@@ -13,16 +13,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from rest_framework import serializers
 
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.permissions import may
+from governance.access.visibility import visible_to
 from governance.admin.base import REFUSALS, ReadOnlyAdmin, actor_of, as_json, as_refusal
-from governance.admin.filters import WorkspaceFilter
-from governance.admin.showing import duration
-from governance.models import Run
-from governance.permissions import may
-from governance.querysets import visible_to
+from governance.runs.admin.formatting import duration
+from governance.runs.models import Run
+from governance.tenancy.admin.filters import WorkspaceFilter
 from workflows.admin import timeline
 from workflows.models import AttemptState, Delivery, RunState, StepAttempt, Workflow, WorkflowRun, WorkflowWorker
-from workflows.runs import control as runs
+from workflows.runs import control
 from workflows.runs.serializers import DecisionSerializer, ResumeSerializer
 
 TEXTS = ("definition", "variables", "output", "outputs", "bounds")
@@ -77,7 +77,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
         actor, cancelled = actor_of(request), 0
         for run in queryset:
             try:
-                runs.cancel(actor=actor, run=run)
+                control.cancel(actor=actor, run=run)
                 cancelled += 1
             except REFUSALS as error:
                 self.message_user(request, f"{run.key}: {as_refusal(error).message}", messages.ERROR)
@@ -153,7 +153,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
 
     def cancel_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
         def perform(actor: Actor, run: WorkflowRun) -> str:
-            runs.cancel(actor=actor, run=run)
+            control.cancel(actor=actor, run=run)
             return "The run is cancelled."
 
         return self._do(request, object_id, "workflow_run.cancel", perform)
@@ -161,7 +161,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
     def resume_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
         def perform(actor: Actor, run: WorkflowRun) -> str:
             said = _checked(ResumeSerializer, {"from": request.POST.get("from", "")}, dropped="from")
-            runs.resume(actor=actor, run=run, step=said.get("from"))
+            control.resume(actor=actor, run=run, step=said.get("from"))
             return "The run goes on."
 
         return self._do(request, object_id, "workflow_run.resume", perform)
@@ -173,7 +173,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
                 raise PermissionDenied
             comment = request.POST.get("comment", "").replace("\r\n", "\n")
             said = _checked(DecisionSerializer, {"comment": comment, "step": request.POST.get("step", "")})
-            runs.decide(actor=actor, run=run, approved=verdict == "approve", **said)
+            control.decide(actor=actor, run=run, approved=verdict == "approve", **said)
             return "Approved: the run goes on." if verdict == "approve" else "Rejected."
 
         return self._do(request, object_id, "workflow_run.decide", perform)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from governance.admin.showing import duration, money, number
+from governance.runs.admin.formatting import duration, money, number
 from prompts.content.rendering import TooLongError, render
 from workflows.models import StepAttempt, WorkflowRun
 from workflows.steps.fields import walk

@@ -15,14 +15,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.admin.base import ServiceAdmin
-from governance.admin.filters import WorkspaceFilter
 from governance.admin.forms import JsonField, ServiceForm
 from governance.admin.scripts import for_scripts
-from governance.admin.showing import NOTHING
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
+from governance.runs.admin.formatting import NOTHING
 from governance.templatetags.desk import ago
+from governance.tenancy.admin.filters import WorkspaceFilter
 from workflows.models import DEFINITION_FIELDS, Schedule, Webhook
 from workflows.runs.serializers import ScheduleSerializer, WebhookSerializer
 from workflows.triggers import schedules, webhooks

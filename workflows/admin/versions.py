@@ -6,10 +6,9 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from governance.admin.base import ReadOnlyAdmin, block
-from governance.admin.filters import WorkspaceFilter
-from governance.diffs import Diff, side_by_side
-from workflows.definition import documents
-from workflows.definition import parsing as definition
+from governance.core.diffs import Diff, side_by_side
+from governance.tenancy.admin.filters import WorkspaceFilter
+from workflows.definition import documents, parsing
 from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
 
 State = Workflow | WorkflowVersion
@@ -19,7 +18,7 @@ def text_of(state: State | None) -> str:
     """A state's definition as people read it, without its secrets."""
     if state is None:
         return ""
-    shown = definition.shown(state.definition)
+    shown = parsing.shown(state.definition)
     return documents.to_yaml({name: value for name, value in shown.items() if value})
 
 

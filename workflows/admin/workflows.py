@@ -13,23 +13,22 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from rest_framework.exceptions import ParseError
 
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.permissions import may
+from governance.access.visibility import visible_to
 from governance.admin.base import actor_of, block
-from governance.admin.filters import WorkspaceFilter
 from governance.admin.scripts import for_scripts, object_of
-from governance.errors import InvalidInputError
-from governance.permissions import may
-from governance.querysets import visible_to
+from governance.core.errors import InvalidInputError
 from governance.templatetags.desk import badge
+from governance.tenancy.admin.filters import WorkspaceFilter
 from workflows import services
-from workflows.admin import form_schema as described
+from workflows.admin import form_schema
 from workflows.admin.filters import StatusFilter
 from workflows.admin.forms import WorkflowForm
 from workflows.admin.running import WorkflowRunning
 from workflows.admin.runs import TEXTS, state_of
 from workflows.admin.versions import text_of
-from workflows.definition import documents
-from workflows.definition import parsing as definition
+from workflows.definition import documents, parsing
 from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowRun, WorkflowVersion
 
 VERSIONS_ON_THE_PAGE = RUNS_ON_THE_PAGE = 8
@@ -114,7 +113,7 @@ class WorkflowAdmin(WorkflowRunning):
             context["runs"] = [{"run": run, "badge": state_of(run)} for run in found[:RUNS_ON_THE_PAGE]]
         if obj is None or self.has_change_permission(request, obj):
             context["builder"] = {
-                **described.for_form(actor_of(request), obj.workspace_id if obj else None),
+                **form_schema.for_form(actor_of(request), obj.workspace_id if obj else None),
                 "id": str(obj.pk) if obj else "",
                 "check": reverse("admin:workflows_workflow_check"),
                 "convert": reverse("admin:workflows_workflow_convert"),
@@ -148,9 +147,9 @@ def check(actor: Actor, request: HttpRequest) -> HttpResponseBase:
     body = object_of(request)
     given = {name: body[name] for name in DEFINITION_FIELDS if name in body}
     stored = visible_to(actor, Workflow.objects.filter(pk=body["id"])).first() if body.get("id") else None
-    secrets = definition.secrets_in(stored.definition) if stored else {}
+    secrets = parsing.secrets_in(stored.definition) if stored else {}
     try:
-        definition.parse(given, secrets=secrets)
+        parsing.parse(given, secrets=secrets)
     except InvalidInputError as error:
         return JsonResponse({"problems": error.fields or {}, "message": error.message})
     return JsonResponse({"problems": {}, "message": ""})

@@ -15,13 +15,13 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
 from governance.api.parsing import PayloadTooLarge, loads
-from workflows.definition import parsing as definition
+from workflows.definition import parsing
 from workflows.models import DEFINITION_FIELDS, Workflow
 
 
 def document_of(workflow: Workflow, stored: dict[str, Any]) -> dict[str, Any]:
     """The workflow with one of its definitions, without its secrets; what is empty is left out."""
-    shown = definition.shown(stored)
+    shown = parsing.shown(stored)
     parts = {
         "key": workflow.key,
         "name": workflow.name,

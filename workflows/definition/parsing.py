@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 
 from governance.api.fields import FlagField, PatternField, StringField
 from governance.api.serializers import ApiSerializer
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 from prompts.content.rendering import variables_of
 from workflows.language.structure import END, Definition, Retry, Step
 from workflows.steps import STEP_TYPES, StepType

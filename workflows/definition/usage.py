@@ -3,7 +3,7 @@
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
-from workflows.definition import parsing as definition
+from workflows.definition import parsing
 from workflows.models import Workflow
 
 
@@ -18,4 +18,4 @@ def on_provider(name: str) -> list[str]:
 
 def _providers(workflow: Workflow) -> set[str]:
     states = [workflow.definition] + ([workflow.live.definition] if workflow.live else [])
-    return set[str]().union(*(definition.providers(definition.load(state)) for state in states))
+    return set[str]().union(*(parsing.providers(parsing.load(state)) for state in states))

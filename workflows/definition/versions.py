@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 from workflows.models import Workflow
 
 

@@ -6,12 +6,14 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from governance.actors import SYSTEM, Actor
-from governance.authentication import STATIC_ACTOR
-from governance.errors import ForbiddenError
-from governance.models import Role, Token, TokenKind, User, Workspace
-from governance.permissions import require
-from governance.querysets import visible_to
+from governance.access.actors import SYSTEM, Actor
+from governance.access.permissions import require
+from governance.access.roles import Role
+from governance.access.visibility import visible_to
+from governance.core.errors import ForbiddenError
+from governance.identity.authentication import STATIC_ACTOR
+from governance.identity.models import Token, TokenKind, User
+from governance.tenancy.models import Workspace
 
 
 def snapshot(actor: Actor) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from agents.transport import bridge
-from governance.db import AWAY
-from workflows.engine import wakeups as hints
+from governance.core.db import AWAY
+from workflows.engine import wakeups
 from workflows.language.structure import Step
 from workflows.models import AttemptState, RunState, StepAttempt, WorkflowRun
 from workflows.steps.journal import Attempt, Decision, Done, MemoryJournal, Stopped, cost_of
@@ -147,7 +147,7 @@ def _in_turn(work: Callable[..., Any], run_id: uuid.UUID, claim: int, *args: Any
         with transaction.atomic():
             hold(run_id, claim)
             result = work(run_id, *args)
-        hints.give(run_id)
+        wakeups.give(run_id)
         return result
     except (DatabaseError, InterfaceError):
         if not connection.in_atomic_block:

@@ -15,10 +15,10 @@ from decimal import Decimal
 from typing import Any
 
 from governance.api.parsing import storable
-from governance.db import AWAY
-from governance.errors import DomainError, InvalidInputError
+from governance.core.db import AWAY
+from governance.core.errors import DomainError, InvalidInputError
 from prompts.content.rendering import VARIABLE, TooLongError
-from workflows.definition import parsing as definitions
+from workflows.definition import parsing
 from workflows.language import values
 from workflows.language.budget import RunLimitError
 from workflows.language.structure import END, Definition, Retry, Step
@@ -329,9 +329,9 @@ class _At:
         return Outcome(output=[task.result() for task in tasks], trace={"items": len(items), **used.trace})
 
     async def below(self, definition: Mapping[str, Any], run: RunContext) -> Outcome:
-        loaded, used, trace = definitions.load(definition), Used(above=self.used), list[dict[str, Any]]()
+        loaded, used, trace = parsing.load(definition), Used(above=self.used), list[dict[str, Any]]()
         try:
-            settled = replace(run, variables=definitions.settle(loaded.inputs, run.variables))
+            settled = replace(run, variables=parsing.settle(loaded.inputs, run.variables))
         except InvalidInputError as error:
             raise StepFailedError(f"{run.workflow_key}: {error.message}") from None
         try:

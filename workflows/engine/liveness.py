@@ -13,9 +13,9 @@ from typing import IO
 
 from django.conf import settings
 
-from governance.db import ago
-from governance.models import ServerProcess
-from governance.realtime.registry import FORGET_AFTER
+from governance.clients.connections import FORGET_AFTER
+from governance.core.db import ago
+from governance.core.models import ServerProcess
 
 
 def _folder() -> Path:

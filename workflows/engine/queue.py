@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
-from governance import turns
+from governance.core import turns
 
 if TYPE_CHECKING:
     from dbos import DBOS

@@ -13,16 +13,15 @@ from django.db import close_old_connections, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from agents.providers import openai_compatible as client
+from agents.providers import openai_compatible
 from agents.transport import bridge
-from governance import process
-from governance import runs as log
-from governance.db import AWAY
-from governance.errors import DomainError
-from governance.models import Workspace
-from workflows.definition import parsing as definition
-from workflows.engine import actors
-from workflows.engine import wakeups as hints
+from governance.core import processes
+from governance.core.db import AWAY
+from governance.core.errors import DomainError
+from governance.runs import log
+from governance.tenancy.models import Workspace
+from workflows.definition import parsing
+from workflows.engine import actors, wakeups
 from workflows.engine.durable_journal import LostClaimError, ReleasedError, RunJournal, hold
 from workflows.engine.interpreter import Result, Used, interpret
 from workflows.engine.leases import Held, held
@@ -64,7 +63,7 @@ def claim(run_id: uuid.UUID, leg: int) -> WorkflowRun | None:
     """Take the run for this process; None when this leg of it is over or somebody else's."""
     now = timezone.now()
     mine = WorkflowRun.objects.filter(pk=run_id, leg=leg, status=RunState.QUEUED).update(
-        status=RunState.RUNNING, claim=F("claim") + 1, owner=process.current, changed_at=now
+        status=RunState.RUNNING, claim=F("claim") + 1, owner=processes.current, changed_at=now
     )
     if not mine:
         return None
@@ -75,7 +74,7 @@ def claim(run_id: uuid.UUID, leg: int) -> WorkflowRun | None:
     # What earlier lives left behind: steps with steps inside go on with their attempt, any other is begun anew.
     left = StepAttempt.objects.filter(run_id=run_id, status=AttemptState.RUNNING).exclude(type__in=GO_ON)
     left.update(status=AttemptState.INTERRUPTED, ended_at=now, changed_at=now)
-    hints.give(run_id)
+    wakeups.give(run_id)
     return run
 
 
@@ -88,7 +87,7 @@ def go_on(run: WorkflowRun) -> None:
         raise DomainError("it had an api_key or a base_url of its own, which is not kept: start it anew")
     journal = RunJournal(leaving=held.is_leaving)
     journal.load(run.pk, run.claim)
-    client.warm_up()
+    openai_compatible.warm_up()
     context = RunContext(
         actor=actor,
         workspace_id=run.workspace_id,
@@ -99,7 +98,7 @@ def go_on(run: WorkflowRun) -> None:
         strict=run.strict,
         unit=run.unit,
     )
-    finish(run, bridge.Working(interpret, definition.load(run.definition), context, journal))
+    finish(run, bridge.Working(interpret, parsing.load(run.definition), context, journal))
 
 
 def finish(run: WorkflowRun, working: "bridge.Working[Result]", *, began: float | None = None) -> None:
@@ -144,7 +143,7 @@ def park(run: WorkflowRun, worked_ms: int, parked: Parked) -> None:
             leave(run, status, worked_ms, waits_for=parked.path, due_at=parked.until)
     except LostClaimError:
         return
-    hints.give(run.pk)
+    wakeups.give(run.pk)
 
 
 def release(run: WorkflowRun, worked_ms: int) -> None:
@@ -155,7 +154,7 @@ def release(run: WorkflowRun, worked_ms: int) -> None:
             leave(run, RunState.QUEUED, worked_ms)
     except LostClaimError:
         return
-    hints.give(run.pk)
+    wakeups.give(run.pk)
 
 
 def leave(run: WorkflowRun, status: RunState, worked_ms: int = 0, **values: Any) -> None:
@@ -211,7 +210,7 @@ def end_as(
             close(run, status, outcome, worked_ms=worked_ms, used=used)
     except LostClaimError:
         return False
-    hints.give(run.pk)
+    wakeups.give(run.pk)
     return True
 
 

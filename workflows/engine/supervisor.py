@@ -22,13 +22,10 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from governance import process
-from governance.db import ago
+from governance.core import processes
+from governance.core.db import ago
 from governance.realtime.tail import leave_the_pool
-from workflows.engine import liveness
-from workflows.engine import queue as engine
-from workflows.engine import segments as legs
-from workflows.engine import wakeups as hints
+from workflows.engine import liveness, queue, segments, wakeups
 from workflows.engine.leases import Held, held
 from workflows.models import GOING, Delivery, RunState, StepAttempt, WorkflowRun, WorkflowWorker
 
@@ -61,7 +58,7 @@ class Keeper:
 
     def start(self) -> None:
         held.stay()
-        hints.listeners.append(self._hinted)
+        wakeups.listeners.append(self._hinted)
         self._thread.start()
 
     def wake(self) -> None:
@@ -71,7 +68,7 @@ class Keeper:
         """Take no more runs, and let go of those that we have: each where its next step begins, and after `grace`
         seconds wherever it is."""
         held.leave()
-        engine.stop()
+        queue.stop()
         deadline = time.monotonic() + grace
         while held.all() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -83,7 +80,7 @@ class Keeper:
         self._ended = True
         self._woken.set()
         self._thread.join(5)
-        hints.listeners.remove(self._hinted)
+        wakeups.listeners.remove(self._hinted)
         if self._sign is not None:
             self._sign.end()
         if self._lock is not None:
@@ -112,7 +109,7 @@ class Keeper:
 
     def _look(self) -> None:
         watch()
-        me = process.current
+        me = processes.current
         if me is None:
             return  # the process has not told the database yet that it lives
         if self._sign is None:
@@ -123,7 +120,7 @@ class Keeper:
             WorkflowWorker.objects.get_or_create(pk=me)
             self._registered = me
             if WorkflowRun.objects.filter(status__in=GOING).exists():
-                engine.launch(me, legs.work)  # it is needed soon
+                queue.launch(me, segments.work)  # it is needed soon
         now = time.monotonic()
         if now - self._tidied_at >= TIDY:
             self._tidied_at = now
@@ -174,8 +171,8 @@ def watch() -> None:
 def _sign(one: Held) -> None:
     """Set the owner of a run that began before this process was in the database; until then keep `changed_at` new."""
     ours = WorkflowRun.objects.filter(pk=one.run_id, claim=one.claim, status=RunState.RUNNING, owner=None)
-    if process.current is not None:
-        ours.update(owner=process.current)
+    if processes.current is not None:
+        ours.update(owner=processes.current)
     elif ours.filter(changed_at__lt=ago(UNSIGNED / 4)).exists():
         ours.update(changed_at=Now())
 
@@ -185,7 +182,7 @@ def dispatch(me: uuid.UUID) -> int:
     waiting = WorkflowRun.objects.filter(status=RunState.QUEUED, dispatched=False)
     if not waiting.exists():
         return 0
-    engine.launch(me, legs.work)
+    queue.launch(me, segments.work)
     # Marked in a transaction, then offered outside of it: the engine takes its time, and other writers must not wait
     # for that. Legs that were not offered in the end, since this process died, are found by `heal`.
     with transaction.atomic():
@@ -196,7 +193,7 @@ def dispatch(me: uuid.UUID) -> int:
         ours.filter(changed_at__lt=now - LOST_AFTER).update(changed_at=now)  # else `heal` finds them at once
         ours.update(dispatched=True)
     try:
-        engine.offer(offered)
+        queue.offer(offered)
     except Exception:
         for run_id, leg in offered:
             WorkflowRun.objects.filter(pk=run_id, leg=leg, status=RunState.QUEUED).update(dispatched=False)
@@ -224,7 +221,7 @@ def give_up(run_id: uuid.UUID) -> None:
     run = WorkflowRun.objects.select_for_update(no_key=True).get(pk=run_id)
     if run.going:
         message = f"given up: it was not over in {settings.PROMPTOPS_WORKFLOW_DAYS:g} days"
-        legs.close(run, RunState.FAILED, {"error": message, "code": "timeout"})
+        segments.close(run, RunState.FAILED, {"error": message, "code": "timeout"})
 
 
 def heal(me: uuid.UUID) -> None:
@@ -245,8 +242,8 @@ def heal(me: uuid.UUID) -> None:
     queued = WorkflowRun.objects.filter(status=RunState.QUEUED, dispatched=True, changed_at__lt=now - LOST_AFTER)
     stale = list(queued[:AT_ONCE])
     if stale:
-        engine.launch(me, legs.work)
-        known = engine.knows((run.pk, run.leg) for run in stale)
+        queue.launch(me, segments.work)
+        known = queue.knows((run.pk, run.leg) for run in stale)
         known -= pending_of_the_dead(known)
         for run in stale:
             if (run.pk, run.leg) not in known:
@@ -269,9 +266,9 @@ def again(run: WorkflowRun, *, died: bool = False) -> None:
     )
 
 
-def pending_of_the_dead(known: set[engine.Leg]) -> set[engine.Leg]:
+def pending_of_the_dead(known: set[queue.Leg]) -> set[queue.Leg]:
     """Of these legs those that a process took from the queue and died before it claimed their run."""
-    executors = engine.executors(known)
+    executors = queue.executors(known)
     gone = liveness.dead(set(executors.values()))
     return {leg for leg, executor in executors.items() if executor in gone}
 
@@ -294,8 +291,8 @@ def tidy() -> None:
         deliveries.delete()
     if gone := liveness.dead(WorkflowWorker.objects.values_list("pk", flat=True)):
         WorkflowWorker.objects.filter(pk__in=gone).delete()
-    if engine.is_running():
-        engine.forget()
+    if queue.is_running():
+        queue.forget()
 
 
 def without_a_worker() -> bool:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from agents.runtime import schemas
-from governance.errors import DomainError
+from governance.core.errors import DomainError
 from workflows.language.paths import Clock, TooMuchError
 
 T = TypeVar("T")

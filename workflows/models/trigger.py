@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from governance.models import Versioned
+from governance.core.models import Versioned
 from workflows.models.workflow import Workflow
 
 

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from governance.models import Entity, Workspace
-from governance.publishing import status_of
+from governance.changes.publishing import status_of
+from governance.core.models import Entity
+from governance.tenancy.models import Workspace
 from prompts.models import canonical
 
 #: The fields that make up a definition.

@@ -15,15 +15,15 @@ from agents.runtime.toolbox import (
 )
 from agents.runtime.toolbox import name_of as tool_name
 from agents.transport import bridge
-from governance import runs
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.access.visibility import visible_to
 from governance.api.fields import KeyField
-from governance.db import briefly
-from governance.errors import ConflictError, DomainError
-from governance.querysets import visible_to
-from governance.runs import OpenRun
+from governance.core.db import briefly
+from governance.core.errors import ConflictError, DomainError
+from governance.runs import log
+from governance.runs.log import OpenRun
 from prompts.content.rendering import as_text
-from workflows.definition import parsing as definition
+from workflows.definition import parsing
 from workflows.engine.interpreter import Used, interpret
 from workflows.models import Workflow
 from workflows.steps import RunContext
@@ -40,14 +40,14 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
     if workflow is None:
         raise ConflictError(f"there is no workflow {description['key']}, which this agent has as a tool")
     version, stored = workflow.served
-    loaded = definition.load(stored)
+    loaded = parsing.load(stored)
 
     async def run(arguments: Mapping[str, Any], caller: Caller) -> Returned:
         if caller.depth >= MAX_DEPTH:
             raise ToolFailedError(f"agents and workflows call each other {MAX_DEPTH} deep at most")
         if not loaded.steps:
             raise ToolFailedError("this workflow has no steps yet: there is nothing to run")
-        variables = definition.settle(loaded.inputs, arguments)
+        variables = parsing.settle(loaded.inputs, arguments)
         opened = await bridge.on_caller(briefly, _open, workflow, version, caller)
         context = RunContext(
             actor=caller.actor,
@@ -101,7 +101,7 @@ def parameters_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _open(workflow: Workflow, version: str, caller: Caller) -> OpenRun:
-    return runs.start(
+    return log.start(
         actor=caller.actor,
         source="workflow",
         workspace_id=workflow.workspace_id,
@@ -124,11 +124,11 @@ def _known(used: Used) -> dict[str, Any]:
 
 
 def _finish(opened: OpenRun, used: Used) -> None:
-    runs.finish(opened, **_known(used))
+    log.finish(opened, **_known(used))
 
 
 def _fail(opened: OpenRun, error: DomainError, used: Used) -> None:
-    runs.fail(opened, error.message, **_known(used))
+    log.fail(opened, error.message, **_known(used))
 
 
 KIND = ToolKind(name="workflow", fields=WorkflowTool, find=find, summary="A workflow: its inputs are the arguments.")

@@ -14,14 +14,12 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from governance import audit
-from governance import runs as log
-from governance.actors import Actor
-from governance.db import conflict_of
-from governance.errors import ConflictError, InvalidInputError, NotFoundError
-from governance.runs import OpenRun
-from workflows.engine import actors
-from workflows.engine import segments as legs
-from workflows.engine import wakeups as hints
+from governance.access.actors import Actor
+from governance.core.db import conflict_of
+from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.runs import log
+from governance.runs.log import OpenRun
+from workflows.engine import actors, segments, wakeups
 from workflows.models import GOING, AttemptState, RunState, StepAttempt, Trigger, Workflow, WorkflowRun
 
 #: Types of steps that have others inside.
@@ -78,7 +76,7 @@ def start(
     if bounds is not None:
         run.bounds = dict(bounds)
     insert(run)
-    transaction.on_commit(lambda: hints.give(run.pk))
+    transaction.on_commit(lambda: wakeups.give(run.pk))
     return run
 
 
@@ -130,7 +128,7 @@ def cancel(*, actor: Actor, run: WorkflowRun) -> WorkflowRun:
     run = _lock(run)
     if not run.going:
         raise ConflictError(f"this run has {run.status} already")
-    legs.close(run, RunState.CANCELLED, {"error": f"cancelled by {actor.name}", "code": "cancelled"})
+    segments.close(run, RunState.CANCELLED, {"error": f"cancelled by {actor.name}", "code": "cancelled"})
     _record(actor, run, "cancel", "Cancelled", {"status": {"old": run.status, "new": RunState.CANCELLED.value}})
     return _changed(run)
 
@@ -223,7 +221,7 @@ def decide(
     attempt.changed_at = now
     attempt.save(update_fields=["decision", "changed_at"])
     if run.status == RunState.WAITING:
-        legs.leave(run, RunState.QUEUED, waits_for="", due_at=None)
+        segments.leave(run, RunState.QUEUED, waits_for="", due_at=None)
     said = audit.created(step=attempt.path, approved=approved, comment=comment)
     _record(actor, run, "approve" if approved else "reject", "Approved" if approved else "Rejected", said)
     return _changed(run)
@@ -237,7 +235,7 @@ def _lock(run: WorkflowRun) -> WorkflowRun:
 
 
 def _changed(run: WorkflowRun) -> WorkflowRun:
-    transaction.on_commit(lambda: hints.give(run.pk))
+    transaction.on_commit(lambda: wakeups.give(run.pk))
     run.refresh_from_db()
     return run
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from governance.realtime.protocol import encode
 from governance.realtime.runtime import Runtime
-from workflows.engine import wakeups as hints
+from workflows.engine import wakeups
 from workflows.engine.wakeups import OVERLAP, TICK, Bell
 from workflows.models import StepAttempt, WorkflowRun
 
@@ -110,7 +110,7 @@ async def _listen() -> None:
             await layer.group_add(GROUP, channel)
             while True:
                 await layer.receive(channel)
-                hints.give_on()
+                wakeups.give_on()
         except Exception as error:
             logger.warning("lost the hints of runs, listening again: %s", error)
             await asyncio.sleep(1)

@@ -15,23 +15,21 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from agents.providers import openai_compatible as client
+from agents.providers import openai_compatible
 from agents.transport import bridge
 from agents.transport.outbound import check_base_url
-from governance import process, run_slots
-from governance import runs as log
-from governance.actors import Actor
-from governance.db import AWAY, later
-from governance.errors import ConflictError, DomainError, InvalidInputError
-from workflows.definition import parsing as definition
-from workflows.definition import versions
-from workflows.engine import segments as legs
-from workflows.engine import wakeups as hints
+from governance.access.actors import Actor
+from governance.core import processes
+from governance.core.db import AWAY, later
+from governance.core.errors import ConflictError, DomainError, InvalidInputError
+from governance.runs import log, slots
+from workflows.definition import parsing, versions
+from workflows.engine import segments, wakeups
 from workflows.engine.durable_journal import LostClaimError, RunJournal, row_of
 from workflows.engine.interpreter import Result, Used, interpret
 from workflows.engine.leases import Held, held
 from workflows.models import AttemptState, RunState, StepAttempt, Workflow, WorkflowRun
-from workflows.runs import control as runs
+from workflows.runs import control
 from workflows.steps import RunContext
 from workflows.steps.base import InternalError, OwnCall
 from workflows.steps.journal import Attempt, Parked
@@ -74,9 +72,9 @@ def run(
     own_call = _own_call(api_key, base_url, background=background)
     if base_url is not None:
         wishes["base_url"] = base_url
-    digest = runs.digest_of(wishes) if idempotency_key else ""
+    digest = control.digest_of(wishes) if idempotency_key else ""
     if idempotency_key:
-        repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
+        repeated = control.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
         if repeated is not None:
             return answer_of(repeated)
     values: dict[str, Any] = {
@@ -90,14 +88,14 @@ def run(
         values["own_call"] = True
     try:
         if background:
-            started = runs.start(actor=actor, workflow=workflow, **values)
+            started = control.start(actor=actor, workflow=workflow, **values)
             return going_on(started)
-        with run_slots.take(actor) as places:
+        with slots.take(actor) as places:
             here = _Here(actor, workflow, values, own_call)
             places.keep_until(here.working.when_done)
         return here.answer()
-    except runs.KeyTakenError:
-        repeated = runs.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
+    except control.KeyTakenError:
+        repeated = control.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
         if repeated is None:
             raise ConflictError("another request with this Idempotency-Key was quicker, and its run is gone") from None
         return answer_of(repeated)
@@ -121,7 +119,7 @@ def frozen(workflow: Workflow, variables: Mapping[str, Any], version: str | None
     one without steps.
     """
     label, stored = versions.choose(workflow, version)
-    settled = definition.settle(definition.load_to_run(stored).inputs, variables)
+    settled = parsing.settle(parsing.load_to_run(stored).inputs, variables)
     return {"definition": stored, "version": label, "variables": dict(settled)}
 
 
@@ -160,8 +158,8 @@ class _Here:
     def __init__(self, actor: Actor, workflow: Workflow, values: Mapping[str, Any], own_call: OwnCall | None) -> None:
         self.actor = actor
         self.began = time.monotonic()
-        client.warm_up()
-        loaded = definition.load(values["definition"])
+        openai_compatible.warm_up()
+        loaded = parsing.load(values["definition"])
         with transaction.atomic():
             opened = log.start(
                 actor=actor,
@@ -171,12 +169,12 @@ class _Here:
                 ref_key=workflow.key,
                 version=values["version"],
             )
-            self.row = runs.new(opened, actor=actor, workflow=workflow, **values)
-            self.row.status, self.row.claim, self.row.owner = RunState.RUNNING, 1, process.current
+            self.row = control.new(opened, actor=actor, workflow=workflow, **values)
+            self.row.status, self.row.claim, self.row.owner = RunState.RUNNING, 1, processes.current
             self.row.started_at = timezone.now()
             self.kept = bool(values["idempotency_key"])
             if self.kept:  # a repetition has to find it
-                runs.insert(self.row)
+                control.insert(self.row)
         self.journal = RunJournal()
         if self.kept:
             self.journal.load(self.row.pk, self.row.claim)
@@ -205,7 +203,7 @@ class _Here:
                     result = self.working.result()
                 except Parked as parked:
                     return self._park(parked)
-            if not self._close(*legs.outcome_of(result), used=result.used):
+            if not self._close(*segments.outcome_of(result), used=result.used):
                 return self._as_it_is()
         except (concurrent.futures.CancelledError, LostClaimError):
             return self._as_it_is()
@@ -254,7 +252,7 @@ class _Here:
         if not self.kept:
             self._write(self.journal.entries)
             self.kept = True
-        legs.park(self.row, self.worked_ms, parked)
+        segments.park(self.row, self.worked_ms, parked)
         self.row.refresh_from_db()
         return going_on(self.row)
 
@@ -274,23 +272,23 @@ class _Here:
     ) -> bool:
         """Returns False when the run is not ours any more."""
         if self.kept:
-            return legs.end_as(self.row, status, outcome, worked_ms=self.worked_ms, used=used)
+            return segments.end_as(self.row, status, outcome, worked_ms=self.worked_ms, used=used)
         row, now = self.row, timezone.now()
         row.status, row.owner, row.worked_ms, row.ended_at = status, None, self.worked_ms, now
-        row.forget_at = now + legs.keeping(row.workspace_id)
+        row.forget_at = now + segments.keeping(row.workspace_id)
         for name, value in outcome.items():
             setattr(row, name, value)
-        known = legs.known_of(used) if used else {}
+        known = segments.known_of(used) if used else {}
         with transaction.atomic():
             self._write(self.journal.entries if trace else [])
-            legs.close_log(row.pk, outcome.get("error"), row.worked_ms, known)
-        hints.give(row.pk)
+            segments.close_log(row.pk, outcome.get("error"), row.worked_ms, known)
+        wakeups.give(row.pk)
         return True
 
 
 def _go_on(row: WorkflowRun, working: "bridge.Working[Result]", began: float) -> None:
     try:
-        legs.finish(row, working, began=began)
+        segments.finish(row, working, began=began)
     except AWAY as error:
         logger.warning("run %s: the database is away, it is left for later: %s", row.pk, error)
     finally:

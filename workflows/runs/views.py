@@ -13,8 +13,7 @@ from governance.api.pagination import LimitOffset
 from governance.api.viewsets import ReadViewSet
 from workflows.filters import WorkflowRunFilter
 from workflows.models import WorkflowRun
-from workflows.runs import control as runs
-from workflows.runs import watching
+from workflows.runs import control, watching
 from workflows.runs.serializers import (
     DecisionSerializer,
     ResumeSerializer,
@@ -49,14 +48,14 @@ class WorkflowRunViewSet(ReadViewSet[WorkflowRun]):
     @action(detail=True, methods=["post"], filterset_class=None)
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop the run where it is; a step under way is stopped within two seconds."""
-        return self.represent(runs.cancel(actor=self.actor, run=self.get_object()))
+        return self.represent(control.cancel(actor=self.actor, run=self.get_object()))
 
     @extend_schema(request=ResumeSerializer, responses={200: WorkflowRunDetailSerializer})
     @action(detail=True, methods=["post"], filterset_class=None)
     def resume(self, request: Request, pk: str) -> Response:
         """Go on with a run that ended: where it failed, or again from a step on. What was done before is kept."""
         wishes = self.valid(ResumeSerializer)
-        return self.represent(runs.resume(actor=self.actor, run=self.get_object(), step=wishes.get("from")))
+        return self.represent(control.resume(actor=self.actor, run=self.get_object(), step=wishes.get("from")))
 
     @extend_schema(request=DecisionSerializer, responses={200: WorkflowRunDetailSerializer})
     @action(detail=True, methods=["post"], filterset_class=None)
@@ -78,4 +77,4 @@ class WorkflowRunViewSet(ReadViewSet[WorkflowRun]):
 
     def _decide(self, *, approved: bool) -> Response:
         said = self.valid(DecisionSerializer)
-        return self.represent(runs.decide(actor=self.actor, run=self.get_object(), approved=approved, **said))
+        return self.represent(control.decide(actor=self.actor, run=self.get_object(), approved=approved, **said))

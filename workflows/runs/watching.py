@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.realtime import events
 from governance.realtime.runtime import refuse_when_full, running, with_database
 from workflows.engine.wakeups import OVERLAP, TICK, Bell

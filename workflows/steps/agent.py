@@ -3,7 +3,7 @@
 from agents.providers import registry
 from agents.runtime.embedded import run_agent
 from governance.api.fields import KeyField
-from governance.errors import ConflictError, InvalidInputError
+from governance.core.errors import ConflictError, InvalidInputError
 from workflows.language.structure import Step
 from workflows.steps import model
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType

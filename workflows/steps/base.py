@@ -10,11 +10,11 @@ from django.conf import settings
 from rest_framework import serializers
 
 from agents.transport import bridge
-from governance.actors import Actor
+from governance.access.actors import Actor
 from governance.api.fields import StringField
 from governance.api.serializers import ApiSerializer
-from governance.db import briefly
-from governance.errors import DomainError, InvalidInputError
+from governance.core.db import briefly
+from governance.core.errors import DomainError, InvalidInputError
 from prompts.content.rendering import Rendered, TooLongError
 from workflows.language import conditions, paths, values
 from workflows.language.budget import Budget

@@ -7,7 +7,7 @@ from agents.providers import registry
 from agents.runtime import execution
 from agents.runtime.invocations import Plan, Subject
 from governance.api.fields import StringField
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 from prompts.content.rendering import Rendered, as_text
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, OwnCall, StepFailedError, StepSerializer, StepType, on_database

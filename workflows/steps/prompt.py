@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from governance.access.visibility import visible_to
 from governance.api.fields import PromptKeyField, StringField
-from governance.models import Environment
-from governance.querysets import visible_to
+from governance.tenancy.models import Environment
 from prompts import documents
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, on_database

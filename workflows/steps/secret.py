@@ -12,7 +12,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from governance import secretbox
+from governance.core import ciphertext
 from workflows.steps.base import StepFailedError
 from workflows.steps.fields import Referring, check_header_names
 
@@ -47,7 +47,7 @@ class SecretHeadersField(Referring, serializers.Field[Any, Any, Any, Any]):
         if isinstance(value, str):
             if not _PLAIN.fullmatch(value) or len(value) > MAX_SECRET:
                 raise serializers.ValidationError({name: [f"expected 1 to {MAX_SECRET} visible ASCII characters"]})
-            return {"box": secretbox.encrypt(value), "hint": _hint(value)}
+            return {"box": ciphertext.encrypt(value), "hint": _hint(value)}
         if isinstance(value, Mapping) and isinstance(value.get("kept"), str):
             stored = self.scope.secrets.get(value["kept"]) if self.scope else None
             if stored is None:
@@ -75,8 +75,8 @@ def opened(origin: str, secrets: Mapping[str, Mapping[str, Any]]) -> dict[str, s
         if secret["origin"] != origin:
             raise StepFailedError(f"{name}: this secret is for another host; store it again")
         try:
-            headers[name] = secretbox.decrypt(secret["box"])
-        except secretbox.UnreadableError:
+            headers[name] = ciphertext.decrypt(secret["box"])
+        except ciphertext.UnreadableError:
             raise StepFailedError(f"{name}: the secret can't be read: SECRET_KEY was changed; store it again") from None
     return headers
 

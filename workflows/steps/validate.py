@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from agents.runtime import schemas
 from governance.api.fields import ObjectField
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
 from workflows.steps.fields import Referring

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from croniter import CroniterError, croniter
 
-from governance.errors import InvalidInputError
+from governance.core.errors import InvalidInputError
 
 MAX_LENGTH = 100
 MAX_YEARS = 5

@@ -7,12 +7,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from governance import audit
-from governance.actors import Actor
-from governance.db import AWAY
-from governance.models.base import changed
+from governance.access.actors import Actor
+from governance.core.db import AWAY
+from governance.core.models import changed
 from workflows.engine import actors
 from workflows.models import Schedule, Trigger, Workflow, WorkflowRun
-from workflows.triggers import starting as triggers
+from workflows.triggers import starting
 from workflows.triggers.cron import next_tick
 
 AT_ONCE = 50
@@ -23,28 +23,28 @@ def create_schedule(*, actor: Actor, workflow: Workflow, **values: Any) -> Sched
     schedule = Schedule(workflow=workflow, created_by=actor.name, bounds=actors.snapshot(actor), **values)
     _set_next(schedule)
     schedule.save(force_insert=True)
-    triggers.record(actor, schedule, "create", "Created", audit.created(**triggers.state_of(schedule)))
+    starting.record(actor, schedule, "create", "Created", audit.created(**starting.state_of(schedule)))
     return schedule
 
 
 @transaction.atomic
 def update_schedule(*, actor: Actor, schedule: Schedule, if_match: str | None = None, **values: Any) -> Schedule:
     """Change what is given. From here on its runs are of who changed it."""
-    schedule = triggers.lock(Schedule, schedule, if_match)
+    schedule = starting.lock(Schedule, schedule, if_match)
     differences = changed(schedule, values)
     if not differences:
         return schedule
     _set_next(schedule)
     schedule.created_by, schedule.bounds = actor.name, actors.snapshot(actor)
     schedule.save_fields(*differences, "next_at", "created_by", "bounds")
-    triggers.record(actor, schedule, "update", f"Changed {', '.join(differences)} of", differences)
+    starting.record(actor, schedule, "update", f"Changed {', '.join(differences)} of", differences)
     return schedule
 
 
 @transaction.atomic
 def delete_schedule(*, actor: Actor, schedule: Schedule, if_match: str | None = None) -> None:
-    schedule = triggers.lock(Schedule, schedule, if_match)
-    triggers.record(actor, schedule, "delete", "Deleted", audit.deleted(**triggers.state_of(schedule)))
+    schedule = starting.lock(Schedule, schedule, if_match)
+    starting.record(actor, schedule, "delete", "Deleted", audit.deleted(**starting.state_of(schedule)))
     schedule.delete()
 
 
@@ -59,7 +59,7 @@ def tick(now: datetime | None = None) -> list[WorkflowRun]:
     started = []
     for schedule in due[:AT_ONCE]:
         try:
-            with triggers.telling_failures(schedule):
+            with starting.telling_failures(schedule):
                 run = _tick(schedule, now)
         except AWAY:
             raise
@@ -78,7 +78,7 @@ def _tick(schedule: Schedule, now: datetime) -> WorkflowRun | None:
     mine = Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at, enabled=True)
     if not mine.update(next_at=following, last_at=now):
         return None
-    run = triggers.start(schedule, Trigger.SCHEDULE, schedule.variables)
+    run = starting.start(schedule, Trigger.SCHEDULE, schedule.variables)
     Schedule.objects.filter(pk=schedule.pk).update(last_run_id=run.pk, last_error="")
     return run
 

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from governance import audit
-from governance.actors import Actor
+from governance.access.actors import Actor
+from governance.api.concurrency import check_if_match
 from governance.api.parsing import storable
-from governance.concurrency import check_if_match
-from governance.db import AWAY
-from governance.errors import DomainError, NotFoundError, UnauthorizedError
+from governance.core.db import AWAY
+from governance.core.errors import DomainError, NotFoundError, UnauthorizedError
 from workflows.engine import actors
 from workflows.models import Schedule, Trigger, Webhook, WorkflowRun
-from workflows.runs import control as runs
+from workflows.runs import control
 from workflows.runs.execution import frozen
 
 logger = logging.getLogger("promptops.workflows")
@@ -24,7 +24,7 @@ MAX_ERROR = 1000
 
 def start(trigger: Schedule | Webhook, kind: Trigger, variables: Mapping[str, Any]) -> WorkflowRun:
     workflow = trigger.workflow
-    return runs.start(
+    return control.start(
         actor=actors.remembered(trigger.bounds),
         workflow=workflow,
         **frozen(workflow, variables),

@@ -7,10 +7,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from governance.access.visibility import visible_to
 from governance.api.parsing import loads
 from governance.api.viewsets import ApiView, ResourceViewSet, one
-from governance.errors import InvalidInputError
-from governance.querysets import visible_to
+from governance.core.errors import InvalidInputError
 from workflows.filters import TriggerFilter
 from workflows.models import Schedule, Webhook, Workflow
 from workflows.runs.serializers import NewWebhookSerializer, ScheduleSerializer, WebhookSerializer

@@ -12,15 +12,17 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from governance import audit, audit_bounded, secretbox
-from governance.actors import ANONYMOUS, Actor
-from governance.db import conflict_of
-from governance.errors import UnauthorizedError
-from governance.models.base import changed
-from governance.text import whole_number
+from governance import audit
+from governance.access.actors import ANONYMOUS, Actor
+from governance.audit import bounded
+from governance.core import ciphertext
+from governance.core.db import conflict_of
+from governance.core.errors import UnauthorizedError
+from governance.core.models import changed
+from governance.core.text import whole_number
 from workflows.engine import actors
 from workflows.models import Delivery, Trigger, Webhook, Workflow, WorkflowRun
-from workflows.triggers import starting as triggers
+from workflows.triggers import starting
 
 #: Seconds that a call may be old, or ahead of our clock.
 TOLERANCE = 300
@@ -34,31 +36,31 @@ def create_webhook(*, actor: Actor, workflow: Workflow, **values: Any) -> tuple[
         workflow=workflow,
         created_by=actor.name,
         bounds=actors.snapshot(actor),
-        encrypted_secret=secretbox.encrypt(secret),
+        encrypted_secret=ciphertext.encrypt(secret),
         **values,
     )
     webhook.save(force_insert=True)
-    triggers.record(actor, webhook, "create", "Created", audit.created(**triggers.state_of(webhook)))
+    starting.record(actor, webhook, "create", "Created", audit.created(**starting.state_of(webhook)))
     return webhook, secret
 
 
 @transaction.atomic
 def update_webhook(*, actor: Actor, webhook: Webhook, if_match: str | None = None, **values: Any) -> Webhook:
     """Change what is given. From here on its runs are of who changed it."""
-    webhook = triggers.lock(Webhook, webhook, if_match)
+    webhook = starting.lock(Webhook, webhook, if_match)
     differences = changed(webhook, values)
     if not differences:
         return webhook
     webhook.created_by, webhook.bounds = actor.name, actors.snapshot(actor)
     webhook.save_fields(*differences, "created_by", "bounds")
-    triggers.record(actor, webhook, "update", f"Changed {', '.join(differences)} of", differences)
+    starting.record(actor, webhook, "update", f"Changed {', '.join(differences)} of", differences)
     return webhook
 
 
 @transaction.atomic
 def delete_webhook(*, actor: Actor, webhook: Webhook, if_match: str | None = None) -> None:
-    webhook = triggers.lock(Webhook, webhook, if_match)
-    triggers.record(actor, webhook, "delete", "Deleted", audit.deleted(**triggers.state_of(webhook)))
+    webhook = starting.lock(Webhook, webhook, if_match)
+    starting.record(actor, webhook, "delete", "Deleted", audit.deleted(**starting.state_of(webhook)))
     webhook.delete()
 
 
@@ -87,8 +89,8 @@ def _checked(
     webhook: Webhook | None, timestamp: str, signature: str, body: bytes, read: Callable[[], Any]
 ) -> WorkflowRun:
     try:
-        secret = secretbox.decrypt(webhook.encrypted_secret) if webhook else secrets.token_urlsafe(32)
-    except secretbox.UnreadableError:
+        secret = ciphertext.decrypt(webhook.encrypted_secret) if webhook else secrets.token_urlsafe(32)
+    except ciphertext.UnreadableError:
         secret = secrets.token_urlsafe(32)
     signature = signature.removeprefix("sha256=")
     right = hmac.compare_digest(signature_of(secret, timestamp, body).encode(), signature.encode("utf-8", "replace"))
@@ -102,7 +104,7 @@ def _checked(
 
 def _note_refusal(webhook: Webhook | None, reason: str) -> None:
     """Calls of unknown ids are counted together: made-up ids could fill the log otherwise."""
-    audit_bounded.record(
+    bounded.record(
         actor=ANONYMOUS,
         action="refused",
         what=f"{webhook.pk if webhook else 'no webhook'}: {reason}",
@@ -118,9 +120,9 @@ def _take(webhook: Webhook, signature: str, payload: Any) -> WorkflowRun:
     variables = {**webhook.variables, "input": payload}
     if isinstance(payload, Mapping):
         variables = {**webhook.variables, **payload, "input": payload}
-    with triggers.telling_failures(webhook), transaction.atomic():
+    with starting.telling_failures(webhook), transaction.atomic():
         _refuse_second(webhook, signature)
-        run = triggers.start(webhook, Trigger.WEBHOOK, variables)
+        run = starting.start(webhook, Trigger.WEBHOOK, variables)
         Webhook.objects.filter(pk=webhook.pk).update(last_at=timezone.now(), last_run_id=run.pk, last_error="")
         return run
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from django.db.backends.postgresql import base, operations
 
-from governance import audit_guard, turns
+from governance.core import append_only, turns
 
 
 class DatabaseOperations(operations.DatabaseOperations):
     def sql_flush(self, style: Any, tables: Any, **wishes: Any) -> list[str]:
-        return audit_guard.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
+        return append_only.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

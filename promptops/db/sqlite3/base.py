@@ -12,8 +12,8 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base, operations
 
-from governance import audit_guard, turns
-from governance.text import folded
+from governance.core import append_only, turns
+from governance.core.text import folded
 
 PATIENCE = 20.0  # seconds in line; many short transactions may be before this one
 
@@ -59,7 +59,7 @@ def _folded(text: str | None) -> str | None:
 
 class DatabaseOperations(operations.DatabaseOperations):
     def sql_flush(self, style: Any, tables: Any, **wishes: Any) -> list[str]:
-        return audit_guard.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
+        return append_only.around(self.connection, tables, super().sql_flush(style, tables, **wishes))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from governance.actors import SYSTEM
-from governance.services import retention
+from governance.access.actors import SYSTEM
+from governance.history import retention
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from governance.actors import SYSTEM
-from governance.services import environments
+from governance.access.actors import SYSTEM
+from governance.tenancy import environments
 
 
 class Command(BaseCommand):

@@ -11,9 +11,11 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from governance.actors import SYSTEM
-from governance.models import DEFAULT_WORKSPACE, Role, User
-from governance.services import users
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity import users
+from governance.identity.models import User
+from governance.tenancy.models import DEFAULT_WORKSPACE
 from promptops import examples, secrets
 from prompts.models import Prompt
 

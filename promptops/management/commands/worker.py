@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from agents.providers import openai_compatible as client
-from governance.realtime.registry import Registry
+from agents.providers import openai_compatible
+from governance.clients.connections import Registry
 from governance.realtime.runtime import with_database
-from workflows.engine import supervisor as keeper
+from workflows.engine import supervisor
 from workflows.runs import events
 
 logger = logging.getLogger("promptops.workflows")
@@ -37,12 +37,14 @@ async def work(grace: float) -> None:
 
     registry = Registry(in_thread)
     tasks: list[asyncio.Task[None]] = [asyncio.create_task(registry.run()), asyncio.create_task(events.announce())]
-    tasks.append(asyncio.create_task(asyncio.to_thread(client.warm_up)))  # the first run should not wait for it
-    keeper.start(takes_runs=True)
+    tasks.append(
+        asyncio.create_task(asyncio.to_thread(openai_compatible.warm_up))
+    )  # the first run should not wait for it
+    supervisor.start(takes_runs=True)
     logger.info("at work")
     await stopped.wait()
     logger.info("stopping, once the steps under way are done")
-    await asyncio.to_thread(keeper.stop, grace)
+    await asyncio.to_thread(supervisor.stop, grace)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

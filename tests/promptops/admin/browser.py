@@ -9,7 +9,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from governance.models import User
+from governance.identity.models import User
 
 
 class _Forms(HTMLParser):

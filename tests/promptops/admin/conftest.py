@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.db.models import Model
 
-from governance.actors import SYSTEM
-from governance.models import Role, User, Workspace
-from governance.services import environments, workspaces
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.identity.models import User
+from governance.tenancy import environments, workspaces
+from governance.tenancy.models import Workspace
 from tests.promptops.admin.browser import Browser
 from tests.promptops.admin.world import populate
 

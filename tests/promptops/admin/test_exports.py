@@ -13,9 +13,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from governance import audit_guard
-from governance.admin import exports
-from governance.models import AuditEntry, Role, Run, Workspace
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.core import append_only
+from governance.history.admin import exports
+from governance.runs.models import Run
+from governance.tenancy.models import Workspace
 from tests.promptops.admin.browser import Browser
 
 Browse = Callable[..., Browser]
@@ -43,7 +46,7 @@ def entry(**fields: Any) -> AuditEntry:
 
 
 def empty_the_audit_log() -> None:
-    with audit_guard.lifted():
+    with append_only.lifted():
         AuditEntry.objects.all().delete()
 
 
@@ -107,7 +110,7 @@ def test_a_file_has_what_the_filters_leave_newest_first_each_once_whatever_the_b
     empty_the_audit_log()
     entries = [entry(key="a" if number % 2 else "b", summary=str(number)) for number in range(50)]
     moment = timezone.now() - timedelta(days=1)
-    with audit_guard.lifted():  # all at one moment
+    with append_only.lifted():  # all at one moment
         AuditEntry.objects.filter(pk__in=[each.pk for each in entries[:30]]).update(created_at=moment)
     expected = [str(each.pk) for each in AuditEntry.objects.filter(key="a").order_by("-created_at", "-id")]
     for kind in ("csv", "json"):

@@ -8,10 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from governance import runs
-from governance.actors import SYSTEM
-from governance.models import Role, Run
-from prompts import services as prompts
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.runs import log
+from governance.runs.models import Run
+from prompts import services
 from prompts.models import Prompt
 from tests.contract.vectors import load
 from tests.promptops.admin.browser import Browser
@@ -24,7 +25,7 @@ HOME = "/admin/"
 
 def test_home_tells_of_what_one_may_see_and_of_nothing_else(world: World, hidden: World, browse: Browse) -> None:
     for row in (world[Prompt], hidden[Prompt]):
-        prompts.update_prompt(actor=SYSTEM, prompt=row, content="waiting")
+        services.update_prompt(actor=SYSTEM, prompt=row, content="waiting")
     page = browse(Role.VIEWER).open(HOME)
     assert "xyzzy" not in page.text
     assert page.text.count(">greeting</a>") == 3  # two publishes and a draft
@@ -47,8 +48,8 @@ def test_home_asks_the_database_as_often_for_many_things_as_for_few(
     for number in range(3):
         make_prompt(f"more-{number}", publish=True)
         make_prompt(f"draft-{number}")
-        run = runs.start(actor=SYSTEM, workspace_id="default", source="playground", provider=f"p{number}", model="m")
-        runs.finish(run, provider=f"p{number}", model="m", prompt_tokens=1, output_tokens=1)
+        run = log.start(actor=SYSTEM, workspace_id="default", source="playground", provider=f"p{number}", model="m")
+        log.finish(run, provider=f"p{number}", model="m", prompt_tokens=1, output_tokens=1)
     assert queries() == few <= 16
 
 

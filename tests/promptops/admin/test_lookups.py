@@ -9,7 +9,7 @@ from django.contrib.admin import SimpleListFilter
 from django.db.models import CharField, Model, TextField
 from django.urls import reverse
 
-from governance.models import Role
+from governance.access.roles import Role
 from tests.promptops.admin.browser import Browser
 
 Browse = Callable[..., Browser]

@@ -13,10 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import escape
 
-from governance import runs
-from governance.actors import SYSTEM
-from governance.models import AuditEntry, Connection, Role, Run, RunFeedback, Workspace
-from governance.services import workspaces
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.clients.models import Connection
+from governance.runs import log as runs
+from governance.runs.models import Run, RunFeedback
+from governance.tenancy import workspaces
+from governance.tenancy.models import Workspace
 from prompts.models import Prompt
 from tests.promptops.admin.browser import Browser, url
 from tests.promptops.admin.conftest import World

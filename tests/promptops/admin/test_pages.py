@@ -13,20 +13,18 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from agents.models import Agent
-from governance.actors import SYSTEM
-from governance.models import (
-    AccessRevision,
-    AuditEntry,
-    Change,
-    Connection,
-    Environment,
-    Role,
-    ServerProcess,
-    User,
-    Workspace,
-)
-from governance.permissions import ADMIN_MODELS
-from governance.services import environments, users, workspaces
+from governance.access.actors import SYSTEM
+from governance.access.models import AccessRevision
+from governance.access.permissions import ADMIN_MODELS
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.clients.models import Connection
+from governance.core.models import ServerProcess
+from governance.identity import users
+from governance.identity.models import User
+from governance.tenancy import environments, workspaces
+from governance.tenancy.models import Environment, Workspace
 from prompts.models import Prompt, PromptVersion
 from tests.promptops.admin.browser import Browser, url
 from tests.promptops.admin.conftest import World

@@ -8,8 +8,11 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
-from governance.models import AuditEntry, LoginFailures, Role, Token, TokenKind, User, Workspace
-from governance.services import tokens
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.identity import tokens
+from governance.identity.models import LoginFailures, Token, TokenKind, User
+from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD, api
 from tests.promptops.admin.browser import Browser
 from tests.promptops.admin.conftest import World

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from governance.actors import SYSTEM
-from governance.models import AuditEntry, Environment, Role, Run, Workspace
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.runs.models import Run
+from governance.tenancy.models import Environment, Workspace
 from prompts import services
 from prompts.models import Prompt
 from tests.agents.test_streaming import events_of

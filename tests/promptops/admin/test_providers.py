@@ -3,7 +3,7 @@
 from typing import Any
 
 from agents.models import Agent, ModelProvider
-from governance.models import Environment
+from governance.tenancy.models import Environment
 
 
 def test_a_form_says_what_a_provider_does_not_know_and_a_name_that_is_used_stays(browse: Any) -> None:

@@ -8,12 +8,17 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.db.utils import DataError
 
-from agents import services as agents
+from agents import services
 from agents.models import Agent
-from governance.actors import SYSTEM
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
 from governance.admin.base import as_refusal
-from governance.models import AuditEntry, Change, Environment, Role, Token, User, Workspace
-from governance.services import environments, users, workspaces
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.identity import users
+from governance.identity.models import Token, User
+from governance.tenancy import environments, workspaces
+from governance.tenancy.models import Environment, Workspace
 from prompts import services as prompts
 from prompts.models import Prompt, Rollout
 from tests.conftest import PASSWORD
@@ -292,7 +297,7 @@ def test_an_operation_that_is_refused_says_so_in_its_form(
     ("model", "change", "typed"),
     [
         (Prompt, lambda row: prompts.update_prompt(actor=SYSTEM, prompt=row, name="Theirs"), {"content": "Mine"}),
-        (Agent, lambda row: agents.update_agent(actor=SYSTEM, agent=row, name="Theirs"), {"prompt": "Mine"}),
+        (Agent, lambda row: services.update_agent(actor=SYSTEM, agent=row, name="Theirs"), {"prompt": "Mine"}),
         (
             Workflow,
             lambda row: workflows.update_workflow(actor=SYSTEM, workflow=row, name="Theirs"),

@@ -11,11 +11,15 @@ from django.db import transaction
 from rest_framework.test import APIClient
 
 from agents.models import Agent
-from governance.actors import SYSTEM
-from governance.errors import ConflictError
-from governance.models import AuditEntry, Change, Environment, Membership, Role, Token, User, Workspace
-from governance.services import environments, workspaces
-from prompts import services as prompts
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.core.errors import ConflictError
+from governance.identity.models import Token, User
+from governance.tenancy import environments, workspaces
+from governance.tenancy.models import Environment, Membership, Workspace
+from prompts import services
 from prompts.models import Prompt, PromptVersion, Rollout
 from tests.conftest import PASSWORD
 from tests.promptops.admin.browser import Browser, Page
@@ -294,7 +298,7 @@ def test_what_is_done_in_the_admin_is_audited_and_announced_as_what_is_done_over
 ) -> None:
     user = make_user(Role.ADMIN, username="ada")
     api, browser = login(user=user), Browser(user)
-    prompts.update_prompt(actor=SYSTEM, prompt=world[Prompt], content="a draft that is not live")
+    services.update_prompt(actor=SYSTEM, prompt=world[Prompt], content="a draft that is not live")
     world[Prompt].refresh_from_db()
     environments.update_environment(actor=SYSTEM, environment=world[Environment], description="Where it matters")
     empty_room()
@@ -324,7 +328,7 @@ def test_a_form_that_is_saved_as_it_was_opened_changes_nothing(world: World, bro
 
 def test_an_edit_of_one_line_keeps_all_others_as_they_were(world: World, browse: Browse) -> None:
     content = "\n\nfirst\n\tsecond  \n\n<b>&amp;</b> {{ name }}\r\nfourth\n\n"
-    prompt = prompts.update_prompt(actor=SYSTEM, prompt=world[Prompt], content=content)
+    prompt = services.update_prompt(actor=SYSTEM, prompt=world[Prompt], content=content)
     browser = browse()
     browser.change_page(prompt).send(name="Only the name")
     prompt.refresh_from_db()
@@ -392,9 +396,9 @@ def test_publishing_many_says_how_each_went(world: World, browse: Browse, make_p
             raise ConflictError("the moon is in the wrong place")
         return original(prompt=prompt, **rest)
 
-    original = prompts.publish
+    original = services.publish
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(prompts, "publish", publish)
+        patched.setattr(services, "publish", publish)
         page = browser.act("publish_selected", refused, fine)
     assert "Prompt refused: the moon is in the wrong place" in page.text
     assert "Published 1 prompt." in page.text
@@ -404,7 +408,7 @@ def test_publishing_many_says_how_each_went(world: World, browse: Browse, make_p
 
 def test_a_viewer_can_publish_nothing(world: World, browse: Browse) -> None:
     browser, prompt = browse(Role.VIEWER), world[Prompt]
-    prompts.update_prompt(actor=SYSTEM, prompt=prompt, content="a draft that is not live")
+    services.update_prompt(actor=SYSTEM, prompt=prompt, content="a draft that is not live")
     page = browser.list_page(Prompt)
     assert "publish_selected" not in page.text
     with traces() as left:

@@ -10,8 +10,9 @@ from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 from django.test import Client
 
-from governance.admin_sessions import SessionStore, stored
-from governance.models import Token, User, Workspace
+from governance.identity.admin_sessions import SessionStore, stored
+from governance.identity.models import Token, User
+from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD
 from tests.promptops.admin.browser import Browser
 

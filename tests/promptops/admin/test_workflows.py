@@ -9,12 +9,14 @@ from django.urls import reverse
 
 from agents.models import Agent
 from agents.services import create_agent
-from governance.actors import SYSTEM
-from governance.models import AuditEntry, Environment, Role, Workspace
+from governance.access.actors import SYSTEM
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.tenancy.models import Environment, Workspace
 from tests.promptops.admin.browser import Browser, Page, url
 from tests.promptops.admin.conftest import World
 from tests.promptops.admin.world import HOSTILE
-from workflows.engine import segments as legs
+from workflows.engine import segments
 from workflows.models import RunState, Schedule, Workflow, WorkflowRun
 from workflows.runs import execution
 from workflows.services import create_workflow, publish
@@ -38,7 +40,7 @@ def parked(workspace: Workspace) -> WorkflowRun:
     workflow = flow(workspace, render, APPROVAL)
     answer = execution.run(actor=SYSTEM, workflow=workflow, variables={"input": HOSTILE}, background=True)
     run = WorkflowRun.objects.get(pk=answer.body["run_id"])
-    legs.work(run.pk, run.leg)
+    segments.work(run.pk, run.leg)
     run.refresh_from_db()
     assert run.status == RunState.WAITING
     return run
@@ -100,7 +102,7 @@ def test_an_editor_decides_cancels_and_resumes_by_the_services_which_write_the_a
     ]
     assert "waits for no decision" in act(editor, run, "decide", verdict="reject", step="ok").messages[0]
     run.refresh_from_db()
-    legs.work(run.pk, run.leg)
+    segments.work(run.pk, run.leg)
     run.refresh_from_db()
     assert run.status == RunState.SUCCEEDED
     assert "has succeeded" in act(editor, run, "resume").messages[0]

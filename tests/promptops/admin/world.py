@@ -9,27 +9,20 @@ from django.utils import timezone
 from agents.models import AgentMessage, AgentSession
 from agents.providers.services import create_provider
 from agents.services import create_agent
-from governance import runs
-from governance.actors import SYSTEM
-from governance.models import (
-    AccessRevision,
-    AuditEntry,
-    Change,
-    Connection,
-    Environment,
-    LogCount,
-    LoginFailures,
-    Membership,
-    Role,
-    Run,
-    RunContent,
-    RunTally,
-    ServerProcess,
-    User,
-    Workspace,
-)
-from governance.services import tokens
-from prompts import services as prompts
+from governance.access.actors import SYSTEM
+from governance.access.models import AccessRevision
+from governance.access.roles import Role
+from governance.audit.models import AuditEntry
+from governance.changes.models import Change
+from governance.clients.models import Connection
+from governance.core.models import ServerProcess
+from governance.history.models import LogCount
+from governance.identity import tokens
+from governance.identity.models import LoginFailures, User
+from governance.runs import log
+from governance.runs.models import Run, RunContent, RunTally
+from governance.tenancy.models import Environment, Membership, Workspace
+from prompts import services
 from prompts.models import PromptTag
 from workflows.models import Delivery, StepAttempt, WorkflowWorker
 from workflows.runs.control import start as start_run
@@ -45,7 +38,7 @@ HOSTILE = "<script>alert('x')</script>"
 def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[Model], Any]:
     """Put one row of every kind into the workspace; returns them by their model. `suffix` tells names apart."""
     prod = Environment.objects.select_related("workspace").get(workspace=workspace, name="prod")
-    prompt = prompts.create_prompt(
+    prompt = services.create_prompt(
         actor=SYSTEM,
         environment=prod,
         key=f"greeting{suffix}",
@@ -55,10 +48,10 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         config={"stop": HOSTILE},
         tags=[HOSTILE, "other tag"],
     )
-    first = prompts.publish(actor=SYSTEM, prompt=prompt, note=HOSTILE)
-    prompts.update_prompt(actor=SYSTEM, prompt=prompt, content=f"{HOSTILE} again")
-    prompts.publish(actor=SYSTEM, prompt=prompt)
-    rollout = prompts.set_rollout(
+    first = services.publish(actor=SYSTEM, prompt=prompt, note=HOSTILE)
+    services.update_prompt(actor=SYSTEM, prompt=prompt, content=f"{HOSTILE} again")
+    services.publish(actor=SYSTEM, prompt=prompt)
+    rollout = services.set_rollout(
         actor=SYSTEM, prompt=prompt, values={"variant_a": "v1", "variant_b": "v2", "weight_a": 50.0, "enabled": False}
     )
     agent = create_agent(
@@ -109,10 +102,10 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
     webhook, _ = create_webhook(actor=SYSTEM, workflow=workflow, name=f"{HOSTILE}{suffix}")
     delivery = Delivery.objects.create(webhook=webhook, signature="0" * 64, forget_at=timezone.now())
     token, _ = tokens.create_token(actor=SYSTEM, workspace=workspace, name=HOSTILE, role=Role.VIEWER)
-    run = runs.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=HOSTILE, model=HOSTILE)
+    run = log.start(actor=SYSTEM, workspace_id=workspace.pk, source="agent", ref_key=HOSTILE, model=HOSTILE)
     workspace.keep_content = True
     workspace.save(update_fields=["keep_content"])
-    runs.fail(run, HOSTILE, prompt=HOSTILE, output=HOSTILE)
+    log.fail(run, HOSTILE, prompt=HOSTILE, output=HOSTILE)
     logged = Run.objects.get(pk=run.id)
     now = timezone.now()
     process = ServerProcess.objects.create(host=HOSTILE, pid=1, started_at=now, seen_at=now + timedelta(hours=1))
@@ -150,7 +143,7 @@ def populate(workspace: Workspace, member: User, suffix: str = "") -> dict[type[
         token,
         logged,
         RunContent.objects.get(run=logged),
-        runs.rate(run=logged, actor=SYSTEM, score=1, comment=HOSTILE),
+        log.rate(run=logged, actor=SYSTEM, score=1, comment=HOSTILE),
         RunTally.objects.filter(workspace_id=workspace.pk).first(),
         LogCount.objects.create(log="runs", workspace_id=workspace.pk, hour=now, count=1),
         process,

@@ -1,4 +1,4 @@
-// Fields as the server describes them (governance/admin/described.py), a widget for each kind.
+// Fields as the server describes them (governance/admin/form_schema.py), a widget for each kind.
 //
 // makeField(description, holder, context) shows holder[description.name] and writes it there; a field that was emptied is
 // taken out. A value that its widget could not show is shown as JSON, so that nothing is lost. The element has a method

@@ -1,0 +1,3 @@
+from governance.history.admin import audits
+
+__all__ = ["audits"]

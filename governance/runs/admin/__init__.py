@@ -1,0 +1,3 @@
+from governance.runs.admin import runs
+
+__all__ = ["runs"]

@@ -1,0 +1,241 @@
+"""The run log: a run is opened before the call and closed whatever happens. Runs move no revision."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.utils import timezone
+
+from governance import audit
+from governance.access.actors import Actor
+from governance.core import processes
+from governance.core.models import ServerProcess
+from governance.history import counts
+from governance.runs import rollups
+from governance.runs.models import Run, RunContent, RunFeedback, RunStatus
+from governance.tenancy.models import Workspace
+
+logger = logging.getLogger("promptops.runs")
+
+#: What a run may be of, by the word for it: what `prompt_id` and, by its source, `ref_id` are the ids of. The apps
+#: above put theirs in when they start, since nothing here knows them.
+SUBJECTS: dict[str, type[Model]] = {}
+
+#: A run that no server process answers for, such as a command's, is given up after this long.
+ORPHANED_AFTER = timedelta(hours=6)
+
+SWEPT_AT_ONCE = 500
+
+#: The ids of runs that somebody else answers for, whatever becomes of the process they are in. Apps put their own here.
+KEPT: list[Callable[[], QuerySet[Any, Any]]] = []
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """A run under way. `id` is what answers carry as `run_id`. Its clock stops when it is closed."""
+
+    id: uuid.UUID
+    started: float = field(default_factory=time.monotonic)
+    stopped: float | None = None
+
+    @property
+    def elapsed_ms(self) -> int:
+        until = time.monotonic() if self.stopped is None else self.stopped
+        return round((until - self.started) * 1000)
+
+    def stop(self) -> None:
+        """The work is done: what closing the run takes does not count. Only the first time matters."""
+        self.stopped = self.stopped or time.monotonic()
+
+
+def start(
+    *,
+    actor: Actor,
+    workspace_id: str,
+    source: str,
+    ref_id: uuid.UUID | None = None,
+    ref_key: str = "",
+    prompt_id: uuid.UUID | None = None,
+    parent_id: uuid.UUID | None = None,
+    environment: str = "",
+    version: str = "",
+    variant: str = "",
+    provider: str = "",
+    model: str = "",
+) -> OpenRun:
+    """Open a run.
+
+    `source` is playground, agent, workflow or model (a call that is a step), `ref_key` the key of what runs,
+    `parent_id` the run that started it.
+    """
+    run = Run.objects.create(
+        actor=actor.name,
+        actor_identity=actor.identity,
+        workspace_id=workspace_id,
+        source=source,
+        ref_id=ref_id,
+        ref_key=ref_key,
+        prompt_id=prompt_id,
+        parent_id=parent_id,
+        process_id=processes.current,
+        environment=environment,
+        version=version,
+        variant=variant,
+        provider=provider,
+        model=model,
+    )
+    return OpenRun(run.pk)
+
+
+def finish(
+    run: OpenRun,
+    *,
+    provider: str,
+    model: str,
+    prompt_tokens: int | None,
+    output_tokens: int | None,
+    cached_tokens: int | None = None,
+    estimated: bool = False,
+    cost_usd: Decimal | None = None,
+    prompt: str | None = None,
+    output: str | None = None,
+) -> None:
+    """Close a run that went well. `prompt` and `output` are kept where the workspace asks for it."""
+    _close(
+        run,
+        RunStatus.OK,
+        prompt,
+        output,
+        provider=provider,
+        model=model,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        cached_tokens=cached_tokens,
+        tokens_estimated=estimated,
+        cost_usd=cost_usd,
+    )
+
+
+def fail(run: OpenRun, error: str, *, prompt: str | None = None, output: str | None = None, **known: Any) -> None:
+    """Close a run that failed; `known` are the fields that are known all the same, such as tokens spent so far."""
+    _close(run, RunStatus.ERROR, prompt, output, error=error[:1000], **known)
+
+
+@transaction.atomic
+def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | None, **fields: Any) -> None:
+    run.stop()
+    # Only a running run can be closed: a sweep that gave it up and the process that ran it can't both decide.
+    going = Run.objects.filter(pk=run.id, status=RunStatus.RUNNING)
+    if not going.update(status=status, latency_ms=run.elapsed_ms, **fields):
+        return
+    ended = Run.objects.get(pk=run.id)
+    rollups.add([ended])
+    if prompt is None and output is None:
+        return
+    workspace = Workspace.objects.filter(pk=ended.workspace_id, keep_content=True).first()
+    if workspace is not None:
+        until = timezone.now() + timedelta(days=workspace.content_days)
+        RunContent.objects.create(run=ended, prompt=prompt or "", output=output or "", delete_after=until)
+
+
+@transaction.atomic
+def reopen(run_id: uuid.UUID) -> None:
+    """A run that was over goes on: it is counted anew when it ends."""
+    over = Run.objects.select_for_update().filter(pk=run_id).exclude(status=RunStatus.RUNNING).first()
+    if over is None:
+        return
+    rollups.take_back(over)
+    RunContent.objects.filter(run=over).delete()
+    over.status, over.error, over.latency_ms = RunStatus.RUNNING, "", None
+    over.save(update_fields=["status", "error", "latency_ms"])
+
+
+def orphans() -> set[uuid.UUID]:
+    """Running runs that nobody will close: their server process is gone, or nobody ever answered for them."""
+    going = Run.objects.filter(status=RunStatus.RUNNING).order_by()
+    for of_others in KEPT:
+        going = going.exclude(pk__in=of_others())
+    of_the_dead = going.filter(process_id__isnull=False).exclude(process_id__in=ServerProcess.objects.values("pk"))
+    old = going.filter(process_id__isnull=True, created_at__lt=timezone.now() - ORPHANED_AFTER)
+    return {*of_the_dead.values_list("pk", flat=True), *old.values_list("pk", flat=True)}
+
+
+def interrupt(run_ids: set[uuid.UUID]) -> int:
+    """Close runs whose process died. Returns how many that were; those that ended meanwhile stay as they are."""
+    closed = 0
+    ids = sorted(run_ids)
+    for first in range(0, len(ids), SWEPT_AT_ONCE):
+        with transaction.atomic():
+            going = Run.objects.select_for_update().filter(
+                pk__in=ids[first : first + SWEPT_AT_ONCE], status=RunStatus.RUNNING
+            )
+            ended = list(going.order_by("pk"))
+            for run in ended:
+                run.status = RunStatus.INTERRUPTED
+                run.error = "interrupted: the server process that ran it ended before it did"
+                run.save(update_fields=["status", "error"])
+            rollups.add(ended)
+            closed += len(ended)
+    return closed
+
+
+def forget_content() -> int:
+    """Delete the texts of runs whose days are over; returns how many."""
+    over = list(RunContent.objects.filter(delete_after__lt=timezone.now()).values_list("pk", flat=True)[:SWEPT_AT_ONCE])
+    if over:  # to delete nothing takes SQLite's write lock all the same
+        RunContent.objects.filter(pk__in=over).delete()
+    return len(over)
+
+
+class Sweep:
+    """What a server does now and then for the logs.
+
+    A run is given up when it was found orphaned twice in a row: a process that could not reach the database for a while
+    is forgotten and comes back, and its runs with it.
+    """
+
+    def __init__(self) -> None:
+        self._suspects: set[uuid.UUID] = set()
+        self._counted: datetime | None = None  # up to when
+
+    def __call__(self) -> None:
+        found = orphans()
+        confirmed, self._suspects = found & self._suspects, found
+        if confirmed:
+            logger.warning("%d runs were interrupted", interrupt(confirmed))
+        forget_content()
+        if (settled := counts.settled()) != self._counted:
+            counts.count()
+            self._counted = settled
+
+
+@transaction.atomic
+def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedback:
+    """What `actor` thinks of a run, from -1 to 1; it replaces what the same one said before."""
+    said = {"score": score, "comment": comment}
+    Run.objects.select_for_update(no_key=True).filter(pk=run.pk).first()  # two ratings by one actor wait for each other
+    former = RunFeedback.objects.filter(run=run, actor_identity=actor.identity).first()
+    old = {name: getattr(former, name) if former else None for name in said}
+    if old == said and former is not None:
+        return former
+    feedback, _ = RunFeedback.objects.update_or_create(
+        run=run, actor_identity=actor.identity, defaults={"actor": actor.name, **said}
+    )
+    audit.record(
+        actor=actor,
+        action="feedback",
+        resource="run",
+        resource_id=run.pk,
+        key=run.ref_key,
+        summary=f"Rated a run {run.ref_key or run.source}: {score:g}",
+        workspace_id=run.workspace_id,
+        changes={name: {"old": old[name], "new": said[name]} for name in said if old[name] != said[name]},
+    )
+    return feedback

@@ -1,0 +1,3 @@
+from governance.tenancy.admin import forms, pages
+
+__all__ = ["forms", "pages"]
