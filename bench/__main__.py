@@ -13,10 +13,13 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import attack, load, processes, report, runs, workflows
-from bench.processes import Installation, Process
+from bench import report
+from bench.load import http as load
+from bench.load.sockets import Crowd
+from bench.parts import attack, runs, workflows
 from bench.report import Figure
-from bench.sockets import Crowd
+from bench.servers import processes
+from bench.servers.processes import Installation, Process
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 #: How many prompts the environment holds when one is fetched.
@@ -173,7 +176,9 @@ def _post(server: Process, text: str) -> None:
 
 def crowd(folder: Path) -> list[Figure]:
     """10,000 sockets on two processes, on PostgreSQL and Redis."""
-    from tests.faults.redis import running as redis_running  # real servers from wheels; only tests and this need them
+    from tests.faults.tools.redis import (
+        running as redis_running,  # real servers from wheels; only tests and this need them
+    )
     from tests.postgres import launch
 
     count = 10_000

@@ -16,7 +16,7 @@ from typing import Any
 from agents.providers import telemetry
 from agents.providers.answers.failures import failure_of
 from agents.providers.answers.reading import Answer, UnusableError
-from agents.providers.mock import transport as mock_transport
+from agents.providers.mock import transport
 from agents.providers.protocol import Completion, ModelCall
 from agents.transport import outbound
 from agents.transport.calls import retry_after_of
@@ -130,7 +130,7 @@ async def session(call: ModelCall) -> AsyncIterator[Any]:
     with _failures(call) as going:
         async with asyncio.timeout(call.timeout):
             if call.provider.offline:
-                inner: Any = mock_transport.transport()
+                inner: Any = transport.transport()
             else:
                 try:
                     admitted = await outbound.admit(call.base_url, vouched=call.vouched)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
-from governance.access import revision as access_revision
+from governance.access import revision
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
 from governance.api.exceptions import body
@@ -161,7 +161,7 @@ class NoSuchStream(EventStream):
 
 def admit(asked: StreamRequest) -> Admission:
     """Raises UnauthorizedError."""
-    as_of = access_revision.current()  # read first: what changes from here on is noticed
+    as_of = revision.current()  # read first: what changes from here on is noticed
     actor = authenticate(asked.token, address=asked.remote_addr)
     return Admission(as_of, actor, find_place(asked, actor))
 

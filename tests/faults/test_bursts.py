@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.faults.support import create, data, installation, listening, times
+from tests.faults.tools.support import create, data, installation, listening, times
 from tests.servers import TOKEN, Server
 
 PUBLISHES = times(400, 1_000)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.support import create, data, history, installation
+from tests.faults.tools.support import create, data, history, installation
 from tests.servers import Server
 
 WRITERS = 50

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.faults.support import create, data, history, installation, replay, times
+from tests.faults.tools.support import create, data, history, installation, replay, times
 from tests.servers import Server
 
 WRITERS = 3

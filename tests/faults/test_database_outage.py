@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 from promptops_client import PromptOps
 
-from tests.faults.support import create, data, listening
+from tests.faults.tools.support import create, data, listening
 from tests.postgres import launch
 from tests.servers import TOKEN, Server, running
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from django.db import connection
 
-from tests.faults.support import create
+from tests.faults.tools.support import create
 from tests.servers import Server, running
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="it is about SQLite's locks")

@@ -15,8 +15,8 @@ import httpx
 import psycopg
 import pytest
 
-from tests.faults.redis import Redis
-from tests.faults.support import Stream, another, create, data, installation, listening
+from tests.faults.tools.redis import Redis
+from tests.faults.tools.support import Stream, another, create, data, installation, listening
 from tests.servers import TOKEN, Server
 
 Pair = tuple[Server, Server]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from websockets.exceptions import WebSocketException
 
-from tests.faults.support import Frame, create, data, installation, listening, times
+from tests.faults.tools.support import Frame, create, data, installation, listening, times
 from tests.servers import Server
 
 

@@ -11,9 +11,9 @@ from functools import partial
 import httpx
 import pytest
 
-from tests.faults.redis import Redis
-from tests.faults.subscribers import Subscriber, subscribe, until
-from tests.faults.support import LONG, another, create, data, installation, listening, times
+from tests.faults.tools.redis import Redis
+from tests.faults.tools.subscribers import Subscriber, subscribe, until
+from tests.faults.tools.support import LONG, another, create, data, installation, listening, times
 from tests.servers import TOKEN, Server
 
 

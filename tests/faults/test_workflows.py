@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.support import LONG, data, listening, times
-from tests.faults.work import (
+from tests.faults.tools.support import LONG, data, listening, times
+from tests.faults.tools.work import (
     ON_POSTGRES,
     Counter,
     Worker,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.support import create, data
+from tests.faults.tools.support import create, data
 from tests.servers import TOKEN, Server, running
 
 GIVES_UP_AFTER = 10.0

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from promptops.server.handler import Handler
 from promptops.site import metrics
-from tests.faults.support import installation
+from tests.faults.tools.support import installation
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.faults.support import installation
+from tests.faults.tools.support import installation
 from tests.servers import TOKEN, Server, running
 
 PROBES = ("/livez", "/readyz", "/health")

@@ -1,4 +1,4 @@
-"""Answers of providers, read: one table of shapes for whole answers and streams alike (tests/agents/test_answers.py).
+"""Answers of providers, read: one table of shapes for whole answers and streams alike.
 
 Nothing here uses the network. An answer is read from bytes, and no type in it is taken for granted.
 What can't be an answer is an UnusableError with the provider's own reason in it.
