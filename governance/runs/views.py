@@ -13,6 +13,7 @@ from governance.api.viewsets import ReadViewSet, one
 from governance.core.errors import InvalidInputError
 from governance.history.pagination import LogLimitOffset
 from governance.history.views import OfLog
+from governance.history.windows import window
 from governance.runs import log as runs
 from governance.runs import statistics
 from governance.runs.filters import RunFilter, StatsFilter
@@ -54,7 +55,7 @@ class RunViewSet(OfLog, ReadViewSet[Run]):
         for wishes in (chosen, going):
             if not wishes.is_valid():
                 raise ValidationError(wishes.errors)
-        since, until = statistics.window(chosen.form.cleaned_data["since"], chosen.form.cleaned_data["until"])
+        since, until = window(chosen.form.cleaned_data["since"], chosen.form.cleaned_data["until"])
         return Response(RunStatsSerializer(statistics.of(chosen.qs, going.qs, since=since, until=until)).data)
 
     @extend_schema(request=FeedbackSerializer, responses={200: FeedbackSerializer})
