@@ -27,7 +27,7 @@ FIELDS: list[dict[str, Any]] = [
 def tool_kinds() -> dict[str, Any]:
     return {
         name: {"summary": kind.summary, "shapes": [], "fields": [_tool_field(name, one) for one in _fields(kind)]}
-        for name, kind in toolbox.KINDS.items()
+        for name, kind in toolbox.kinds().items()
     }
 
 
