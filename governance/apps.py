@@ -24,8 +24,8 @@ class GovernanceConfig(AppConfig):
         from governance.core import registry
         from governance.history.counts import CountedLog
         from governance.identity import users
+        from governance.identity.credentials.token_cache import tokens
         from governance.identity.models import AdminFactory
-        from governance.identity.token_cache import tokens
         from governance.realtime import runtime
         from governance.runs import log
         from governance.runs.admin.home import last_day

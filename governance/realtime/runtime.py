@@ -17,7 +17,7 @@ from governance.access.actors import Actor
 from governance.clients.connections import ConnectionTable
 from governance.core import registry
 from governance.core.errors import TooManyStreamsError
-from governance.identity.token_cache import tokens
+from governance.identity.credentials.token_cache import tokens
 from governance.realtime.credentials import verdicts
 from governance.realtime.hub import Answer, Hub, Socket
 from governance.realtime.snapshots import Snapshots
