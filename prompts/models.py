@@ -1,12 +1,8 @@
 """A prompt has a draft that is edited, versions that are not, a pointer to the live one, and perhaps a rollout."""
 
-import hashlib
-import json
 import secrets
-from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 
@@ -14,28 +10,18 @@ from governance.changes.publishing import status_of
 from governance.core.models import CONFIG_HELP, Entity
 from governance.core.text import composed
 from governance.tenancy.models import Environment
+from prompts.content import stored
+
+#: The columns that a draft and a version have in common: the content, and what applications are served with it.
+SERVED_COLUMNS = (*stored.COLUMNS, "model", "config")
 
 
-def canonical(value: Any) -> Any:
-    """The one form of a JSON value that reads back as itself from every database.
+def long_columns(*paths: str) -> list[str]:
+    """The columns that may be long, which lists leave in the database: the row's own, or of the relations `paths`.
 
-    A jsonb column forgets the order of an object's names, writes exponents out (1e22 comes back as an integer) and
-    drops the sign of zero. Whatever door a config came in by, what is compared, signed and served is this.
+    The path "" is the row itself.
     """
-    if isinstance(value, dict):
-        return {name: canonical(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [canonical(item) for item in value]
-    if isinstance(value, float):
-        # By its shortest digits, as it is sent: int(4.192461272448615e16) has others.
-        return int(Decimal(repr(value))) if "e+" in repr(value) else value + 0.0  # -0.0 + 0.0 is 0.0
-    return value
-
-
-def digest_of(content: str, model: str, config: dict[str, Any]) -> str:
-    """What makes two states of a prompt the same: their content, model and config (key order aside)."""
-    text = json.dumps([content, model, canonical(config)], ensure_ascii=False, cls=DjangoJSONEncoder)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return [f"{path}__{name}" if path else name for path in paths or ("",) for name in (*stored.COLUMNS, "config")]
 
 
 def new_seed() -> str:
@@ -91,7 +77,7 @@ class Prompt(Entity):
 
     def settle(self) -> None:
         """Draw the conclusions of what was set: to be called before a save of the draft or of what is live."""
-        self.draft_digest = digest_of(self.content, self.model, self.config)
+        self.draft_digest = stored.of_row(self).digest(model=self.model, config=self.config)
         self.state = self.status
         self.category_form = composed(self.category)
 

@@ -15,11 +15,10 @@ from governance.core.errors import ConflictError, InvalidInputError, NotFoundErr
 from governance.core.models import changed
 from governance.tenancy.models import Environment
 from prompts import documents, searching, writing
-from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
+from prompts.models import SERVED_COLUMNS, Prompt, PromptTag, PromptVersion, Rollout
 
-CONTENT_FIELDS = ("content", "model", "config")
 SETTLED = ("draft_digest", "state", "category_form")
-COPIED_FIELDS = ("name", "category", *CONTENT_FIELDS, "version")
+COPIED_FIELDS = ("name", "category", *SERVED_COLUMNS, "version")
 
 
 @transaction.atomic
@@ -121,7 +120,7 @@ def copy_prompt(
 def delete_prompt(*, actor: Actor, prompt: Prompt, if_match: str | None = None) -> None:
     """Delete a prompt with its versions and its rollout."""
     prompt = writing.lock(prompt, if_match)
-    state = {name: getattr(prompt, name) for name in ("key", "name", *CONTENT_FIELDS)}
+    state = {name: getattr(prompt, name) for name in ("key", "name", *SERVED_COLUMNS)}
     writing.record(actor, prompt, "delete", f"Deleted prompt {prompt.key}", audit.deleted(**state))
     writing.append_change(prompt, writing.DELETED, document=None, served=True)
     prompt.delete()
@@ -186,13 +185,13 @@ def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None
     if target is None:
         raise NotFoundError("version not found")
     before, live = writing.served(prompt), prompt.live
-    differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
+    differences = changed(prompt, {name: getattr(target, name) for name in SERVED_COLUMNS})
     if live is not None and live.pk == target.pk and not differences:
         written.note(prompt.environment.revision)
         return prompt
     prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
     prompt.settle()
-    prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
+    prompt.save_fields("live", "version", *SETTLED, "changed_by", *SERVED_COLUMNS)
     writing.remember(prompt, differences)
     differences["live_version"] = {"old": live.label if live else None, "new": target.label}
     writing.record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
@@ -275,11 +274,11 @@ def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str |
     rollout.delete()
     prompt = writing.with_relations(prompt)
     if prompt.versions.filter(digest=prompt.draft_digest).exists():
-        gone |= changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
+        gone |= changed(prompt, {name: getattr(target, name) for name in SERVED_COLUMNS})
         prompt.version = target.label
     prompt.live, prompt.changed_by = target, actor.name
     prompt.settle()
-    prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
+    prompt.save_fields("live", "version", *SETTLED, "changed_by", *SERVED_COLUMNS)
     writing.remember(prompt, gone)
     gone["live_version"] = {"old": live.label if live else None, "new": target.label}
     writing.record(
@@ -331,12 +330,10 @@ def _snapshot(prompt: Prompt, label: str, note: str, actor: Actor) -> PromptVers
         prompt=prompt,
         number=prompt.version_count,
         label=label,
-        content=prompt.content,
-        model=prompt.model,
-        config=prompt.config,
         digest=prompt.draft_digest,
         note=note,
         created_by=actor.name,
+        **{name: getattr(prompt, name) for name in SERVED_COLUMNS},
     )
 
 

@@ -13,6 +13,9 @@ from agents.runtime.toolbox import Limits
 from governance.access.actors import Actor
 from governance.core.errors import ConflictError, InvalidInputError
 from prompts import documents
+from prompts.content import stored
+from prompts.content.protocol import Content
+from prompts.content.text import TextContent
 from prompts.models import Prompt
 
 
@@ -24,7 +27,7 @@ def plans_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> list[Plan]:
 def plans_of_content(content: str, workspace_id: str, wishes: Mapping[str, Any]) -> list[Plan]:
     """The runs of a text that is not stored."""
     subject = Subject(source="playground", workspace_id=workspace_id)
-    return [_plan(subject, content, {}, one) for one in _each(wishes)]
+    return [_plan(subject, TextContent(content), {}, one) for one in _each(wishes)]
 
 
 def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> Plan:
@@ -33,9 +36,8 @@ def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> P
     Raises ConflictError when nothing is served under the agent's prompt key, and when a tool calls what is not there
     for `actor`.
     """
-    document: dict[str, Any] = {"content": agent.prompt}
-    if agent.prompt_key:
-        document = served_document(agent, wishes.get("unit"))
+    document = served_document(agent, wishes.get("unit")) if agent.prompt_key else {}
+    content = stored.of_document(document) if document else TextContent(agent.prompt)
     subject = Subject(
         source="agent",
         workspace_id=agent.workspace_id,
@@ -50,7 +52,7 @@ def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> P
         "model": agent.model or document.get("model", ""),
         "config": {**document.get("config", {}), **agent.config},
     }
-    plan = _plan(subject, document["content"], own, wishes)
+    plan = _plan(subject, content, own, wishes)
     if agent.confined:
         actor = actor.within(agent.workspace_id, agent.environment.name)
     return replace(
@@ -74,6 +76,11 @@ def _task(agent: Agent, actor: Actor) -> Task | None:
         schema=agent.output_schema if in_json else None,
         limits=Limits(max_turns=agent.max_turns, max_tokens=agent.max_tokens, max_cost_usd=agent.max_cost_usd),
     )
+
+
+def content_of(agent: Agent) -> Content:
+    """The agent's own text, or the content that is served under its prompt key. Raises ConflictError for none."""
+    return stored.of_document(served_document(agent, None)) if agent.prompt_key else TextContent(agent.prompt)
 
 
 def served_document(agent: Agent, unit: str | None) -> dict[str, Any]:
@@ -107,7 +114,8 @@ def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
         environment=prompt.environment.name,
         version=document["version"],
     )
-    return _plan(subject, document["content"], {"model": document["model"], "config": document["config"]}, wishes)
+    own = {"model": document["model"], "config": document["config"]}
+    return _plan(subject, stored.of_document(document), own, wishes)
 
 
 def _text_of(prompt: Prompt, version: str) -> dict[str, Any]:
@@ -121,9 +129,9 @@ def _text_of(prompt: Prompt, version: str) -> dict[str, Any]:
     return documents.of_version(prompt, found)
 
 
-def _plan(subject: Subject, template: str, own: Mapping[str, Any], wishes: Mapping[str, Any]) -> Plan:
+def _plan(subject: Subject, content: Content, own: Mapping[str, Any], wishes: Mapping[str, Any]) -> Plan:
     """What the request wishes goes before what the prompt or the agent has of its own."""
-    rendered = execution.render_strictly(template, wishes["variables"], strict=wishes["strict"])
+    rendered = execution.render_strictly(content, wishes["variables"], strict=wishes["strict"])
     provider = wishes.get("provider") or own.get("provider", "mock")
     same_provider = provider == own.get("provider", provider)
     call = registry.prepare(

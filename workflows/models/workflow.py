@@ -10,7 +10,7 @@ from django.db import models
 from governance.changes.publishing import status_of
 from governance.core.models import Entity
 from governance.tenancy.models import Workspace
-from prompts.models import canonical
+from prompts.content.digest import canonical
 
 #: The fields that make up a definition.
 DEFINITION_FIELDS = ("inputs", "steps", "outputs")
