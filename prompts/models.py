@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from governance.changes.publishing import status_of
+from governance.changes.drafts import Draft, Version
 from governance.core.models import CONFIG_HELP, Entity
 from governance.core.text import composed
 from governance.tenancy.models import Environment
@@ -28,7 +28,7 @@ def new_seed() -> str:
     return secrets.token_hex(8)
 
 
-class Prompt(Entity):
+class Prompt(Draft):
     """The draft, and what it became. `version` labels the draft: the label it was published under, or is meant for."""
 
     workspace_path: ClassVar[str] = "environment__workspace_id"
@@ -42,9 +42,6 @@ class Prompt(Entity):
     content = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True)
     config = models.JSONField(default=dict, blank=True, help_text=CONFIG_HELP)
-    version = models.CharField(max_length=64, default="v1")
-    draft_digest = models.CharField(max_length=64, editable=False)
-    version_count = models.PositiveIntegerField(default=0, editable=False)
     live = models.ForeignKey("PromptVersion", models.RESTRICT, null=True, blank=True, related_name="+", editable=False)
     state = models.CharField(max_length=9, default="draft", editable=False, help_text="`status`, to be found by.")
     changed_by = models.CharField(max_length=200, blank=True, editable=False, help_text="Who saved or published last.")
@@ -66,10 +63,6 @@ class Prompt(Entity):
     @property
     def workspace_id(self) -> str:
         return self.environment.workspace_id
-
-    @property
-    def status(self) -> str:
-        return status_of(self.live.digest if self.live else None, self.draft_digest)
 
     @property
     def tag_names(self) -> list[str]:
@@ -114,23 +107,16 @@ class PromptText(models.Model):
     tags = models.TextField(blank=True)
 
 
-class PromptVersion(models.Model):
+class PromptVersion(Version):
     """A draft as it was when it was published or snapshotted. Never changed, and deleted only with its prompt."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
     environment_path: ClassVar[str | None] = "prompt__environment__name"
 
-    id = models.UUIDField(primary_key=True, default=Entity._meta.get_field("id").default, editable=False)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
-    number = models.PositiveIntegerField(help_text="1 for the first, and so on.")
-    label = models.CharField("version", max_length=64)
     content = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True)
     config = models.JSONField(default=dict)
-    digest = models.CharField(max_length=64, editable=False)
-    note = models.CharField(max_length=1000, blank=True)
-    created_by = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-number"]
@@ -139,9 +125,6 @@ class PromptVersion(models.Model):
             models.UniqueConstraint(fields=["prompt", "number"], name="version_number_unique"),
         ]
         indexes = [models.Index(fields=["-created_at", "-id"], name="version_newest")]
-
-    def __str__(self) -> str:
-        return self.label
 
 
 class Rollout(Entity):

@@ -11,7 +11,8 @@ from agents.runtime.invocations import Plan, Subject
 from agents.runtime.loop import Task
 from agents.runtime.toolbox import Limits
 from governance.access.actors import Actor
-from governance.core.errors import ConflictError, InvalidInputError
+from governance.changes import publishing
+from governance.core.errors import ConflictError
 from prompts import documents
 from prompts.content import stored
 from prompts.content.protocol import Content
@@ -104,7 +105,7 @@ def _each(wishes: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
-    document = _text_of(prompt, wishes["version"])
+    document = _document_of(prompt, wishes["version"])
     subject = Subject(
         source="playground",
         workspace_id=prompt.environment.workspace_id,
@@ -118,15 +119,10 @@ def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
     return _plan(subject, stored.of_document(document), own, wishes)
 
 
-def _text_of(prompt: Prompt, version: str) -> dict[str, Any]:
-    """The draft, the live version or a named one. Raises InvalidInputError when there is no such version."""
-    if version == "draft":
-        return documents.of_draft(prompt)
-    found = prompt.live if version == "live" else prompt.versions.filter(label=version).first()
-    if found is None:
-        lacks = "this prompt has no live version" if version == "live" else f"this prompt has no version {version!r}"
-        raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")
-    return documents.of_version(prompt, found)
+def _document_of(prompt: Prompt, version: str) -> dict[str, Any]:
+    """The document of the draft, the live version or a named one. Raises InvalidInputError when there is none."""
+    state = publishing.state_named(prompt, version, noun="prompt")
+    return documents.of_draft(prompt) if state is prompt else documents.of_version(prompt, state)
 
 
 def _plan(subject: Subject, content: Content, own: Mapping[str, Any], wishes: Mapping[str, Any]) -> Plan:
