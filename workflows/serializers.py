@@ -11,7 +11,7 @@ from prompts.serializers import STATUSES, LabelField
 from workflows.definition import schema
 from workflows.models import WorkflowVersion
 from workflows.steps import STEP_TYPES
-from workflows.steps.secret import masked
+from workflows.steps.fields.secret import masked
 
 
 class DefinitionField(serializers.Field[Any, Any, Any, Any]):

@@ -19,15 +19,9 @@ from prompts.content.rendering import Rendered, TooLongError
 from workflows.language import conditions, paths, values
 from workflows.language.budget import Budget
 from workflows.language.structure import Step
-from workflows.steps.fields import (
-    ChoiceField,
-    ConditionField,
-    NumberField,
-    OnErrorField,
-    PathField,
-    StepIdField,
-    WholeField,
-)
+from workflows.steps.fields.conditions import ConditionField
+from workflows.steps.fields.plain import ChoiceField, NumberField, WholeField
+from workflows.steps.fields.references import OnErrorField, PathField, StepIdField
 from workflows.steps.journal import Decision
 
 T = TypeVar("T")

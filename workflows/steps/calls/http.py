@@ -32,8 +32,10 @@ from workflows.steps.base import (
     no_value_for,
     on_database,
 )
-from workflows.steps.fields import AnyValuesField, ChoiceField, HeadersField, TemplateField, WholeField
-from workflows.steps.secret import SecretHeadersField, opened, sealed_for
+from workflows.steps.fields.headers import HeadersField
+from workflows.steps.fields.plain import ChoiceField, WholeField
+from workflows.steps.fields.references import AnyValuesField, TemplateField
+from workflows.steps.fields.secret import SecretError, SecretHeadersField, opened, sealed_for
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_URL = 4000
@@ -97,7 +99,10 @@ async def run(step: Step, context: Context) -> Outcome:
     origin, rest = split(step["url"])
     path = _filled(rest, context)
     headers, content = _headers(step, context), _content(step, context)
-    secrets = opened(origin, step.fields.get("secret_headers", {}))
+    try:
+        secrets = opened(origin, step.fields.get("secret_headers", {}))
+    except SecretError as error:
+        raise StepFailedError(str(error)) from None
     await on_database(openai_compatible.warm_up)  # brings the HTTP client, which takes a second the first time
     seconds: float = settings.PROMPTOPS_PROVIDER_TIMEOUT if step.timeout is None else step.timeout
     started = time.monotonic()

@@ -13,8 +13,8 @@ from typing import Any
 from rest_framework import serializers
 
 from governance.core import ciphertext
-from workflows.steps.base import StepFailedError
-from workflows.steps.fields import Referring, check_header_names
+from workflows.steps.fields.headers import check_header_names
+from workflows.steps.fields.scope import Referring
 
 MAX_SECRET = 4000
 _PLAIN = re.compile(r"[\x20-\x7e]+")
@@ -68,16 +68,20 @@ def sealed_for(origin: str, secrets: Mapping[str, Mapping[str, Any]]) -> dict[st
     return {name: {**secret, "origin": origin} for name, secret in secrets.items()}
 
 
+class SecretError(ValueError):
+    """A stored secret can't be used; the message says why."""
+
+
 def opened(origin: str, secrets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The headers as they are sent. Raises StepFailedError when one can't be read any more, or is for another place."""
+    """The headers as they are sent. Raises SecretError when one can't be read any more, or is for another place."""
     headers = {}
     for name, secret in secrets.items():
         if secret["origin"] != origin:
-            raise StepFailedError(f"{name}: this secret is for another host; store it again")
+            raise SecretError(f"{name}: this secret is for another host; store it again")
         try:
             headers[name] = ciphertext.decrypt(secret["box"])
         except ciphertext.UnreadableError:
-            raise StepFailedError(f"{name}: the secret can't be read: SECRET_KEY was changed; store it again") from None
+            raise SecretError(f"{name}: the secret can't be read: SECRET_KEY was changed; store it again") from None
     return headers
 
 
