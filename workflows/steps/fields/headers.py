@@ -5,24 +5,23 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agents.transport import headers
 from workflows.steps.fields.references import TemplateField
 from workflows.steps.fields.scope import Referring
 
 MAX_HEADERS = 50
-_NAME_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
-#: What the transport says by itself.
-_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade"})
+MAX_NAME = 200
 
 
-def check_header_names(headers: Mapping[str, Any]) -> None:
-    """Raise ValidationError for names that no header has, and for those that the server sends by itself."""
-    if len(headers) > MAX_HEADERS:
+def check_header_names(values: Mapping[str, Any]) -> None:
+    """Raise ValidationError for names that no header can have, and for headers that the server sets by itself."""
+    if len(values) > MAX_HEADERS:
         raise serializers.ValidationError(f"expected at most {MAX_HEADERS} headers")
     problems: dict[str, list[str]] = {}
-    for name in headers:
-        if not name or not _NAME_CHARACTERS.issuperset(name.lower()) or len(name) > 200:
+    for name in values:
+        if not headers.is_name(name, max_length=MAX_NAME):
             problems[name] = ["expected the name of a header"]
-        elif name.lower() in _OWN_HEADERS:
+        elif name.lower() in headers.SET_BY_SERVER:
             problems[name] = ["the server sends this one by itself"]
     if problems:
         raise serializers.ValidationError(problems)
@@ -38,6 +37,6 @@ class HeadersField(Referring, serializers.DictField):
         return {"type": "object", "maxProperties": MAX_HEADERS, "additionalProperties": {"type": "string"}}
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        headers = super().to_internal_value(data)
-        check_header_names(headers)
-        return headers
+        values: dict[str, Any] = super().to_internal_value(data)
+        check_header_names(values)
+        return values
