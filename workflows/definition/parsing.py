@@ -15,6 +15,7 @@ from governance.api.fields import FlagField, PatternField, StringField
 from governance.api.serializers import ApiSerializer
 from governance.core.errors import InvalidInputError
 from prompts.content.rendering import variables_of
+from workflows.definition import secrets as stored_secrets
 from workflows.definition.problems import as_json, first_sentence, sentence_of
 from workflows.language.names import RESERVED, STEP_FIELDS, step_ids, text_of
 from workflows.language.structure import Definition, Retry, Step, walk
@@ -22,7 +23,6 @@ from workflows.steps import STEP_TYPES, StepType
 from workflows.steps.fields.plain import ChoiceField, JsonField
 from workflows.steps.fields.references import MAX_STEPS, IdentifierField, InputNameField, PathField, TemplateField
 from workflows.steps.fields.scope import Scope
-from workflows.steps.fields.secret import masked, secrets_of
 
 MAX_INPUTS = MAX_OUTPUTS = 50
 #: Steps of a definition in all, those inside of others included.
@@ -127,12 +127,12 @@ def load_to_run(stored: Mapping[str, Any]) -> Definition:
 
 def shown(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A stored definition for people: without its secrets."""
-    return {**definition, "steps": [masked(step) for step in definition["steps"]]}
+    return {**definition, "steps": [stored_secrets.masked(step) for step in definition["steps"]]}
 
 
 def secrets_in(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The secrets of a stored definition, by what they are called."""
-    return dict(secrets_of(definition["steps"]))
+    """The secrets of a stored definition, by the ids in their masks."""
+    return stored_secrets.by_id(definition["steps"])
 
 
 def called(definition: Definition) -> set[str]:

@@ -1,112 +1,159 @@
-"""Secrets in a step: encrypted where they are stored, shown as a mask, and bound to the host that they are sent to.
+"""Fields whose values are secret. The serializer of any type of step can have them, inside of groups and lists too.
 
-Stored is `{"box", "hint", "origin"}`. People are shown `{"kept", "hint"}`, and may send that back for the stored one:
-so a definition can be edited by those who don't know its secrets. To be sent to another host, a secret must be typed
-again: whoever may edit a workflow can't read its secrets that way.
+Stored is `{"box", "hint", "origin"}`: the ciphertext, what people are shown, and what the secret is for, which the
+step's serializer says (`StepSerializer.destination`). People are shown the mask `{"kept", "hint"}` and may send it back
+to keep the secret, so that those who don't know a secret can edit its step. It is kept for the same destination only:
+who may edit a workflow can't have a secret sent to a place of their own.
 """
 
+import functools
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rest_framework import serializers
 
-from governance.core import ciphertext
-from workflows.steps.fields.headers import check_header_names
+from agents.transport import headers
+from governance.core import stored_secrets
+from workflows.steps.fields.headers import MAX_HEADERS, check_header_names
 from workflows.steps.fields.scope import Referring
 
 MAX_SECRET = 4000
-_PLAIN = re.compile(r"[\x20-\x7e]+")
-FIELD = "secret_headers"
+
+Path = tuple[str, ...]
+Secret = Mapping[str, Any]
 
 
-class SecretHeadersField(Referring, serializers.Field[Any, Any, Any, Any]):
-    """Headers whose values are secret. What comes in is a text, or the mask of one that is stored already."""
+class SecretField(Referring, serializers.Field[Any, Any, Any, Any]):
+    """A secret text of 1 to 4000 visible ASCII characters, or the mask of one that is stored already."""
+
+    default_error_messages = {
+        "invalid": "expected a text, or what was shown for a stored secret",
+        "null": "expected a text, or what was shown for a stored secret",
+        "characters": f"expected 1 to {MAX_SECRET} visible ASCII characters",
+        "unknown": "this secret is not stored here: send its value",
+    }
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
-        secret = {"type": "string", "minLength": 1, "maxLength": MAX_SECRET, "pattern": "^[\\x20-\\x7e]+$"}
+        pattern = headers.VALUE_PATTERN.replace(r"\Z", "$")
+        secret = {"type": "string", "minLength": 1, "maxLength": MAX_SECRET, "pattern": pattern}
         mask = {
             "type": "object",
             "required": ["kept"],
             "properties": {"kept": {"type": "string"}, "hint": {"type": "string"}},
             "additionalProperties": False,
         }
-        return {"type": "object", "maxProperties": 50, "additionalProperties": {"oneOf": [secret, mask]}}
+        return {"oneOf": [secret, mask]}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, str):
+            if not headers.is_secret_value(data, max_length=MAX_SECRET):
+                self.fail("characters")
+            return {**stored_secrets.store(data)}
+        if not isinstance(data, Mapping) or not isinstance(data.get("kept"), str):
+            self.fail("invalid")
+        stored = self.scope.secrets.get(data["kept"]) if self.scope else None
+        if stored is None:
+            self.fail("unknown")
+        return dict(stored)
+
+    def to_representation(self, value: Any) -> Any:
+        return mask_of(value)
+
+
+class SecretHeadersField(serializers.DictField):
+    """Headers of a request whose values are secret."""
+
+    child = SecretField()
+    default_error_messages = {"not_a_dict": "expected an object: names of headers and their secret values"}
+
+    def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
+        secret = SecretField().openapi(schema, direction)
+        return {"type": "object", "maxProperties": MAX_HEADERS, "additionalProperties": secret}
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, Mapping):
-            raise serializers.ValidationError("expected an object: names of headers and their secret values")
+            self.fail("not_a_dict")
         check_header_names(data)
-        return {name: self._secret(name, value) for name, value in data.items()}
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-    def _secret(self, name: str, value: Any) -> dict[str, Any]:
-        if isinstance(value, str):
-            if not _PLAIN.fullmatch(value) or len(value) > MAX_SECRET:
-                raise serializers.ValidationError({name: [f"expected 1 to {MAX_SECRET} visible ASCII characters"]})
-            return {"box": ciphertext.encrypt(value), "hint": _hint(value)}
-        if isinstance(value, Mapping) and isinstance(value.get("kept"), str):
-            stored = self.scope.secrets.get(value["kept"]) if self.scope else None
-            if stored is None:
-                raise serializers.ValidationError({name: ["this secret is not stored here: send its value"]})
-            return dict(stored)
-        raise serializers.ValidationError({name: ["expected a text, or what was shown for a stored secret"]})
+        secrets: dict[str, Any] = super().to_internal_value(dict(data))
+        return secrets
 
 
-def sealed_for(origin: str, secrets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The secrets, bound to the place that they are sent to. Raises ValidationError for those of another place."""
-    moved = {
-        name: ["this secret is for another host: send its value again"]
-        for name, secret in secrets.items()
-        if secret.get("origin", origin) != origin
-    }
-    if moved:
-        raise serializers.ValidationError({FIELD: moved})
-    return {name: {**secret, "origin": origin} for name, secret in secrets.items()}
-
-
-class SecretError(ValueError):
-    """A stored secret can't be used; the message says why."""
-
-
-def opened(origin: str, secrets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The headers as they are sent. Raises SecretError when one can't be read any more, or is for another place."""
-    headers = {}
-    for name, secret in secrets.items():
-        if secret["origin"] != origin:
-            raise SecretError(f"{name}: this secret is for another host; store it again")
-        try:
-            headers[name] = ciphertext.decrypt(secret["box"])
-        except ciphertext.UnreadableError:
-            raise SecretError(f"{name}: the secret can't be read: SECRET_KEY was changed; store it again") from None
-    return headers
-
-
-def name_of(secret: Mapping[str, Any]) -> str:
-    """What a stored secret is called by those who may not know it."""
+def id_of(secret: Secret) -> str:
+    """The id of a stored secret in its mask, from which nothing about the secret can be learnt."""
     return hashlib.sha256(secret["box"].encode()).hexdigest()[:16]
 
 
-def masked(step: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored step for people, with those inside."""
-    shown = dict(step)
-    if FIELD in step:
-        shown[FIELD] = {name: {"kept": name_of(secret), "hint": secret["hint"]} for name, secret in step[FIELD].items()}
-    if "steps" in step:
-        shown["steps"] = [masked(inner) for inner in step["steps"]]
-    return shown
+def mask_of(secret: Secret) -> dict[str, str]:
+    """What people are shown for a stored secret."""
+    return {"kept": id_of(secret), "hint": secret["hint"]}
 
 
-def secrets_of(steps: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each secret of stored steps, with what it is called."""
-    for step in steps:
-        for secret in step.get(FIELD, {}).values():
-            yield name_of(secret), secret
-        yield from secrets_of(step.get("steps", ()))
+def masked(kind: type[serializers.Serializer[Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored values of that serializer, with the mask of each secret in its place."""
+    return _replaced(kind, values, lambda path, secret: mask_of(secret))
 
 
-def _hint(value: str) -> str:
-    return f"…{value[-4:]}" if len(value) >= 16 else "…"
+def secrets_of(kind: type[serializers.Serializer[Any]], values: Mapping[str, Any]) -> Iterator[Secret]:
+    """Each secret in stored values of that serializer."""
+    found: list[Secret] = []
+    _replaced(kind, values, lambda path, secret: found.append(secret))
+    return iter(found)
+
+
+def bound(
+    kind: type[serializers.Serializer[Any]], values: Mapping[str, Any], *, destination: str, noun: str
+) -> dict[str, Any]:
+    """Validated values of that serializer, each secret marked as one for `destination`, which is a `noun`.
+
+    Raises ValidationError, by their places, for secrets that are stored for another destination.
+    """
+    problems: dict[str, Any] = {}
+
+    def bind(path: Path, secret: Secret) -> dict[str, Any]:
+        if secret.get("origin", destination) != destination:
+            inner = problems
+            for name in path[:-1]:
+                inner = inner.setdefault(name, {})
+            inner[path[-1]] = [f"this secret is for another {noun}: send its value again"]
+        return {**secret, "origin": destination}
+
+    made = _replaced(kind, values, bind)
+    if problems:
+        raise serializers.ValidationError(problems)
+    return made
+
+
+def _replaced(
+    kind: type[serializers.Serializer[Any]], values: Mapping[str, Any], change: Callable[[Path, Secret], Any]
+) -> dict[str, Any]:
+    """`values` with what `change` makes of each secret in its place."""
+    fields = _fields_with_secrets(kind)
+    return {
+        name: _replace(fields[name], value, change, (name,)) if name in fields else value
+        for name, value in values.items()
+    }
+
+
+def _replace(field: Any, value: Any, change: Callable[[Path, Secret], Any], path: Path) -> Any:
+    if value is None or not _has_secrets(field):
+        return value
+    if isinstance(field, SecretField):
+        return change(path, value)
+    if isinstance(field, serializers.Serializer):
+        fields = field.fields
+        return {name: _replace(fields.get(name), item, change, (*path, name)) for name, item in value.items()}
+    if isinstance(value, Mapping):
+        return {name: _replace(field.child, item, change, (*path, name)) for name, item in value.items()}
+    return [_replace(field.child, item, change, (*path, str(place))) for place, item in enumerate(value)]
+
+
+@functools.cache
+def _fields_with_secrets(kind: type[serializers.Serializer[Any]]) -> Mapping[str, Any]:
+    return {name: field for name, field in kind().fields.items() if _has_secrets(field)}
+
+
+def _has_secrets(field: Any) -> bool:
+    if isinstance(field, serializers.Serializer):
+        return any(map(_has_secrets, field.fields.values()))
+    return isinstance(field, SecretField) or (hasattr(field, "child") and _has_secrets(field.child))
