@@ -1,10 +1,10 @@
 """The SDK fetch, answered from memory before Django is asked.
 
-Whatever it is not sure of it passes on to the DRF views, which are the reference: another method, a token or a place it
-does not know yet, a pinned version, a key that is not there.
+Whatever can't be answered surely from memory is passed on to the DRF views, which are the reference: another method, a
+token or an environment that is not in memory yet, a key that is not there.
 
-While the database is away the views could only wait for it in vain, each on a thread. Then the lane answers by itself:
-what it knows, marked with its age, and 503 for the rest.
+While the database is away, the views could only wait for it in vain, each on a thread. Then everything is answered
+here: with what is in memory, marked with its age, else with 503.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from governance.identity.authentication import STATIC_ACTOR, is_static_token
 from governance.identity.bearer import bearer_of
 from governance.identity.token_cache import TokenCache
 from governance.tenancy.models import DEFAULT_WORKSPACE
-from prompts.delivery.catalog import CACHE_CONTROL, Answer, Catalog, Shelf
+from prompts.delivery.catalog import CACHE_CONTROL, Answer, Catalog, EnvironmentSnapshot, Place
 from prompts.documents import DEFAULT_ENV
 
 Scope = dict[str, Any]
@@ -42,10 +42,10 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 Write = Callable[[Send, int, bytes, bytes], bool]
 
 PATH = "/api/sdk/prompts"
-MEMORIZED_QUERIES = 1024
+CACHED_QUERIES = 1024
 #: Seconds between two looks of the tail that fetches ask for; those that come between share the next one.
 LOOKS_APART = 0.02
-#: Answers of this process by their status, for those who watch it.
+#: How many answers this process has given, by their status: for its metrics.
 served: Counter[int] = Counter()
 _PLAIN_UNIT = re.compile(rb"[A-Za-z0-9_.:@-]+")
 
@@ -60,8 +60,8 @@ class Query(NamedTuple):
 class FastLane:
     """An ASGI application before another.
 
-    `load` asks for a place to be brought into the catalog, `look` for a look at the database; neither waits. `look` is
-    False where nobody looks.
+    `load` starts to load an environment into the catalog, `look` makes the tail look at the database; neither waits.
+    `look` returns False where no tail runs.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class FastLane:
         *,
         catalog: Catalog,
         tokens: TokenCache,
-        load: Callable[[str, str], None],
+        load: Callable[[Place], None],
         look: Callable[[], bool] = lambda: False,
         write: Write = lambda send, status, headers, body: False,
     ) -> None:
@@ -97,7 +97,7 @@ class FastLane:
         await self._application(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Sendable | None:
-        """The answer that can be given at once; None when the lane is not sure of it."""
+        """The answer that can be given at once; None when the views have to be asked."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"origin" in headers:
             return None  # a browser from elsewhere: CORS is Django's
@@ -108,21 +108,21 @@ class FastLane:
         place = _place(query, actor)
         if place is None:
             return None
-        shelf = self._catalog.find(*place)
-        if shelf is None:
+        snapshot = self._catalog.find(place)
+        if snapshot is None:
             if not self._catalog.away:
-                self._load(*place)
+                self._load(place)
             return None
-        if shelf.revision < query.min_revision:
+        if snapshot.revision < query.min_revision:
             return None
-        answer = _choose(shelf, scope["path"], query.unit)
-        return _respond(shelf, answer, headers) if answer is not None else None
+        answer = _choose(snapshot, scope["path"], query.unit)
+        return _respond(snapshot, answer, headers) if answer is not None else None
 
     async def _waited(self, scope: Scope) -> Sendable | None:
         """The answer after a short wait that holds no thread: for a look at the database, or for a revision."""
         catalog = self._catalog
         if not (catalog.away or catalog.fresh) and self._look():
-            await catalog.hear()
+            await catalog.wait_for_look()
             return self._stale(scope) if catalog.away else self._answer(scope)
         if catalog.away:
             return self._stale(scope)
@@ -131,12 +131,12 @@ class FastLane:
             return None
         actor = self._tokens.find(dict(scope["headers"]).get(b"authorization", b""), time.time())
         place = _place(query, actor) if actor is not None else None
-        if place is None or catalog.known(*place) is None:
+        if place is None or catalog.find_any(place) is None:
             return None
         await asyncio.sleep(max(0.0, LOOKS_APART - catalog.age))
         if not self._look():
             return None
-        await catalog.reach(*place, query.min_revision)
+        await catalog.wait_for_revision(place, query.min_revision)
         return self._stale(scope) if catalog.away else self._answer(scope)
 
     def _stale(self, scope: Scope) -> Sendable | None:
@@ -150,15 +150,15 @@ class FastLane:
         actor = STATIC_ACTOR if is_static_token(secret) else known
         query, age = self._query(scope["query_string"]), self._catalog.age
         place = _place(query, actor) if query is not None and actor is not None else None
-        shelf = self._catalog.known(*place) if place is not None else None
-        if query is not None and shelf is not None and age <= settings.PROMPTOPS_SERVE_STALE_SECONDS:
-            answer = _choose(shelf, scope["path"], query.unit) if shelf.revision >= query.min_revision else None
+        snapshot = self._catalog.find_any(place) if place is not None else None
+        if query is not None and snapshot is not None and age <= settings.PROMPTOPS_SERVE_STALE_SECONDS:
+            answer = _choose(snapshot, scope["path"], query.unit) if snapshot.revision >= query.min_revision else None
             if answer is not None:
-                return _respond(shelf, answer, headers, more=b"x-promptops-stale: %d\r\n%s" % (age, _cors(headers)))
+                return _respond(snapshot, answer, headers, more=b"x-promptops-stale: %d\r\n%s" % (age, _cors(headers)))
         return _unavailable(headers)
 
     def _query(self, raw: bytes) -> Query | None:
-        """The query's words; None when it asks for what is not here. Those without a unit are few, and remembered."""
+        """The query's parameters; None for what only the views answer. Queries without a unit are few, and cached."""
         try:
             return self._queries[raw]
         except KeyError:
@@ -171,7 +171,7 @@ class FastLane:
             return query and query._replace(unit=unit.decode("ascii"))
         query = _parse(raw)
         if query is None or not (query.unit or query.min_revision):
-            if len(self._queries) >= MEMORIZED_QUERIES:
+            if len(self._queries) >= CACHED_QUERIES:
                 self._queries.clear()
             self._queries[raw] = query
         return query
@@ -191,8 +191,8 @@ def _parse(raw: bytes) -> Query | None:
     return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""), least)
 
 
-def _place(query: Query, actor: Actor) -> tuple[str, str] | None:
-    """Where the request looks, by the views' rules; None unless the actor surely sees it."""
+def _place(query: Query, actor: Actor) -> Place | None:
+    """The environment that the request asks for, by the views' rules; None unless the actor surely sees it."""
     workspace = query.workspace or actor.workspace_id or DEFAULT_WORKSPACE
     env = query.env or actor.environment or DEFAULT_ENV
     if actor.workspace_id is not None:
@@ -201,16 +201,18 @@ def _place(query: Query, actor: Actor) -> tuple[str, str] | None:
     return (workspace, env) if actor.sees_all else None
 
 
-def _choose(shelf: Shelf, path: str, unit: str) -> Answer | None:
+def _choose(snapshot: EnvironmentSnapshot, path: str, unit: str) -> Answer | None:
     if path == PATH:
-        return shelf.listing()
-    entry = shelf.entries.get(path[len(PATH) + 1 :]) if path[len(PATH)] == "/" else None
+        return snapshot.listing()
+    entry = snapshot.entries.get(path[len(PATH) + 1 :]) if path[len(PATH)] == "/" else None
     return entry.answer_for(unit or None) if entry is not None else None
 
 
-def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes], *, more: bytes = b"") -> Sendable:
-    identity = _identity(headers)
-    own = b"x-promptops-revision: %d\r\nx-request-id: %s\r\n%s" % (shelf.revision, identity.encode(), more)
+def _respond(
+    snapshot: EnvironmentSnapshot, answer: Answer, headers: dict[bytes, bytes], *, more: bytes = b""
+) -> Sendable:
+    request_id = _request_id(headers)
+    own = b"x-promptops-revision: %d\r\nx-request-id: %s\r\n%s" % (snapshot.revision, request_id.encode(), more)
     known = headers.get(b"if-none-match")
     if known is not None and (known == answer.etag or matches_none(known.decode("latin-1"), answer.etag.decode())):
         return 304, b"etag: %s\r\n%s%s" % (answer.etag, CACHE_CONTROL, own), b""
@@ -219,14 +221,14 @@ def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes], *, more:
 
 def _unavailable(headers: dict[bytes, bytes]) -> Sendable:
     content, also = unavailable()
-    content["request_id"] = identity = _identity(headers)
+    content["request_id"] = request_id = _request_id(headers)
     body = json.dumps(content).encode()
-    lines = {"Content-Type": "application/json; charset=utf-8", "Content-Length": len(body), "X-Request-ID": identity}
+    lines = {"Content-Type": "application/json; charset=utf-8", "Content-Length": len(body), "X-Request-ID": request_id}
     head = "".join(f"{name.lower()}: {value}\r\n" for name, value in {**lines, **also}.items())
     return 503, head.encode() + _cors(headers), body
 
 
-def _identity(headers: dict[bytes, bytes]) -> str:
+def _request_id(headers: dict[bytes, bytes]) -> str:
     return new_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
 
 
