@@ -1,7 +1,9 @@
 // The form of an agent. The text areas of what is JSON stay in the page's form and follow the fields made here.
 import { Cards } from "../governance/form/cards.js";
-import { ask, isObject, make, sentences } from "../governance/form/dom.js";
-import { enhanceAll, makeField } from "../governance/form/fields.js";
+import { ask, isObject, make } from "../governance/form/dom.js";
+import { enhanceAll } from "../governance/form/editors.js";
+import { makeField } from "../governance/form/fields.js";
+import { sentences } from "../governance/form/problems.js";
 
 const root = document.getElementById("agent-fitting");
 const settings = JSON.parse(root.dataset.settings);
@@ -161,7 +163,7 @@ async function check(all = false) {
   const number = ++asked;
   const { problems } = await (await ask(settings.check, { body: state })).json();
   if (number !== asked) return problems; // what is shown is of a later state
-  for (const [name, part] of Object.entries(parts)) part.tell(problems[name] ?? (name === "tools" ? {} : []), { all });
+  for (const [name, part] of Object.entries(parts)) part.showProblems(problems[name] ?? (name === "tools" ? {} : []), { all });
   return problems;
 }
 

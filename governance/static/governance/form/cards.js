@@ -1,7 +1,9 @@
 // A list of things of several kinds, a card each: added, moved, copied, removed and edited. The items are plain objects
 // that are changed in place, so that what no field knows of stays in them.
-import { identity, isObject, make, sentences } from "./dom.js";
-import { enhanceAll, makeField, tellAll } from "./fields.js";
+import { identity, isObject, make } from "./dom.js";
+import { enhanceAll } from "./editors.js";
+import { makeField } from "./fields.js";
+import { sentences, showAllProblems } from "./problems.js";
 
 /** What is remembered of an item while its card is made anew: whether it is open, and whether somebody was done with it. */
 const memory = new WeakMap();
@@ -29,10 +31,10 @@ export class Cards {
   }
 
   /** Show problems: sentences about the whole, or an object of problems by the places of the items. */
-  tell(problems, { all = false } = {}) {
+  showProblems(problems, { all = false } = {}) {
     const byPlace = isObject(problems) ? problems : {};
     let left = isObject(problems) ? [] : sentences(problems);
-    this.cards.forEach((card, place) => card.tell(all || remembered(card.item).left ? byPlace[place] : undefined, all));
+    this.cards.forEach((card, place) => card.showProblems(all || remembered(card.item).left ? byPlace[place] : undefined, all));
     this.said.hidden = !left.length;
     this.said.textContent = left.join(" ");
     return [];
@@ -175,7 +177,7 @@ class Card {
   #changed() {
     this.#title();
     this.#shape();
-    this.tellCount(this.faults ?? 0);
+    this.showCount(this.faults ?? 0);
     this.cards.changed();
   }
 
@@ -239,20 +241,20 @@ class Card {
     }
   }
 
-  tell(problems, all = false) {
+  showProblems(problems, all = false) {
     const count = sentences(problems ?? {}).length;
     this.faults = count;
-    this.tellCount(count);
+    this.showCount(count);
     if (count && all && !this.isOpen) this.open(true);
     if (!this.fields) return;
-    const left = tellAll(this.fields, isObject(problems) ? problems : {});
+    const left = showAllProblems(this.fields, isObject(problems) ? problems : {});
     const said = sentences(isObject(problems) ? left : (problems ?? []));
     this.general.hidden = !said.length;
     this.general.textContent = said.join(" ");
     if (count && this.folded && this.cards.common.some((name) => name !== "name" && problems?.[name])) this.folded.open = true;
   }
 
-  tellCount(count) {
+  showCount(count) {
     this.count.hidden = !count;
     this.count.textContent = count === 1 ? "1 problem" : `${count} problems`;
     this.element.classList.toggle("faulty", count > 0);

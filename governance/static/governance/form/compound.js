@@ -1,7 +1,7 @@
 // Widgets that hold others: groups, lists, names with values, conditions, schemas.
 import { isObject, make, read, written } from "./dom.js";
-import { enhanceAll, makeField, tellAll } from "./fields.js";
-import { schema } from "./schema.js";
+import { enhanceAll } from "./editors.js";
+import { showAllProblems } from "./problems.js";
 
 const remover = (what, act) =>
   make("button", { type: "button", class: "tool small", "aria-label": `Remove ${what}`, title: `Remove ${what}`, text: "Remove", onclick: act });
@@ -200,7 +200,7 @@ export const compound = {
     }),
   secrets: (parts) => named(parts, { adds: "Add a secret header", empty: "", makeValue: secretValue }),
 
-  group({ description, value, set, context }) {
+  group({ description, value, set, context, makeField }) {
     const object = { ...value };
     const inner = { ...context, changed: () => set(Object.keys(object).length ? { ...object } : undefined) };
     const fields = new Map(description.fields.map((one) => [one.name, makeField(one, object, inner)]));
@@ -208,11 +208,11 @@ export const compound = {
       element: make("div", { class: "fields" }, ...fields.values()),
       fieldset: true,
       wide: true,
-      tell: (problems) => (isObject(problems) ? tellAll(fields, problems) : (tellAll(fields), problems)),
+      showProblems: (problems) => (isObject(problems) ? showAllProblems(fields, problems) : (showAllProblems(fields), problems)),
     };
   },
 
-  list({ description, value, set, context }) {
+  list({ description, value, set, context, makeField }) {
     const items = (value ?? []).map((one) => ({ ...one }));
     const rows = make("div", { class: "group-list" });
     let shown = [];
@@ -248,13 +248,13 @@ export const compound = {
       },
     });
     show();
-    const tell = (problems) => {
+    const showProblems = (problems) => {
       // A list of problems of each item, or an object of them by their places.
       const byItem = shown.map((_, place) => (isObject(problems?.[place]) ? problems[place] : {}));
-      const left = shown.map((fields, place) => tellAll(fields, byItem[place]));
+      const left = shown.map((fields, place) => showAllProblems(fields, byItem[place]));
       return [left, Array.isArray(problems) ? problems.filter((one) => typeof one === "string") : []].flat();
     };
-    return { element: make("div", {}, rows, add), fieldset: true, wide: true, tell };
+    return { element: make("div", {}, rows, add), fieldset: true, wide: true, showProblems };
   },
 
   condition({ value, set, context }) {
@@ -291,8 +291,6 @@ export const compound = {
     const steps = value ?? [];
     if (value === undefined) set(steps);
     const cards = context.cards(steps, context);
-    return { element: cards.element, fieldset: true, wide: true, tell: (problems) => cards.tell(problems) };
+    return { element: cards.element, fieldset: true, wide: true, showProblems: (problems) => cards.showProblems(problems) };
   },
-
-  schema,
 };

@@ -1,6 +1,6 @@
 // A JSON Schema: the properties of an object as rows, or the whole as JSON. What rows can't show stays as it is in it.
 import { isObject, make } from "./dom.js";
-import { enhanceAll, makeField } from "./fields.js";
+import { enhanceAll } from "./editors.js";
 
 const TYPES = ["string", "number", "integer", "boolean", "array", "object"];
 
@@ -16,7 +16,7 @@ function isPlain(schema) {
   );
 }
 
-export function schema({ description, value, set, context }) {
+export function schema({ description, value, set, context, makeField }) {
   const place = make("div", {});
   const holder = { schema: value };
   const put = () => set(holder.schema && Object.keys(holder.schema).length ? holder.schema : undefined);
