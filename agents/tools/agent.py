@@ -14,7 +14,7 @@ from prompts.content.rendering import variables_of
 
 
 class AgentTool(ToolSerializer):
-    key = KeyField(help_text="An agent of the same workspace and environment.")
+    key = KeyField(style={"suggest": "agents"}, help_text="An agent of the same workspace and environment.")
 
 
 def find(description: Description, actor: Actor, workspace_id: str, environment: str) -> Tool:

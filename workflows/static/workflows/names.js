@@ -1,6 +1,7 @@
 // Inputs and outputs of a workflow: rows of a name and what stands behind it.
 import { isObject, make } from "../governance/form/dom.js";
 import { makeField } from "../governance/form/fields.js";
+import { fieldsOf } from "../governance/form/json_schema.js";
 import { sentences, showAllProblems } from "../governance/form/problems.js";
 
 export class Names {
@@ -88,12 +89,12 @@ export class Names {
   }
 }
 
-/** What stands behind an input: its fields, as the server describes them. */
-export function inputBody(descriptions, context) {
+/** What stands behind an input: its fields, by the JSON Schema of an input. */
+export function inputBody(schema, context) {
   return (entry, put) => {
     if (!isObject(entry.one)) entry.one = {};
     const inner = { ...context, changed: put };
-    const fields = new Map(descriptions.map((one) => [one.name, makeField(one, entry.one, inner)]));
+    const fields = new Map(fieldsOf(schema).map((one) => [one.name, makeField(one, entry.one, inner)]));
     return {
       element: make("div", { class: "fields of-input" }, ...fields.values()),
       showProblems: (problems) => (isObject(problems) ? showAllProblems(fields, problems) : (showAllProblems(fields), problems ?? [])),

@@ -1,59 +1,60 @@
 // Widgets for values of one line, and for one text.
 import { make, read, written } from "./dom.js";
 import { area } from "./editors.js";
+import { isLong, isNumber, suggestionsOf } from "./json_schema.js";
 
 const isText = (value) => typeof value === "string";
 
-function line({ description, value, set, id, context }, more = {}) {
+function line({ schema, value, set, id, context }, more = {}) {
   const control = make("input", {
     type: "text",
     id,
     value: value ?? "",
     autocomplete: "off",
     spellcheck: "false",
-    placeholder: description.default ?? null,
-    list: description.suggest ? context.listOf(description.suggest) : null,
+    placeholder: schema.default ?? null,
+    list: suggestionsOf(schema) ? context.listOf(suggestionsOf(schema)) : null,
     oninput: () => set(control.value === "" ? undefined : control.value),
     ...more,
   });
   return { element: control, control };
 }
 
-function json({ description, value, set, id, context }) {
-  const mine = {};
-  const trouble = make("p", { class: "problem", hidden: true, role: "status" });
+function json({ label, value, set, id, context }) {
+  const trouble = {};
+  const problem = make("p", { class: "problem", hidden: true, role: "status" });
   const oninput = () => {
     const text = control.value;
-    context.broken.delete(mine);
-    trouble.hidden = true;
+    context.broken.delete(trouble);
+    problem.hidden = true;
     if (text.trim() === "") return set(undefined);
     try {
       set(JSON.parse(text));
     } catch (error) {
-      trouble.hidden = false;
-      trouble.textContent = `This is no JSON: ${error.message}`;
-      context.broken.add(mine);
-      mine.control = control;
+      problem.hidden = false;
+      problem.textContent = `This is no JSON: ${error.message}`;
+      context.broken.add(trouble);
+      trouble.control = control;
       context.changed();
     }
   };
   const text = value === undefined ? "" : JSON.stringify(value, null, 2);
-  const control = area(id, text, { rows: 4, language: "json", oninput, label: description.label });
-  return { element: make("div", {}, control, trouble), control, wide: true };
+  const control = area(id, text, { rows: 4, language: "json", oninput, label });
+  return { element: make("div", {}, control, problem), control, wide: true };
 }
 
 export const lines = {
   text(parts) {
-    if (!parts.description.long) return line(parts);
+    if (!isLong(parts.schema)) return line(parts);
     const { value, set, id } = parts;
     const control = make("textarea", { id, rows: 2, oninput: () => set(control.value === "" ? undefined : control.value) });
     control.value = value ?? "";
     return { element: control, control, wide: true };
   },
   path: (parts) => line(parts, { class: "mono" }),
-  template({ description, value, set, id, context }) {
+  template({ label, value, set, id, context }) {
     const oninput = () => set(control.value === "" ? undefined : control.value);
-    const control = area(id, value ?? "", { rows: 4, language: "template", oninput, label: description.label });
+    const control = area(id, value ?? "", { rows: 4, language: "template", oninput, label });
     const chips = make("p", { class: "chips", "aria-label": "Names to put in", role: "group" });
     const put = (name) => {
       const text = `{{${name}}}`;
@@ -89,15 +90,15 @@ export const lines = {
     });
     return { element: control, control };
   },
-  number({ description, value, set, id }) {
+  number({ schema, value, set, id }) {
     const control = make("input", {
       type: "number",
       id,
       value: value ?? "",
-      min: description.min,
-      max: description.max,
-      step: description.whole ? 1 : "any",
-      placeholder: description.default,
+      min: schema.minimum,
+      max: schema.maximum,
+      step: schema.type === "integer" ? 1 : "any",
+      placeholder: schema.default,
       oninput: () => set(control.value === "" ? undefined : control.valueAsNumber),
     });
     return { element: control, control };
@@ -106,10 +107,10 @@ export const lines = {
     const control = make("input", { type: "checkbox", id, checked: value === true, onchange: () => set(control.checked || undefined) });
     return { element: control, control };
   },
-  choice({ description, value, set, id }) {
-    const { choices, required } = description;
+  choice({ schema, required, value, set, id }) {
+    const choices = schema.enum;
     const offered = value === undefined || choices.includes(value) ? choices : [value, ...choices];
-    const none = description.default === undefined ? "---------" : `${description.default} (if not said)`;
+    const none = schema.default === undefined ? "---------" : `${schema.default} (if not said)`;
     const control = make(
       "select",
       { id, onchange: () => set(control.value === "" ? undefined : control.value) },
@@ -119,36 +120,37 @@ export const lines = {
     control.value = value ?? "";
     return { element: control, control };
   },
-  words({ description, value = [], set, id }) {
+  words({ schema, value = [], set, id }) {
     const put = (words) => set(words.length ? words : undefined);
-    const { kind, choices } = description.of;
-    if (kind !== "choice") {
+    const { items } = schema;
+    const numbers = isNumber(items);
+    if (!items.enum) {
       const control = make("input", {
         type: "text",
         id,
         value: value.join(", "),
-        placeholder: kind === "number" ? "404, 409" : null,
+        placeholder: numbers ? "404, 409" : null,
         oninput: () => {
           const words = control.value.split(",").map((word) => word.trim()).filter(Boolean);
-          put(kind === "number" ? words.map((word) => (Number.isNaN(Number(word)) ? word : Number(word))) : words);
+          put(numbers ? words.map((word) => (Number.isNaN(Number(word)) ? word : Number(word))) : words);
         },
       });
       return { element: control, control };
     }
-    const boxes = choices.map((choice) => make("input", { type: "checkbox", value: choice, checked: value.includes(choice), onchange: collect }));
+    const boxes = items.enum.map((choice) => make("input", { type: "checkbox", value: choice, checked: value.includes(choice), onchange: collect }));
     function collect() {
       put(boxes.filter((box) => box.checked).map((box) => box.value));
     }
     const labels = boxes.map((box) => make("label", { class: "check" }, box, ` ${box.value.replaceAll("_", " ")}`));
     return { element: make("div", { class: "checks" }, ...labels), fieldset: true, wide: true };
   },
-  target({ description, value, set, id, context }) {
+  target({ required, value, set, id, context }) {
     const control = make("select", { id, onfocus: fill, onchange: () => set(control.value === "" ? undefined : control.value) });
     function fill() {
       const chosen = control.value || value || "";
       const later = context.later();
       const offered = ["", ...later, "end", ...(chosen && chosen !== "end" && !later.includes(chosen) ? [chosen] : [])];
-      const words = { "": description.required ? "---------" : "The next step", end: "The end of the run" };
+      const words = { "": required ? "---------" : "The next step", end: "The end of the run" };
       control.replaceChildren(...offered.map((target) => make("option", { value: target, text: words[target] ?? target })));
       control.value = chosen;
     }
@@ -161,7 +163,7 @@ export const lines = {
     const where = lines.target({
       ...parts,
       id: `${id}-goto`,
-      description: { required: true },
+      required: true,
       value: value?.goto,
       set: (goto) => set({ goto: goto ?? "" }),
       context,

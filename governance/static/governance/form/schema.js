@@ -16,7 +16,7 @@ function isPlain(schema) {
   );
 }
 
-export function schema({ description, value, set, context, makeField }) {
+export function schema({ label, value, set, context, makeField }) {
   const place = make("div", {});
   const holder = { schema: value };
   const put = () => set(holder.schema && Object.keys(holder.schema).length ? holder.schema : undefined);
@@ -84,7 +84,7 @@ export function schema({ description, value, set, context, makeField }) {
     return [list, make("div", { class: "tools" }, add, toggle("As JSON"))];
   };
   const text = () => {
-    const field = makeField({ name: "schema", label: `${description.label}, as JSON`, kind: "json", help: "" }, holder, inner);
+    const field = makeField({ name: "schema", schema: { "x-form": { title: `${label}, as JSON`, widget: "json" } } }, holder, inner);
     return [field, make("div", { class: "tools" }, toggle("As rows"))];
   };
   const toggle = (words) => {
