@@ -11,7 +11,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
-from governance.identity.token_cache import tokens  # noqa: E402
+from governance.identity.credentials.token_cache import tokens  # noqa: E402
 from governance.realtime import runtime  # noqa: E402
 from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
 from promptops.server.gate import BodyLimit, Lifespan  # noqa: E402

@@ -12,7 +12,6 @@ from governance.access.actors import Actor
 from governance.access.visibility import visible_to
 from governance.admin.form_schema import described, words
 from governance.core.errors import ConflictError
-from prompts.content.rendering import variables_of
 from prompts.models import Prompt
 
 PROMPTS_AT_MOST = 1000
@@ -27,7 +26,7 @@ FIELDS: list[dict[str, Any]] = [
 def tool_kinds() -> dict[str, Any]:
     return {
         name: {"summary": kind.summary, "shapes": [], "fields": [_tool_field(name, one) for one in _fields(kind)]}
-        for name, kind in toolbox.KINDS.items()
+        for name, kind in toolbox.kinds().items()
     }
 
 
@@ -72,7 +71,6 @@ def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
 def variables(agent: Agent) -> list[str] | None:
     """The names that the agent's prompt asks for; None when nothing is served under its key."""
     try:
-        text = plans.served_document(agent, None)["content"] if agent.prompt_key else agent.prompt
+        return plans.content_of(agent).variables
     except ConflictError:
         return None
-    return variables_of(text)

@@ -1,6 +1,7 @@
 """Everything that writes providers. Their keys go in, and never come out again but to the provider itself."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -11,11 +12,22 @@ from agents.transport.outbound import check_url
 from governance import audit
 from governance.access.actors import Actor
 from governance.api.concurrency import check_if_match
-from governance.core import ciphertext
+from governance.core import ciphertext, registry
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.core.models import changed
 
 FIELDS = ("name", "label", "base_url", "default_model", "unsupported")
+
+#: How many of a kind a refusal names in its sentence.
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUsers(registry.Entry):
+    """What runs on providers: `keys` returns the keys of those on the provider of a name, `kind` is their plural."""
+
+    kind: str
+    keys: Callable[[str], list[str]]
 
 
 @transaction.atomic
@@ -82,7 +94,7 @@ def _refuse_in_use(provider: ModelProvider, what: str) -> None:
     """
     if provider.name in BUILT_IN:
         return
-    users = {kind: found for kind, keys in USERS.items() if (found := keys(provider.name))}
+    users = {one.kind: found for one in registry.entries(ProviderUsers) if (found := one.keys(provider.name))}
     if not users:
         return
     shown = [f"{kind} {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}" for kind, keys in users.items()]
@@ -93,14 +105,9 @@ def _refuse_in_use(provider: ModelProvider, what: str) -> None:
     )
 
 
-def _agents_on(name: str) -> list[str]:
+def agents_on(name: str) -> list[str]:
+    """The keys of the agents that run on the provider of that name."""
     return list(Agent.objects.filter(provider=name).order_by("key").values_list("key", flat=True))
-
-
-#: What uses a provider, by kind: a function from the provider's name to their keys. The apps above add theirs.
-USERS: dict[str, Callable[[str], list[str]]] = {"agents": _agents_on}
-#: How many of a kind a refusal names in its sentence.
-SHOWN = 10
 
 
 def _lock(provider: ModelProvider, if_match: str | None) -> ModelProvider:

@@ -20,7 +20,8 @@ from governance.core.db import briefly, let_go, on_thread
 from governance.core.errors import DomainError, InvalidInputError, ProviderError, ProviderTimeoutError
 from governance.realtime.runtime import refuse_when_full
 from governance.runs import slots
-from prompts.content.rendering import Rendered, TooLongError, render
+from prompts.content.protocol import Content
+from prompts.content.rendering import Rendered, TooLongError
 
 CLIENT_GONE = "the client went away before the end"
 STOPPED = "it was stopped before the end"
@@ -28,11 +29,11 @@ STOPPED = "it was stopped before the end"
 FIRST_EVENT_WITHIN = 1.0
 
 
-def render_strictly(template: str, variables: Mapping[str, Any], *, strict: bool) -> Rendered:
+def render_strictly(content: Content, variables: Mapping[str, Any], *, strict: bool) -> Rendered:
     """Render. Raises InvalidInputError for a text over the limit of a request, and with `strict` for lacking values."""
     limit = settings.PROMPTOPS_MAX_BODY_BYTES
     try:
-        rendered = render(template, variables, limit=limit)
+        rendered = content.render(variables, limit=limit)
     except TooLongError:
         raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
     if strict and rendered.missing:

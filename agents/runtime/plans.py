@@ -11,8 +11,12 @@ from agents.runtime.invocations import Plan, Subject
 from agents.runtime.loop import Task
 from agents.runtime.toolbox import Limits
 from governance.access.actors import Actor
-from governance.core.errors import ConflictError, InvalidInputError
+from governance.changes import publishing
+from governance.core.errors import ConflictError
 from prompts import documents
+from prompts.content import stored
+from prompts.content.protocol import Content
+from prompts.content.text import TextContent
 from prompts.models import Prompt
 
 
@@ -24,7 +28,7 @@ def plans_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> list[Plan]:
 def plans_of_content(content: str, workspace_id: str, wishes: Mapping[str, Any]) -> list[Plan]:
     """The runs of a text that is not stored."""
     subject = Subject(source="playground", workspace_id=workspace_id)
-    return [_plan(subject, content, {}, one) for one in _each(wishes)]
+    return [_plan(subject, TextContent(content), {}, one) for one in _each(wishes)]
 
 
 def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> Plan:
@@ -33,9 +37,8 @@ def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> P
     Raises ConflictError when nothing is served under the agent's prompt key, and when a tool calls what is not there
     for `actor`.
     """
-    document: dict[str, Any] = {"content": agent.prompt}
-    if agent.prompt_key:
-        document = served_document(agent, wishes.get("unit"))
+    document = served_document(agent, wishes.get("unit")) if agent.prompt_key else {}
+    content = stored.of_document(document) if document else TextContent(agent.prompt)
     subject = Subject(
         source="agent",
         workspace_id=agent.workspace_id,
@@ -50,7 +53,7 @@ def plan_of_agent(agent: Agent, wishes: Mapping[str, Any], *, actor: Actor) -> P
         "model": agent.model or document.get("model", ""),
         "config": {**document.get("config", {}), **agent.config},
     }
-    plan = _plan(subject, document["content"], own, wishes)
+    plan = _plan(subject, content, own, wishes)
     if agent.confined:
         actor = actor.within(agent.workspace_id, agent.environment.name)
     return replace(
@@ -76,6 +79,11 @@ def _task(agent: Agent, actor: Actor) -> Task | None:
     )
 
 
+def content_of(agent: Agent) -> Content:
+    """The agent's own text, or the content that is served under its prompt key. Raises ConflictError for none."""
+    return stored.of_document(served_document(agent, None)) if agent.prompt_key else TextContent(agent.prompt)
+
+
 def served_document(agent: Agent, unit: str | None) -> dict[str, Any]:
     document = documents.find(environment=agent.environment, key=agent.prompt_key, unit=unit)
     if document is None:
@@ -97,7 +105,7 @@ def _each(wishes: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
-    document = _text_of(prompt, wishes["version"])
+    document = _document_of(prompt, wishes["version"])
     subject = Subject(
         source="playground",
         workspace_id=prompt.environment.workspace_id,
@@ -107,23 +115,19 @@ def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
         environment=prompt.environment.name,
         version=document["version"],
     )
-    return _plan(subject, document["content"], {"model": document["model"], "config": document["config"]}, wishes)
+    own = {"model": document["model"], "config": document["config"]}
+    return _plan(subject, stored.of_document(document), own, wishes)
 
 
-def _text_of(prompt: Prompt, version: str) -> dict[str, Any]:
-    """The draft, the live version or a named one. Raises InvalidInputError when there is no such version."""
-    if version == "draft":
-        return documents.of_draft(prompt)
-    found = prompt.live if version == "live" else prompt.versions.filter(label=version).first()
-    if found is None:
-        lacks = "this prompt has no live version" if version == "live" else f"this prompt has no version {version!r}"
-        raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")
-    return documents.of_version(prompt, found)
+def _document_of(prompt: Prompt, version: str) -> dict[str, Any]:
+    """The document of the draft, the live version or a named one. Raises InvalidInputError when there is none."""
+    state = publishing.state_named(prompt, version, noun="prompt")
+    return documents.of_draft(prompt) if state is prompt else documents.of_version(prompt, state)
 
 
-def _plan(subject: Subject, template: str, own: Mapping[str, Any], wishes: Mapping[str, Any]) -> Plan:
+def _plan(subject: Subject, content: Content, own: Mapping[str, Any], wishes: Mapping[str, Any]) -> Plan:
     """What the request wishes goes before what the prompt or the agent has of its own."""
-    rendered = execution.render_strictly(template, wishes["variables"], strict=wishes["strict"])
+    rendered = execution.render_strictly(content, wishes["variables"], strict=wishes["strict"])
     provider = wishes.get("provider") or own.get("provider", "mock")
     same_provider = provider == own.get("provider", provider)
     call = registry.prepare(

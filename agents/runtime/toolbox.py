@@ -15,6 +15,7 @@ from agents.providers.protocol import Usage
 from governance.access.actors import Actor
 from governance.api.fields import PatternField, StringField
 from governance.api.serializers import ApiSerializer
+from governance.core import registry
 from governance.core.errors import DomainError
 
 MAX_TOOLS = 32
@@ -170,7 +171,7 @@ def _given(description: Description, stored: Description | None) -> dict[str, An
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolKind:
+class ToolKind(registry.Entry):
     """A kind of tools.
 
     `fields` checks a description when its agent is saved. `find` makes the tool, with database work and on a thread
@@ -188,12 +189,9 @@ class ToolKind:
     summary: str = ""
 
 
-KINDS: dict[str, ToolKind] = {}
-
-
-def register(kind: ToolKind) -> None:
-    """Make a kind of tools known; to be called when an app starts."""
-    KINDS[kind.name] = kind
+def kinds() -> dict[str, ToolKind]:
+    """The registered kinds of tools by their names."""
+    return {kind.name: kind for kind in registry.entries(ToolKind)}
 
 
 def name_of(description: Description) -> str:
@@ -204,15 +202,18 @@ def name_of(description: Description) -> str:
 
 def find_all(descriptions: Sequence[Description], *, actor: Actor, workspace_id: str, environment: str) -> list[Tool]:
     """The tools of these descriptions, for `actor`. Raises ConflictError for one that calls what is not there."""
-    return [KINDS[one["type"]].find(one, actor, workspace_id, environment) for one in descriptions]
+    known = kinds()
+    return [known[one["type"]].find(one, actor, workspace_id, environment) for one in descriptions]
 
 
 def shown(descriptions: Sequence[Description]) -> list[dict[str, Any]]:
     """Descriptions for people."""
-    return [KINDS[one["type"]].show(one) if one["type"] in KINDS else {"type": one["type"]} for one in descriptions]
+    known = kinds()
+    return [known[one["type"]].show(one) if one["type"] in known else {"type": one["type"]} for one in descriptions]
 
 
 def kept(given: Sequence[Description], stored: Sequence[Description]) -> list[dict[str, Any]]:
     """What is stored for the descriptions that were sent, in place of those that were stored."""
     former = {(one["type"], name_of(one)): one for one in stored}
-    return [KINDS[one["type"]].keep(one, former.get((one["type"], name_of(one)))) for one in given]
+    known = kinds()
+    return [known[one["type"]].keep(one, former.get((one["type"], name_of(one)))) for one in given]

@@ -25,11 +25,11 @@ from agents.runtime.toolbox import (
     ToolKind,
     ToolSerializer,
 )
-from agents.transport import bridge, calls, outbound
+from agents.transport import bridge, calls, headers, outbound
 from agents.transport.outbound import check_url
 from governance.access.actors import Actor
 from governance.api.fields import ObjectField, PatternField, StringField
-from governance.core import ciphertext
+from governance.core import stored_secrets
 from governance.core.db import briefly
 from governance.core.errors import DomainError, InvalidInputError
 from governance.runs import log
@@ -41,13 +41,10 @@ WITHOUT_BODY = {"GET", "DELETE"}
 MAX_HEADERS = 20
 #: Seconds for all of one request.
 TIMEOUT = 30.0
-#: What a hint begins with; no header can carry it, so that it can't be meant as a value.
-MASK = "…"
 _PLACE = re.compile(r"\{([A-Za-z0-9_-]+)\}")
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, 5.6.2
-_VALUE = re.compile(r"[\x20-\x7e]{1,2000}")
-#: Those that say how the request is sent, which is not a tool's to say.
-_OURS = {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept-encoding", "upgrade"}
+#: The headers that a tool can't have.
+_REFUSED = headers.SET_BY_SERVER | {"content-type"}
+MAX_NAME, MAX_VALUE = 100, 2000
 
 
 class HeadersField(serializers.JSONField):
@@ -64,9 +61,11 @@ class HeadersField(serializers.JSONField):
         if len(data) > MAX_HEADERS:
             raise serializers.ValidationError(f"expected at most {MAX_HEADERS} headers")
         for name, value in data.items():
-            if not _HEADER.fullmatch(name) or name.lower() in _OURS:
+            if not headers.is_name(name, max_length=MAX_NAME) or name.lower() in _REFUSED:
                 raise serializers.ValidationError(f"{name[:100]}: a tool can't have this header")
-            if not isinstance(value, str) or not (value.startswith(MASK) or _VALUE.fullmatch(value)):
+            if not isinstance(value, str) or not (
+                value.startswith(stored_secrets.MASK) or headers.is_secret_value(value, max_length=MAX_VALUE)
+            ):
                 raise serializers.ValidationError(f"{name}: expected up to 2000 ASCII characters")
         return data
 
@@ -103,16 +102,16 @@ def keep(given: Description, stored: Description | None) -> dict[str, Any]:
     """With its headers encrypted. A hint stands for what is stored, as long as the place is the same."""
     former: Mapping[str, Any] = stored["headers"] if stored else {}
     same_place = stored is not None and _place(stored) == _place(given)
-    headers = {}
+    secrets: dict[str, Any] = {}
     for name, value in given.get("headers", {}).items():
-        if not value.startswith(MASK):
-            headers[name] = {"box": ciphertext.encrypt(value), "hint": _hint(value)}
+        if not value.startswith(stored_secrets.MASK):
+            secrets[name] = stored_secrets.store(value)
         elif name in former and former[name]["hint"] == value and same_place:
-            headers[name] = former[name]
+            secrets[name] = former[name]
         else:
             why = "the address changes" if name in former and not same_place else "nothing is stored"
             raise InvalidInputError.of("tools", f"{given['name']}: {why}: give the header {name} again")
-    return {**given, "headers": headers}
+    return {**given, "headers": secrets}
 
 
 def show(stored: Description) -> dict[str, Any]:
@@ -152,17 +151,17 @@ async def _answer(description: Description, arguments: Mapping[str, Any]) -> tup
     """Status and text of what came back. Raises ToolFailedError when nothing did."""
     method = description["method"]
     address, query, rest = _filled(description["url"], arguments)
-    headers, content = {}, None
+    own_headers, content = {}, None
     if method in WITHOUT_BODY:
         query += _query(rest)
     else:
-        headers["Content-Type"] = "application/json"
+        own_headers["Content-Type"] = "application/json"
         content = as_text(rest).encode("utf-8", "replace")
     try:
         answer = await calls.call(
             method,
             f"{address}?{urlencode(query)}" if query else address,
-            headers=headers,
+            headers=own_headers,
             secrets={name: _opened(name, value) for name, value in description["headers"].items()},
             content=content,
             seconds=TIMEOUT,
@@ -199,8 +198,8 @@ def _query(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _opened(name: str, value: Mapping[str, str]) -> str:
     try:
-        return ciphertext.decrypt(value["box"])
-    except ciphertext.UnreadableError:
+        return stored_secrets.reveal(value)
+    except stored_secrets.UnreadableError:
         raise ToolFailedError(
             f"the stored header {name} can't be read: SECRET_KEY was changed; store it again"
         ) from None
@@ -238,10 +237,6 @@ def _place(description: Description) -> str:
     """Scheme, host and port: what a secret was given for."""
     place = outbound.parse(_PLACE.sub("x", description["url"].partition("?")[0]), "url")
     return f"{place.scheme}://{place}"
-
-
-def _hint(value: str) -> str:
-    return MASK + (value[-4:] if len(value) >= 16 else "")
 
 
 KIND = ToolKind(

@@ -25,8 +25,8 @@ from governance.changes.changelog import REVISION_DIGITS
 from governance.core.logs import new_request_id
 from governance.core.text import whole_number
 from governance.identity.authentication import STATIC_ACTOR, is_static_token
-from governance.identity.bearer import bearer_of
-from governance.identity.token_cache import TokenCache
+from governance.identity.credentials.bearer import bearer_of
+from governance.identity.credentials.token_cache import TokenCache
 from governance.tenancy.models import DEFAULT_WORKSPACE
 from prompts.delivery.catalog import CACHE_CONTROL, Answer, Catalog, Shelf
 from prompts.documents import DEFAULT_ENV

@@ -14,11 +14,12 @@ from workflows.language import conditions
 from workflows.models import Workflow
 from workflows.steps import STEP_TYPES
 from workflows.steps.base import StepSerializer
-from workflows.steps.fields import (
+from workflows.steps.data.validate import SchemaField
+from workflows.steps.fields.conditions import ConditionField
+from workflows.steps.fields.headers import HeadersField
+from workflows.steps.fields.plain import JsonField
+from workflows.steps.fields.references import (
     AnyValuesField,
-    ConditionField,
-    HeadersField,
-    JsonField,
     OnErrorField,
     PathField,
     StepsField,
@@ -26,8 +27,7 @@ from workflows.steps.fields import (
     TemplateField,
     ValuesField,
 )
-from workflows.steps.secret import SecretHeadersField
-from workflows.steps.validate import SchemaField
+from workflows.steps.fields.secret import SecretHeadersField
 
 _KINDS: dict[type[Any], str] = {
     TemplateField: "template",

@@ -12,9 +12,11 @@ from rest_framework import serializers
 from governance.api.fields import ObjectField
 from workflows.definition.parsing import MAX_INPUTS, MAX_OUTPUTS, SPARE, InputSerializer, OutputPathSerializer
 from workflows.language import conditions
+from workflows.language.names import IDENTIFIER, INPUT_NAME
 from workflows.steps import STEP_TYPES
 from workflows.steps.base import Shape, StepType
-from workflows.steps.fields import IDENTIFIER, INPUT_NAME, MAX_STEPS, ComparisonSerializer
+from workflows.steps.fields.conditions import ComparisonSerializer
+from workflows.steps.fields.references import MAX_STEPS
 
 COMPONENTS = "#/components/schemas/"
 

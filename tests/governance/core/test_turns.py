@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import ScryptPasswordHasher
 
 from governance.core import turns
 from governance.core.turns import TurnQueue
-from governance.identity.hashing import PasswordHasher
+from governance.identity.credentials.hashing import PasswordHasher
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from agents.runtime.embedded import run_agent
 from governance.api.fields import KeyField
 from governance.core.errors import ConflictError, InvalidInputError
 from workflows.language.structure import Step
-from workflows.steps import model
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
-from workflows.steps.fields import ValuesField
+from workflows.steps.calls import model
+from workflows.steps.fields.references import ValuesField
 
 
 class AgentStep(StepSerializer):

@@ -9,7 +9,7 @@ from governance.api.fields import KeyField
 from workflows.language.structure import Step
 from workflows.models import Workflow
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, on_database
-from workflows.steps.fields import ValuesField
+from workflows.steps.fields.references import ValuesField
 
 
 class WorkflowStep(StepSerializer):

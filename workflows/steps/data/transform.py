@@ -10,7 +10,7 @@ from governance.api.fields import StringField
 from prompts.content.rendering import as_text
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, Shape, StepFailedError, StepSerializer, StepType, kind_of
-from workflows.steps.fields import ChoiceField, WholeField
+from workflows.steps.fields.plain import ChoiceField, WholeField
 
 MAX_TEXT = 4 * 1024 * 1024
 

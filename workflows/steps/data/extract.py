@@ -3,7 +3,8 @@
 from governance.api.fields import FlagField
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
-from workflows.steps.fields import JsonField, PathField
+from workflows.steps.fields.plain import JsonField
+from workflows.steps.fields.references import PathField
 
 
 class ExtractStep(StepSerializer):

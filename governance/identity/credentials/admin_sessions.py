@@ -6,7 +6,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.base_session import AbstractBaseSession
 
-from governance.identity.bearer import digest_of
+from governance.identity.credentials.bearer import digest_of
 
 #: The column's length in Django's table. 160 bits of a digest of a random key are enough.
 LENGTH = 40

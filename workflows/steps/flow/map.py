@@ -2,7 +2,8 @@
 
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType, kind_of
-from workflows.steps.fields import StepsField, WholeField
+from workflows.steps.fields.plain import WholeField
+from workflows.steps.fields.references import StepsField
 
 MAX_ITEMS = 1000
 MAX_AT_ONCE = 16

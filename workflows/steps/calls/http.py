@@ -7,6 +7,7 @@ of the URL is percent-encoded, and can't make a path go up.
 import json
 import re
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -32,8 +33,10 @@ from workflows.steps.base import (
     no_value_for,
     on_database,
 )
-from workflows.steps.fields import AnyValuesField, ChoiceField, HeadersField, TemplateField, WholeField
-from workflows.steps.secret import SecretHeadersField, opened, sealed_for
+from workflows.steps.fields.headers import HeadersField
+from workflows.steps.fields.plain import ChoiceField, WholeField
+from workflows.steps.fields.references import AnyValuesField, TemplateField
+from workflows.steps.fields.secret import SecretHeadersField
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_URL = 4000
@@ -58,6 +61,7 @@ class UrlField(TemplateField):
 
 class HttpStep(StepSerializer):
     shapes: ClassVar = [Shape(without=("json",)), Shape(without=("body",))]
+    destination_noun = "host"
 
     method = ChoiceField(METHODS, required=False, default="GET")
     url = UrlField(help_text="Scheme, host and port as they are; in the rest, {{name}} is put in percent-encoded.")
@@ -75,12 +79,8 @@ class HttpStep(StepSerializer):
         help_text="Statuses beyond 2xx that are no failure.",
     )
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
-        if "secret_headers" in attrs:
-            origin = split(attrs["url"])[0] if "url" in attrs else ""
-            attrs["secret_headers"] = sealed_for(origin, attrs["secret_headers"])
-        return attrs
+    def destination(self, attrs: Mapping[str, Any]) -> str:
+        return split(attrs["url"])[0]
 
 
 def split(url: str) -> tuple[str, str]:
@@ -97,7 +97,8 @@ async def run(step: Step, context: Context) -> Outcome:
     origin, rest = split(step["url"])
     path = _filled(rest, context)
     headers, content = _headers(step, context), _content(step, context)
-    secrets = opened(origin, step.fields.get("secret_headers", {}))
+    stored = step.fields.get("secret_headers", {})
+    secrets = {name: context.reveal(name, secret, destination=origin) for name, secret in stored.items()}
     await on_database(openai_compatible.warm_up)  # brings the HTTP client, which takes a second the first time
     seconds: float = settings.PROMPTOPS_PROVIDER_TIMEOUT if step.timeout is None else step.timeout
     started = time.monotonic()

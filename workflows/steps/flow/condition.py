@@ -5,7 +5,8 @@ from typing import Any
 from governance.api.serializers import ApiSerializer
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
-from workflows.steps.fields import ConditionField, TargetField
+from workflows.steps.fields.conditions import ConditionField
+from workflows.steps.fields.references import TargetField
 
 MAX_BRANCHES = 20
 

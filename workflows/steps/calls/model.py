@@ -11,7 +11,7 @@ from governance.core.errors import InvalidInputError
 from prompts.content.rendering import Rendered, as_text
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, OwnCall, StepFailedError, StepSerializer, StepType, on_database
-from workflows.steps.fields import TemplateField
+from workflows.steps.fields.references import TemplateField
 
 GIVES = (
     *("provider", "model", "prompt_tokens", "output_tokens", "cached_tokens", "tokens_estimated"),

@@ -9,7 +9,7 @@ from governance.api.fields import ObjectField
 from governance.core.errors import InvalidInputError
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializer, StepType
-from workflows.steps.fields import Referring
+from workflows.steps.fields.scope import Referring
 
 
 class SchemaField(Referring, ObjectField):

@@ -7,7 +7,6 @@ second. Only the fast lane reads it; every other way asks the database.
 import hashlib
 import threading
 
-from governance.access import revision
 from governance.access.actors import Actor
 
 AT_MOST = 10_000
@@ -49,5 +48,3 @@ def _digest(header: bytes) -> bytes:
 
 #: This process's own.
 tokens = TokenCache()
-
-revision.listeners.append(tokens.clear)

@@ -4,7 +4,7 @@ from django.utils import timezone
 
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, RejectedError, StepSerializer, StepTimeoutError, StepType
-from workflows.steps.fields import TemplateField
+from workflows.steps.fields.references import TemplateField
 from workflows.steps.journal import Parked
 
 

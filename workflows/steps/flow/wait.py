@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
-from workflows.steps.fields import NumberField
+from workflows.steps.fields.plain import NumberField
 from workflows.steps.journal import Parked
 
 MAX_SECONDS = 30 * 24 * 3600

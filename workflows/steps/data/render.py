@@ -2,7 +2,7 @@
 
 from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, StepSerializer, StepType
-from workflows.steps.fields import TemplateField
+from workflows.steps.fields.references import TemplateField
 
 
 class RenderStep(StepSerializer):
