@@ -142,7 +142,7 @@ def test_while_postgresql_is_away_what_is_known_is_served_at_once_and_marked_and
         short = {"name": "short", "role": "viewer", "expires_at": expiry.isoformat().replace("+00:00", "Z")}
         short_lived = data(operator.post("/api/tokens", json=short))["token"]
         unseen = data(operator.post("/api/tokens", json={"name": "unseen", "role": "viewer"}))["token"]
-        saved = operator.put(f"/api/prompts/{ids['greeting']}", json={"content": "newer"})
+        operator.put(f"/api/prompts/{ids['greeting']}", json={"content": "newer"})
         revision = int(
             operator.post("/api/prompts/publish", json={"id": ids["greeting"]}).headers["X-PromptOps-Revision"]
         )
