@@ -19,7 +19,8 @@ from promptops.server.handler import Handler  # noqa: E402
 from promptops.server.probes import Probes  # noqa: E402
 from promptops.server.protocol import Limits, limit, write_at_once  # noqa: E402
 from promptops.server.subpath import under, without  # noqa: E402
-from prompts.delivery.catalog import Place, catalog  # noqa: E402
+from prompts.delivery.answers import Place  # noqa: E402
+from prompts.delivery.catalog import catalog  # noqa: E402
 from prompts.delivery.fastlane import FastLane  # noqa: E402
 
 limit(

@@ -19,6 +19,8 @@ from governance.realtime.protocol import Frame
 from governance.realtime.tail import Position
 from governance.tenancy.models import Environment
 from prompts import documents
+from prompts.delivery.answers import Answer, Place
+from prompts.delivery.pinned import PinnedVersions
 from prompts.rollouts import Variant, pick
 
 logger = logging.getLogger("promptops.catalog")
@@ -28,26 +30,6 @@ FRESH_FOR = 1.0
 
 #: Seconds that a fetch waits for the tail's next look at the database, or for a revision that it asks for.
 WAIT_SECONDS = 1.0
-
-#: The workspace's id and the environment's name.
-Place = tuple[str, str]
-
-CACHE_CONTROL = b"cache-control: private, no-cache\r\n"
-
-
-@dataclass(slots=True)
-class Answer:
-    """A body, its entity tag, and the header lines that go with them, as they are sent."""
-
-    body: bytes
-    etag: bytes
-    headers: bytes
-
-    @classmethod
-    def of(cls, text: str, etag: str | None = None) -> "Answer":
-        body, tag = text.encode(), (etag or documents.etag_of(text)).encode()
-        about = b"content-length: %d\r\ncontent-type: application/json; charset=utf-8\r\n" % len(body)
-        return cls(body, tag, b"etag: %s\r\n%s%s" % (tag, about, CACHE_CONTROL))
 
 
 @dataclass(slots=True)
@@ -105,6 +87,10 @@ class EnvironmentSnapshot:
     entries: dict[str, Entry]
     _listing: Answer | None = None
 
+    @property
+    def place(self) -> Place:
+        return self.workspace_id, self.name
+
     def apply(self, frame: Frame) -> None:
         change = frame.change
         self.revision = change.revision
@@ -144,6 +130,7 @@ class Loaded:
 class Catalog:
     """The environment snapshots of this process; a listener of the tail (`governance.realtime.tail.Listener`)."""
 
+    pinned: PinnedVersions = field(default_factory=PinnedVersions)
     _snapshots: dict[uuid.UUID, EnvironmentSnapshot] = field(default_factory=dict)
     _by_place: dict[Place, uuid.UUID] = field(default_factory=dict)
     _required: dict[uuid.UUID, int] = field(default_factory=dict)
@@ -233,7 +220,8 @@ class Catalog:
                 snapshot.apply(frame)
         self.require(key, loaded.ahead)
         self._snapshots[key] = snapshot
-        self._by_place[(snapshot.workspace_id, snapshot.name)] = key
+        self._by_place[snapshot.place] = key
+        self.pinned.follow(snapshot.place)
 
     # --- what the tail calls ---
 
@@ -269,12 +257,15 @@ class Catalog:
         for frame in frames:
             if frame.revision > snapshot.revision:
                 snapshot.apply(frame)
+            if frame.deletes:
+                self.pinned.forget(snapshot.place, frame.change.key)
 
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         """Changes are missing, or the environment is gone: its snapshot is loaded anew when it is asked for again."""
         snapshot = self._snapshots.pop(environment_id, None)
         if snapshot is not None:
-            del self._by_place[(snapshot.workspace_id, snapshot.name)]
+            del self._by_place[snapshot.place]
+            self.pinned.leave(snapshot.place)
         self._required.pop(environment_id, None)
         self._waiting.pop(environment_id, None)
 

@@ -28,7 +28,8 @@ from governance.identity.authentication import STATIC_ACTOR, is_static_token
 from governance.identity.bearer import bearer_of
 from governance.identity.token_cache import TokenCache
 from governance.tenancy.models import DEFAULT_WORKSPACE
-from prompts.delivery.catalog import CACHE_CONTROL, Answer, Catalog, EnvironmentSnapshot, Place
+from prompts.delivery.answers import CACHE_CONTROL, Answer, Place
+from prompts.delivery.catalog import Catalog, EnvironmentSnapshot
 from prompts.documents import DEFAULT_ENV
 
 Scope = dict[str, Any]
@@ -54,6 +55,7 @@ class Query(NamedTuple):
     env: str
     workspace: str
     unit: str
+    version: str = ""
     min_revision: int = 0
 
 
@@ -105,7 +107,7 @@ class FastLane:
         actor = self._tokens.find(headers.get(b"authorization", b""), time.time())
         if query is None or actor is None:
             return None
-        place = _place(query, actor)
+        place = self._place(query, actor)
         if place is None:
             return None
         snapshot = self._catalog.find(place)
@@ -115,7 +117,7 @@ class FastLane:
             return None
         if snapshot.revision < query.min_revision:
             return None
-        answer = _choose(snapshot, scope["path"], query.unit)
+        answer = self._choose(snapshot, scope["path"], query)
         return _respond(snapshot, answer, headers) if answer is not None else None
 
     async def _waited(self, scope: Scope) -> Sendable | None:
@@ -130,7 +132,7 @@ class FastLane:
         if query is None or not query.min_revision:
             return None
         actor = self._tokens.find(dict(scope["headers"]).get(b"authorization", b""), time.time())
-        place = _place(query, actor) if actor is not None else None
+        place = self._place(query, actor) if actor is not None else None
         if place is None or catalog.find_any(place) is None:
             return None
         await asyncio.sleep(max(0.0, LOOKS_APART - catalog.age))
@@ -149,10 +151,10 @@ class FastLane:
         known = self._tokens.find(b"Bearer " + secret.encode("latin-1"), time.time())
         actor = STATIC_ACTOR if is_static_token(secret) else known
         query, age = self._query(scope["query_string"]), self._catalog.age
-        place = _place(query, actor) if query is not None and actor is not None else None
+        place = self._place(query, actor) if query is not None and actor is not None else None
         snapshot = self._catalog.find_any(place) if place is not None else None
         if query is not None and snapshot is not None and age <= settings.PROMPTOPS_SERVE_STALE_SECONDS:
-            answer = _choose(snapshot, scope["path"], query.unit) if snapshot.revision >= query.min_revision else None
+            answer = self._choose(snapshot, scope["path"], query) if snapshot.revision >= query.min_revision else None
             if answer is not None:
                 return _respond(snapshot, answer, headers, more=b"x-promptops-stale: %d\r\n%s" % (age, _cors(headers)))
         return _unavailable(headers)
@@ -176,6 +178,27 @@ class FastLane:
             self._queries[raw] = query
         return query
 
+    def _place(self, query: Query, actor: Actor) -> Place | None:
+        """The environment that the request asks for, by the views' rules; None unless the actor surely sees it."""
+        workspace = query.workspace or actor.workspace_id or DEFAULT_WORKSPACE
+        env = query.env or actor.environment or DEFAULT_ENV
+        if actor.workspace_id is not None:
+            sees = actor.workspace_id == workspace and actor.environment in (None, env)
+        else:
+            sees = actor.sees_all or self._tokens.is_member(actor, workspace)
+        return (workspace, env) if sees else None
+
+    def _choose(self, snapshot: EnvironmentSnapshot, path: str, query: Query) -> Answer | None:
+        if path == PATH:
+            return snapshot.listing()
+        if path[len(PATH)] != "/":
+            return None
+        key = path[len(PATH) + 1 :]
+        if query.version:
+            return self._catalog.pinned.find(snapshot.place, key, query.version)
+        entry = snapshot.entries.get(key)
+        return entry.answer_for(query.unit or None) if entry is not None else None
+
 
 def _parse(raw: bytes) -> Query | None:
     if len(raw) > 4096 or not raw.isascii() or b"%00" in raw:
@@ -186,26 +209,15 @@ def _parse(raw: bytes) -> Query | None:
     else:  # nothing to unquote
         words = {name: value for name, _, value in (pair.partition("=") for pair in text.split("&"))}
     least = whole_number(words.get("min_revision") or "0", digits=REVISION_DIGITS)
-    if words.get("version") or least is None:
+    if least is None:
         return None
-    return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""), least)
-
-
-def _place(query: Query, actor: Actor) -> Place | None:
-    """The environment that the request asks for, by the views' rules; None unless the actor surely sees it."""
-    workspace = query.workspace or actor.workspace_id or DEFAULT_WORKSPACE
-    env = query.env or actor.environment or DEFAULT_ENV
-    if actor.workspace_id is not None:
-        bound = actor.workspace_id == workspace and actor.environment in (None, env)
-        return (workspace, env) if bound else None
-    return (workspace, env) if actor.sees_all else None
-
-
-def _choose(snapshot: EnvironmentSnapshot, path: str, unit: str) -> Answer | None:
-    if path == PATH:
-        return snapshot.listing()
-    entry = snapshot.entries.get(path[len(PATH) + 1 :]) if path[len(PATH)] == "/" else None
-    return entry.answer_for(unit or None) if entry is not None else None
+    return Query(
+        env=words.get("env", ""),
+        workspace=words.get("workspace", ""),
+        unit=words.get("unit", ""),
+        version=words.get("version", ""),
+        min_revision=least,
+    )
 
 
 def _respond(
