@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
@@ -20,6 +20,23 @@ from prompts.models import SERVED_COLUMNS, Prompt, PromptTag, PromptVersion, Rol
 COPIED_FIELDS = ("name", "category", *SERVED_COLUMNS, "version")
 
 
+class DraftValues(TypedDict, total=False):
+    """Columns of a draft. `version` is the label to publish it under."""
+
+    name: str
+    category: str
+    content: str
+    model: str
+    config: dict[str, Any]
+    version: str
+
+
+class ChangedValues(DraftValues, total=False):
+    """Columns of a prompt that can be changed."""
+
+    key: str
+
+
 @transaction.atomic
 def create_prompt(
     *,
@@ -28,7 +45,7 @@ def create_prompt(
     key: str,
     tags: list[str] | None = None,
     origin: Prompt | None = None,
-    **values: Any,
+    **values: Unpack[DraftValues],
 ) -> Prompt:
     """A new prompt with a draft. `values` are columns of it; `origin` is the prompt that it is a copy of, if it is one.
 
@@ -57,7 +74,7 @@ def update_prompt(
     tags: list[str] | None = None,
     environment: Environment | None = None,
     origin: Prompt | None = None,
-    **values: Any,
+    **values: Unpack[ChangedValues],
 ) -> Prompt:
     """Save the draft. What is served changes only while the prompt was never published.
 
@@ -67,7 +84,7 @@ def update_prompt(
     """
     prompt = writing.lock(prompt, if_match)
     before, old_environment, old_key = writing.served(prompt), prompt.environment, prompt.key
-    differences = changed(prompt, values)
+    differences = changed(prompt, dict(values))
     if "version" in differences:
         publishing.refuse_reserved(prompt.version)
     if environment is not None and environment != prompt.environment:
@@ -256,14 +273,8 @@ def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str |
     prompt.save_fields("live", "version", *SERVED_COLUMNS, *_versioning.derive(prompt, actor))
     writing.update_search(prompt, differences)
     differences["live_version"] = {"old": live.label if live else None, "new": target.label}
-    writing.record(
-        actor,
-        prompt,
-        "delete",
-        f"Finished the rollout of {prompt.key}: {target.label}",
-        differences,
-        resource="rollout",
-    )
+    summary = f"Finished the rollout of {prompt.key}: {target.label}"
+    writing.record(actor, prompt, "delete", summary, differences, resource="rollout")
     writing.announce(prompt, writing.ROLLOUT_DELETED)
     return prompt
 

@@ -33,14 +33,14 @@ def refuse_reserved(label: str) -> None:
         raise InvalidInputError.of("version", f"{', '.join(RESERVED_LABELS)} are words of the API, and no labels")
 
 
-def state_named(draft: Draft, name: str, *, noun: str) -> Any:
+def state_named(draft: Draft, name: str, *, noun: str) -> Draft | Version:
     """The row that a request names: the draft itself ("draft"), the live version ("live"), or the version so labelled.
 
     Raises InvalidInputError when there is no such version; `noun` is what its message calls the draft's owner.
     """
     if name == "draft":
         return draft
-    found = draft.live if name == "live" else draft.versions.filter(label=name).first()
+    found: Version | None = draft.live if name == "live" else draft.versions.filter(label=name).first()
     if found is None:
         lacks = f"this {noun} has no live version" if name == "live" else f"this {noun} has no version {name!r}"
         raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")

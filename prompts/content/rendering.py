@@ -84,6 +84,6 @@ def lookup(variables: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A string as it is, anything else as JSON without white space between its tokens, as most languages write it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -27,7 +27,7 @@ T = TypeVar("T")
 SILENCE = 15.0  # seconds without a frame: the server sends one at least every 5
 STABLE = 5.0  # seconds that a stream has to live for the next attempt to be the first again
 SAVE_AFTER = 1.0  # seconds from a change to the copy on disk, so that a burst is written once
-BIG_ATTEMPTS = 6  # fetches of a big document, for a server process that has not heard of it yet
+BIG_ATTEMPTS = 6  # fetches of a big document, until the server process has read the change
 BIG_PAUSE = 0.25  # seconds between them
 
 
@@ -119,7 +119,7 @@ class Follower(ABC):
     # --- following ---
 
     async def run(self) -> None:
-        """Until it is stopped, or refused for good."""
+        """Follow until it is stopped, or refused for good."""
         delay = 0.0
         try:
             while True:
@@ -135,7 +135,7 @@ class Follower(ABC):
                 self._save()
 
     async def _follow(self) -> None:
-        """Have a whole state, then keep it fresh over a stream. Only ever ends by raising."""
+        """Load the whole state, then keep it fresh over a stream. It ends only by an exception."""
         if self._reload or self._resync or not self.store.loaded:
             await self._load()
         await self._check_pins()
@@ -240,7 +240,7 @@ class Follower(ABC):
         self.store.env = env
 
     def _replace(self, documents: Any, *, revision: int, epoch: str | None, etag: str | None) -> None:
-        """Take a whole state, between which and the one before it anything may have happened."""
+        """Take over a whole state. Changes between it and the one before it may have gone unnoticed."""
         changes = self.store.replace(documents, revision=revision, epoch=epoch, etag=etag)
         self.pins.doubt()
         self._announce(changes)
@@ -294,7 +294,7 @@ class Follower(ABC):
         self._state, self._error, self._poll_at, self._warned = "streaming", None, math.inf, False
 
     def _lost(self, error: Exception) -> float:
-        """Note what went wrong this time; returns the seconds to wait before the next attempt."""
+        """Note the failure; returns the seconds to wait before the next attempt."""
         expected = isinstance(error, LostError)
         level = logging.DEBUG if expected and self._warned else logging.WARNING
         self._warned = True
@@ -331,7 +331,7 @@ class Follower(ABC):
     # --- the copy on disk ---
 
     def _use_spare(self) -> None:
-        """The copy on disk is better than nothing."""
+        """Serve the copy on disk while nothing else is known."""
         if not self.store.loaded and self._spare is not None:
             self.store = self._spare
 

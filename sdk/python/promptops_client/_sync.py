@@ -55,7 +55,7 @@ class ThreadFollower(Follower):
     def start_after_fork(self) -> None:
         """In the child: the thread is not there, and the connection is the parent's."""
         if self._connection is not None:
-            self._connection.socket.close()  # this process's hold on it; the parent does not notice
+            self._connection.socket.close()  # in this process; the parent's stays open
         if self._refusal is None and self._state != "closed":
             self._state = "starting"
             self.start()
@@ -217,7 +217,7 @@ class PromptOps(Client[ThreadFollower]):
                     logger.exception("a callback failed for %s of %s", change.type, change.key)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # whoever held it is not here
+        self._lock = threading.Lock()  # the old one may be locked by a thread of the parent
         self._changes, self._notifier = SimpleQueue(), None
         for follower in self._followers.values():
             follower.start_after_fork()
