@@ -1,4 +1,4 @@
-"""Prompts for operators. What applications fetch is in prompts/delivery/views.py."""
+"""The API for operators. What applications fetch is in prompts/delivery."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ from prompts import documents
 from prompts.content import stored
 from prompts.content.protocol import Content
 from prompts.content.text import TextContent
-from prompts.models import Prompt
+from prompts.models import Prompt, PromptVersion
 
 
 def plans_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> list[Plan]:
@@ -122,7 +122,7 @@ def _plan_of_prompt(prompt: Prompt, wishes: Mapping[str, Any]) -> Plan:
 def _document_of(prompt: Prompt, version: str) -> dict[str, Any]:
     """The document of the draft, the live version or a named one. Raises InvalidInputError when there is none."""
     state = publishing.state_named(prompt, version, noun="prompt")
-    return documents.of_draft(prompt) if state is prompt else documents.of_version(prompt, state)
+    return documents.of_version(prompt, state) if isinstance(state, PromptVersion) else documents.of_draft(prompt)
 
 
 def _plan(subject: Subject, content: Content, own: Mapping[str, Any], wishes: Mapping[str, Any]) -> Plan:

@@ -1,4 +1,4 @@
-"""What applications fetch. These views read the database and are the reference for any faster way."""
+"""What applications fetch. These views read the database, and are the reference for the fast lane."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ class _Known:
 
 
 def _check_min_revision(request: Request) -> None:
-    """What the database says is not older than anything that was answered: there is nothing to wait for here."""
+    """Raises InvalidInputError for what is no revision. The database is up to date: there is nothing to wait for."""
     text = request.query_params.get("min_revision", "")
     if text and whole_number(text, digits=REVISION_DIGITS) is None:
         raise InvalidInputError.of("min_revision", f"expected a whole number with at most {REVISION_DIGITS} digits")
