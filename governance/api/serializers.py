@@ -30,7 +30,9 @@ class Output(NamedTuple):
         usual = type(field).get_attribute is Field.get_attribute and field.source != "*"
         find = attrgetter(field.source) if usual and field.source else field.get_attribute
         usual_time = type(field).to_representation is serializers.DateTimeField.to_representation
-        return cls(name, find, field.get_attribute, _time_writer(field) if usual_time else field.to_representation)
+        if usual_time and not {"format", "timezone"} & vars(field).keys():
+            return cls(name, find, field.get_attribute, _time_writer(field))
+        return cls(name, find, field.get_attribute, field.to_representation)
 
 
 def _time_writer(field: Field[Any, Any, Any, Any]) -> Callable[[Any], Any]:
