@@ -33,7 +33,7 @@ PLACE = [
 #: What is read of a version that is asked for by its label.
 SERVED = (
     *("label", "content", "model", "config"),
-    *("prompt__key", "prompt__environment__name", "prompt__environment__revision"),
+    *("prompt__key", "prompt__environment__name", "prompt__environment__revision", "prompt__environment__workspace"),
 )
 
 
