@@ -1,4 +1,4 @@
-"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs] [prompts] [workflows]`: all without a name."""
+"""`python -m bench [part] ...` measures these parts, or all of them: see `PARTS`."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import report
 from bench.load import http as load
 from bench.load.sockets import Crowd
-from bench.parts import attack, runs, workflows
+from bench.parts import attack, runs, views, workflows
 from bench.report import Figure
 from bench.servers import processes
 from bench.servers.processes import Installation, Process
@@ -246,6 +246,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "runs": runs.runs,
     "logs": runs.logs,
     "prompts": runs.prompts,
+    "views": views.views,
     "workflows": workflows.workflows,
     "attack": attack.attack,
 }

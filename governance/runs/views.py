@@ -55,7 +55,7 @@ class RunViewSet(OfLog, ReadViewSet[Run]):
         for wishes in (chosen, going):
             if not wishes.is_valid():
                 raise ValidationError(wishes.errors)
-        since, until = window(chosen.form.cleaned_data["since"], chosen.form.cleaned_data["until"])
+        since, until = window(chosen.cleaned_data.get("since"), chosen.cleaned_data.get("until"))
         return Response(RunStatsSerializer(statistics.of(chosen.qs, going.qs, since=since, until=until)).data)
 
     @extend_schema(request=FeedbackSerializer, responses={200: FeedbackSerializer})

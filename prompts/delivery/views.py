@@ -33,6 +33,12 @@ PLACE = [
     IF_NONE_MATCH,
 ]
 
+#: What is read of a version that is asked for by its label.
+SERVED = (
+    *("label", "content", "model", "config"),
+    *("prompt__key", "prompt__environment__name", "prompt__environment__revision", "prompt__environment__workspace"),
+)
+
 
 class PromptFetchView(ApiView):
     capabilities = {"get": "prompt.read"}
@@ -127,7 +133,8 @@ def _pinned(request: Request, key: str, label: str) -> tuple[Prompt, dict[str, A
     versions = PromptVersion.objects.filter(
         prompt__environment__workspace_id=workspace, prompt__environment__name=env, prompt__key=key, label=label
     )
-    version = visible_to(actor_of(request), versions).select_related("prompt__environment").first()
+    found = visible_to(actor_of(request), versions).select_related("prompt__environment").only(*SERVED)
+    version = next(iter(found.order_by()[:1]), None)  # there is one at most, so in no order
     if version is None:
         raise NotFoundError
     return version.prompt, documents.of_version(version.prompt, version)
