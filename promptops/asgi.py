@@ -19,6 +19,7 @@ from promptops.server.handler import Handler  # noqa: E402
 from promptops.server.probes import Probes  # noqa: E402
 from promptops.server.protocol import Limits, limit, write_at_once  # noqa: E402
 from promptops.server.subpath import under, without  # noqa: E402
+from prompts.delivery.answers import Place  # noqa: E402
 from prompts.delivery.catalog import catalog  # noqa: E402
 from prompts.delivery.fastlane import FastLane  # noqa: E402
 
@@ -33,11 +34,11 @@ limit(
 )
 
 
-def load(workspace_id: str, env: str) -> None:
-    """Bring a place into the catalog beside the request that asked for it."""
+def load(place: Place) -> None:
+    """Load an environment into the catalog, beside the request that asked for it."""
     running = runtime.running()
     if running is not None:
-        running.spawn(catalog.load(workspace_id, env, follow=running.tail.follow, work=running.work))
+        running.spawn(catalog.load(place, follow=running.tail.follow, work=running.work))
 
 
 def look() -> bool:

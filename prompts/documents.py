@@ -112,6 +112,17 @@ def listing(texts: Iterable[str], *, revision: int, epoch: str, env: str, worksp
     return f'{{"data":[{",".join(texts)}],{tail[1:]}'
 
 
+def listing_of(environment: Environment) -> str:
+    """The environment's document, read from the database."""
+    return listing(
+        snapshot(environment),
+        revision=environment.served_revision,
+        epoch=environment.epoch,
+        env=environment.name,
+        workspace=environment.workspace_id,
+    )
+
+
 def listing_etag(epoch: str, served_revision: int) -> str:
     """It is new with every change to what is served, and only then."""
     return f'"{epoch}.{served_revision}"'

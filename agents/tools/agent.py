@@ -13,7 +13,7 @@ from governance.core.errors import ConflictError
 
 
 class AgentTool(ToolSerializer):
-    key = KeyField(help_text="An agent of the same workspace and environment.")
+    key = KeyField(style={"suggest": "agents"}, help_text="An agent of the same workspace and environment.")
 
 
 def find(description: Description, actor: Actor, workspace_id: str, environment: str) -> Tool:

@@ -50,6 +50,8 @@ MAX_NAME, MAX_VALUE = 100, 2000
 class HeadersField(serializers.JSONField):
     """Names and values. A value comes back as a hint; sent as that, what is stored stays."""
 
+    widget = "pairs"
+
     default_error_messages = {"invalid": "expected a JSON object of names and texts"}
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
@@ -75,9 +77,13 @@ class HttpTool(ToolSerializer):
     method = serializers.ChoiceField(
         METHODS, default="GET", error_messages={"invalid_choice": f"expected one of: {', '.join(METHODS)}"}
     )
-    url = StringField(max_length=1000, help_text="https; `{name}` in its path is filled with that argument.")
+    url = StringField(
+        max_length=1000, style={"title": "URL"}, help_text="https; `{name}` in its path is filled with that argument."
+    )
     headers = HeadersField(required=False, help_text="Stored encrypted, and shown as hints.")
-    parameters = ObjectField(required=False, help_text="The JSON Schema of the arguments, an object.")
+    parameters = ObjectField(
+        required=False, style={"widget": "schema"}, help_text="The JSON Schema of the arguments, an object."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         parameters = attrs.get("parameters", {})

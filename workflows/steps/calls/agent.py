@@ -11,7 +11,7 @@ from workflows.steps.fields.references import ValuesField
 
 
 class AgentStep(StepSerializer):
-    agent_key = KeyField(help_text="The key of an agent in the same workspace.")
+    agent_key = KeyField(style={"suggest": "agents"}, help_text="The key of an agent in the same workspace.")
     variables = ValuesField(
         required=False, help_text="What its prompt is filled with, beside the step's input as {{input}}."
     )

@@ -64,13 +64,21 @@ class HttpStep(StepSerializer):
     destination_noun = "host"
 
     method = ChoiceField(METHODS, required=False, default="GET")
-    url = UrlField(help_text="Scheme, host and port as they are; in the rest, {{name}} is put in percent-encoded.")
+    url = UrlField(
+        style={"title": "URL"},
+        help_text="Scheme, host and port as they are; in the rest, {{name}} is put in percent-encoded.",
+    )
     headers = HeadersField(required=False)
     secret_headers = SecretHeadersField(
         required=False,
         help_text="Headers with secret values: encrypted, never shown, sent to this host only.",
     )
-    json = AnyValuesField(required=False, allow_null=True, help_text="Sent as JSON; its strings are templates.")
+    json = AnyValuesField(
+        style={"title": "JSON body"},
+        required=False,
+        allow_null=True,
+        help_text="Sent as JSON; its strings are templates.",
+    )
     body = TemplateField(required=False, help_text="Sent as text.")
     accept_statuses = serializers.ListField(
         child=WholeField(min_value=300, max_value=599),

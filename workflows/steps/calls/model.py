@@ -22,9 +22,9 @@ TOLD = ("refusal", "unsent")
 
 
 class ModelStep(StepSerializer):
-    provider = StringField(required=False, max_length=50, default="mock")
+    provider = StringField(style={"suggest": "providers"}, required=False, max_length=50, default="mock")
     model = StringField(required=False, allow_blank=True, max_length=200, default="")
-    config = ParametersField(required=False, default=dict)
+    config = ParametersField(style={"widget": "json"}, required=False, default=dict)
     prompt = TemplateField(required=False, help_text="What the model is sent; the step's input if not said.")
 
     def validate_provider(self, value: str) -> str:

@@ -11,8 +11,10 @@ from workflows.steps.base import Context, Outcome, StepFailedError, StepSerializ
 
 
 class PromptStep(StepSerializer):
-    prompt_key = PromptKeyField()
-    env = StringField(required=False, max_length=50, default="prod")
+    prompt_key = PromptKeyField(style={"suggest": "prompts"})
+    env = StringField(
+        style={"title": "Environment", "suggest": "environments"}, required=False, max_length=50, default="prod"
+    )
 
 
 async def run(step: Step, context: Context) -> Outcome:

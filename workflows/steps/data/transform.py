@@ -90,7 +90,7 @@ def _shape(op: str, operation: Operation) -> Shape:
 class TransformStep(StepSerializer):
     shapes = [_shape(op, operation) for op, operation in OPERATIONS.items()]
 
-    op = ChoiceField(list(OPERATIONS))
+    op = ChoiceField(list(OPERATIONS), style={"title": "Operation"})
     find = StringField(required=False, max_length=1000, help_text="replace: the text that is replaced, as it is.")
     replacement = StringField(required=False, allow_blank=True, max_length=10_000)
     separator = StringField(required=False, allow_blank=False, max_length=1000, help_text="split, join")

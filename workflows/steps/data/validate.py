@@ -15,6 +15,8 @@ from workflows.steps.fields.scope import Referring
 class SchemaField(Referring, ObjectField):
     """A JSON Schema (draft 2020-12)."""
 
+    widget = "schema"
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         schema = super().to_internal_value(data)
         try:

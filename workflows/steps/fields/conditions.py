@@ -30,6 +30,8 @@ class ComparisonSerializer(ApiSerializer):
 class ConditionField(serializers.Field[Any, Any, Any, Any]):
     """A structured condition: `{"path", "op", "value"}`, or `and`, `or` and `not` of such."""
 
+    widget = "condition"
+
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
         return {"$ref": "#/components/schemas/WorkflowCondition"}
 

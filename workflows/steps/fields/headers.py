@@ -30,6 +30,8 @@ def check_header_names(values: Mapping[str, Any]) -> None:
 class HeadersField(Referring, serializers.DictField):
     """Headers of a request: names, and templates of their values."""
 
+    widget = "pairs"
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(child=TemplateField(max_length=4000), **kwargs)
 

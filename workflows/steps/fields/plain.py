@@ -9,6 +9,8 @@ from rest_framework import serializers
 class JsonField(serializers.JSONField):
     """Any JSON value, as it is."""
 
+    widget = "value"
+
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
         return {}
 

@@ -47,6 +47,8 @@ class StepIdField(IdentifierField):
 class TemplateField(Referring, ContentField):
     """A text with `{{ name }}` in it."""
 
+    widget = "template"
+
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         self.check_names(variables_of(text))
@@ -55,6 +57,8 @@ class TemplateField(Referring, ContentField):
 
 class PathField(Referring, StringField):
     """A JMESPath expression over all that a step can see."""
+
+    widget = "path"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": paths.MAX_LENGTH, **kwargs})
@@ -72,6 +76,8 @@ class PathField(Referring, StringField):
 class ValuesField(Referring, ObjectField):
     """A JSON object whose strings are templates; one that is a single `{{ name }}` becomes that value itself."""
 
+    widget = "values"
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         values = super().to_internal_value(data)
         self.check_names(names_in(values))
@@ -84,6 +90,8 @@ class ValuesField(Referring, ObjectField):
 class AnyValuesField(Referring, JsonField):
     """Any JSON value whose strings are templates."""
 
+    widget = "json"
+
     def to_internal_value(self, data: Any) -> Any:
         self.check_names(names_in(data))
         return data
@@ -91,6 +99,8 @@ class AnyValuesField(Referring, JsonField):
 
 class TargetField(Referring, StringField):
     """The id of a step where the run goes on: of the same list, and after this one, so that nothing can loop."""
+
+    widget = "target"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 100, **kwargs})
@@ -109,6 +119,8 @@ class GotoSerializer(ApiSerializer):
 
 class OnErrorField(serializers.Field[Any, Any, Any, Any]):
     """What a failure means for the run: `fail`, `continue`, or `{"goto": the id of a later step}`."""
+
+    widget = "on_error"
 
     WORDS = ("fail", "continue")
 
@@ -132,6 +144,8 @@ class OnErrorField(serializers.Field[Any, Any, Any, Any]):
 
 class StepsField(Referring, serializers.Field[Any, Any, Any, Any]):
     """Steps inside a step."""
+
+    widget = "steps"
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
         items = {"$ref": "#/components/schemas/WorkflowStep"}

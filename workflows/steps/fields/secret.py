@@ -27,6 +27,8 @@ Secret = Mapping[str, Any]
 class SecretField(Referring, serializers.Field[Any, Any, Any, Any]):
     """A secret text of 1 to 4000 visible ASCII characters, or the mask of one that is stored already."""
 
+    widget = "secret"
+
     default_error_messages = {
         "invalid": "expected a text, or what was shown for a stored secret",
         "null": "expected a text, or what was shown for a stored secret",
@@ -63,6 +65,8 @@ class SecretField(Referring, serializers.Field[Any, Any, Any, Any]):
 
 class SecretHeadersField(serializers.DictField):
     """Headers of a request whose values are secret."""
+
+    widget = "secrets"
 
     child = SecretField()
     default_error_messages = {"not_a_dict": "expected an object: names of headers and their secret values"}

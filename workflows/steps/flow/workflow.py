@@ -13,7 +13,7 @@ from workflows.steps.fields.references import ValuesField
 
 
 class WorkflowStep(StepSerializer):
-    workflow_key = KeyField(help_text="The key of a workflow in the same workspace.")
+    workflow_key = KeyField(style={"suggest": "workflows"}, help_text="The key of a workflow in the same workspace.")
     variables = ValuesField(required=False, help_text="What it is given, beside the step's input as its `input`.")
 
 
