@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from governance.identity.token_cache import tokens
+from governance.identity.credentials.token_cache import tokens
 from rest_framework.request import Request
 
 from governance.access.visibility import visible_to
