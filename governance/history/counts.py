@@ -1,11 +1,16 @@
 """How long the logs are, and where in them a page is, without counting millions of rows for each list.
 
-Entries are only ever added, at the end. So hours that are over are counted once, by the servers' sweep, and a list
-counts no more than what came since. Where nobody has counted yet, all of it came since: the numbers are right anyway.
+Entries are only added, with the time of now, so the number of entries of an hour that is over is final. It is counted
+once, by a periodic task of the servers, and stored as a `LogCount`. A list adds up these counts and counts only what
+came since. Where nothing is stored yet, everything counts as having come since: the result is the same, only slower.
+
+Whoever adds entries with an earlier time has to add them to the `LogCount` of their hour as well. docs/performance.md
+has what a list would cost without these counts.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Count, Model, Q, QuerySet, Sum
@@ -29,14 +34,6 @@ class CountedLog(registry.Entry):
 
     name: str
     model: type[Model]
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Entries from before `end` (None: up to now), newest first, so many of them."""
-
-    end: datetime | None
-    count: int
 
 
 def settled() -> datetime:
@@ -70,37 +67,67 @@ def count() -> None:
             )
 
 
-def stretches(
-    entries: QuerySet[Any], counted: QuerySet[LogCount], *, since: datetime | None, until: datetime | None
-) -> list[Stretch]:
-    """The stretches of `entries`, newest first: those that nobody counted, hours that were, and cut ones at the ends.
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A span of time up to `end` (None: up to now), and how many entries were added in it."""
 
-    `counted` are the counts of the same log in the same workspaces.
+    end: datetime | None
+    count: int
+
+
+class CountedPages:
+    """Entries as a paginator asks for them: `count()` and slices. Newest first.
+
+    `entries` are those between `since` and `until`, `counted` the counts of the same log in the same workspaces.
     """
-    first_whole = _ceiling(since) if since else None
-    within = Q() if first_whole is None else Q(hour__gte=first_whole)
-    if until is not None:
-        within &= Q(hour__lte=until - HOUR)
-    rows = counted.filter(within).order_by("-hour").values_list("hour").annotate(count=Sum("count"))
-    hours = [(hour, number) for hour, number in rows]
-    newest = hours[0][0] + HOUR if hours else first_whole
-    recent = entries.filter(created_at__gte=newest) if newest else entries
-    found = [Stretch(None, recent.order_by().count())]
-    found += [Stretch(hour + HOUR, number) for hour, number in hours]
-    if since is not None and first_whole is not None and since < first_whole:
-        cut = entries.filter(created_at__lt=min(first_whole, until) if until else first_whole)
-        found.append(Stretch(first_whole, cut.order_by().count()))
-    return found
 
+    ordered = True  # what Django's paginator asks a list
 
-def page(entries: QuerySet[Any], stretches: list[Stretch], offset: int, limit: int) -> list[Any]:
-    """The entries of a page: only the stretch that it begins in is skipped through."""
-    for stretch in stretches:
-        if offset < stretch.count:
-            beginning = entries if stretch.end is None else entries.filter(created_at__lt=stretch.end)
-            return list(beginning[offset : offset + limit])
-        offset -= stretch.count
-    return []
+    def __init__(
+        self,
+        entries: QuerySet[Any],
+        counted: QuerySet[LogCount],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        self._entries = entries
+        self._counted = counted
+        self._since = since
+        self._until = until
+
+    def count(self) -> int:
+        return sum(span.count for span in self._spans)
+
+    def __getitem__(self, wanted: slice) -> list[Any]:
+        """The database skips entries only in the span that the page begins in."""
+        offset = wanted.start or 0
+        limit = wanted.stop - offset
+        for span in self._spans:
+            if offset < span.count:
+                entries = self._entries if span.end is None else self._entries.filter(created_at__lt=span.end)
+                return list(entries[offset : offset + limit])
+            offset -= span.count
+        return []
+
+    @cached_property
+    def _spans(self) -> list[_Span]:
+        """First what is not counted yet, then each hour that is, then the rest of an hour that `since` cuts."""
+        since, until = self._since, self._until
+        first_whole = _ceiling(since) if since else None
+        within = Q() if first_whole is None else Q(hour__gte=first_whole)
+        if until is not None:
+            within &= Q(hour__lte=until - HOUR)
+        rows = self._counted.filter(within).order_by("-hour").values_list("hour").annotate(count=Sum("count"))
+        hours = list(rows)
+        newest = hours[0][0] + HOUR if hours else first_whole
+        recent = self._entries.filter(created_at__gte=newest) if newest else self._entries
+        spans = [_Span(None, recent.order_by().count())]
+        spans += [_Span(hour + HOUR, number) for hour, number in hours]
+        if since is not None and first_whole is not None and since < first_whole:
+            cut = self._entries.filter(created_at__lt=min(first_whole, until) if until else first_whole)
+            spans.append(_Span(first_whole, cut.order_by().count()))
+        return spans
 
 
 def _counted_until(counted: QuerySet[LogCount]) -> datetime | None:

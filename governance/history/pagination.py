@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from governance.api.pagination import FAR_BEYOND, LimitOffset, number
-from governance.history import counts
+from governance.history.counts import CountedPages
 from governance.history.models import LogCount
 
 #: The filters by which the counts of past hours can be narrowed down too.
@@ -37,7 +37,6 @@ class LogLimitOffset(LimitOffset):
         if request.query_params.get("workspace"):
             counted = counted.filter(workspace_id=request.query_params["workspace"])
         window = filters(request.query_params, queryset=queryset).cleaned_data
-        since, until = window.get("since"), window.get("until")
-        stretches = counts.stretches(queryset, counted, since=since, until=until)
-        self.total = sum(stretch.count for stretch in stretches)
-        return counts.page(queryset, stretches, offset, limit) if limit else []
+        pages = CountedPages(queryset, counted, since=window.get("since"), until=window.get("until"))
+        self.total = pages.count()
+        return pages[offset : offset + limit] if limit else []

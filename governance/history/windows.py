@@ -1,4 +1,4 @@
-"""Stretches of time that logs are narrowed down to."""
+"""Spans of time that logs are narrowed down to."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -18,7 +18,7 @@ from governance.identity import lockout
 from governance.identity.addresses import address_of
 from governance.identity.credentials.bearer import bearer_of, digest_of
 from governance.identity.credentials.token_cache import tokens
-from governance.identity.models import Token, TokenKind
+from governance.identity.models import Token, TokenKind, User
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema

@@ -1,4 +1,4 @@
-"""Runs added up by the hour, the day and the month as they end, so that statistics never read the run log."""
+"""Rollups: runs added up by hour, day and month as they end, so that statistics never read the run log."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from django.db.models import F
 
 from governance.runs.models import BUCKETS, Grain, Run, RunStatus, RunTally
 
-#: What runs that are added up together have in common.
+#: The columns that runs of one rollup have in common.
 DIMENSIONS = ("workspace_id", "source", "ref_key", "environment", "version", "variant", "provider", "model")
 
 LATENCIES = tuple(f"latency_{bucket}" for bucket in range(BUCKETS))
@@ -41,29 +41,29 @@ def following(start: datetime, grain: str) -> datetime:
 
 
 def bucket_of(latency_ms: int) -> int:
-    """Where a latency is counted: bucket n holds those from sqrt(2)**n up to sqrt(2)**(n+1) ms."""
+    """The bucket that counts this latency: number n counts those from sqrt(2)**n up to sqrt(2)**(n+1) ms."""
     return min(BUCKETS - 1, int(2 * math.log2(latency_ms))) if latency_ms > 1 else 0
 
 
 def add(runs: Iterable[Run]) -> None:
-    """Count runs that have ended. In the transaction that ended them, so that each is counted once."""
+    """Add runs that have ended, in the transaction that ended them, so that each is counted once."""
     ended = list(runs)
-    elsewhere = _counted_with_steps(ended)
+    counted_with_steps = _counted_with_steps(ended)
     rows: dict[tuple[str, datetime, str], list[Any]] = {}
     for run in ended:
         common, digest = [getattr(run, name) for name in DIMENSIONS], _digest_of(run)
-        counts = _counts(run, used=run.pk not in elsewhere)
+        counts = _counts(run, used=run.pk not in counted_with_steps)
         for grain in Grain.values:
             key = (grain, floor(run.created_at, grain), digest)
             row = rows.setdefault(key, [*key, *common, *([0] * len(COUNTS))])
             for place, count in enumerate(counts, len(row) - len(COUNTS)):
                 row[place] += count
-    # In one order everywhere, so that two that count the same things wait for each other and never in a circle.
+    # In the same order in every process, so that two transactions never wait for each other in a circle.
     _upsert([rows[key] for key in sorted(rows)])
 
 
 def take_back(run: Run) -> None:
-    """Count a run no more that had ended and goes on. In the transaction that opens it again."""
+    """Subtract a run that had ended and is resumed, in the transaction that opens it again."""
     digest = _digest_of(run)
     counts = _counts(run, used=not _counted_with_steps([run]))
     less = {name: F(name) - count for name, count in zip(COUNTS, counts, strict=True) if count}
@@ -72,18 +72,18 @@ def take_back(run: Run) -> None:
 
 
 def rebuild() -> int:
-    """Count the whole run log anew; returns how many runs there were that have ended."""
+    """Make all rollups anew from the run log; returns how many ended runs it has."""
     with transaction.atomic():
         RunTally.objects.all().delete()
         ended = Run.objects.exclude(status=RunStatus.RUNNING).order_by("created_at")
-        count, waiting = 0, []
+        count, batch = 0, []
         for run in ended.iterator(chunk_size=2000):
-            waiting.append(run)
-            if len(waiting) == 2000:
-                add(waiting)
-                count, waiting = count + len(waiting), []
-        add(waiting)
-        return count + len(waiting)
+            batch.append(run)
+            if len(batch) == 2000:
+                add(batch)
+                count, batch = count + len(batch), []
+        add(batch)
+        return count + len(batch)
 
 
 def _digest_of(run: Run) -> str:
@@ -92,7 +92,7 @@ def _digest_of(run: Run) -> str:
 
 
 def _counted_with_steps(runs: Sequence[Run]) -> set[Any]:
-    """The workflows among `runs` whose steps have runs of their own: what they used is counted with these."""
+    """The ids of the workflows among `runs` whose steps have runs of their own, with which their tokens are counted."""
     workflows = [run.pk for run in runs if run.source == "workflow"]
     if not workflows:
         return set()
@@ -119,7 +119,7 @@ def _counts(run: Run, *, used: bool) -> list[Any]:
 
 
 def _upsert(rows: Sequence[Sequence[Any]]) -> None:
-    """Add rows to what is there in one statement a batch: the database does the sum, so that nobody's count is lost."""
+    """Add rows to those that are there, one statement for each batch: the database adds, so that no count is lost."""
     table, quote = RunTally._meta.db_table, connection.ops.quote_name
     columns = ", ".join(map(quote, _COLUMNS))
     sums = ", ".join(f"{quote(name)} = {quote(table)}.{quote(name)} + excluded.{quote(name)}" for name in COUNTS)
@@ -130,7 +130,7 @@ def _upsert(rows: Sequence[Sequence[Any]]) -> None:
         for first in range(0, len(rows), at_once):
             batch = rows[first : first + at_once]
             values = [
-                # Most are plain numbers, which need no making ready: it took a tenth of what a run costs.
+                # Most are plain numbers, which need no conversion: it took a tenth of what a run costs.
                 value if isinstance(value, int | str) else field.get_db_prep_save(value, connection)
                 for row in batch
                 for field, value in zip(fields, row, strict=True)

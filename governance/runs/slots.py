@@ -1,9 +1,10 @@
 """Limits how many runs the requests of this process wait for at once: for each credential, and in all.
 
-A run that waits for a model, a tool or a step costs a thread, or a stream's memory, for as long as its provider likes.
-Every way in takes a place for it here before anything is written, and keeps it until the work is over: also when the
-client has gone, and when the request was answered and the run goes on. The pool of request threads has a thread for
-each place beside those for all other requests (promptops/server/handler.py), so that these never wait for a run.
+A run that waits for a model, a tool or a step occupies a thread, or the memory of a stream, for as long as the provider
+takes. Every request that starts runs takes a slot for each before anything is written, and keeps it until the work is
+over: also when the client has gone, and when the request was answered and the run goes on. The pool of request threads
+has a thread for each slot beside those for all other requests (promptops/server/handler.py), so that these never wait
+for a run.
 """
 
 import threading
@@ -16,36 +17,40 @@ from django.conf import settings
 from governance.access.actors import Actor
 from governance.core.errors import TooManyRunsError
 
-#: Seconds after which it is worth to ask again.
+#: Seconds after which a refused client may try again.
 RETRY_AFTER = 2
 
 _lock = threading.Lock()
 
+#: How many slots each credential has taken.
 _taken: Counter[str] = Counter()
 
 
-class Places:
-    """Places of one credential, to be given back once: at the end of a `with` block, or when the work is over."""
+class Slots:
+    """Slots of one credential, to be given back once: at the end of a `with` block, or when the work is over."""
 
-    def __init__(self, holder: str, count: int) -> None:
-        self._holder = holder
+    def __init__(self, owner: str, count: int) -> None:
+        self._owner = owner
         self._count = count
 
     def give_back(self) -> None:
         """On any thread. A second call does nothing."""
         with _lock:
             count, self._count = self._count, 0
-            _taken[self._holder] -= count
-            if _taken[self._holder] <= 0:
-                del _taken[self._holder]
+            _taken[self._owner] -= count
+            if _taken[self._owner] <= 0:
+                del _taken[self._owner]
 
     def keep_until(self, when_done: Callable[[Callable[[], None]], None]) -> None:
-        """Give them back when the work is over, and not before: `when_done` is given the function to call then."""
-        kept = Places(self._holder, self._count)
-        self._count = 0
-        when_done(kept.give_back)
+        """Give them back when the work is over, not at the end of the block.
 
-    def __enter__(self) -> "Places":
+        `when_done` is called with the function that gives them back, and has to call that one when the work is over.
+        """
+        moved = Slots(self._owner, self._count)
+        self._count = 0
+        when_done(moved.give_back)
+
+    def __enter__(self) -> "Slots":
         return self
 
     def __exit__(
@@ -54,12 +59,12 @@ class Places:
         self.give_back()
 
 
-def take(actor: Actor, count: int = 1) -> Places:
-    """Places for `count` runs of this actor. Raises TooManyRunsError when there are not so many left."""
-    holder = actor.identity  # all sessions of a user together
+def take(actor: Actor, count: int = 1) -> Slots:
+    """Take slots for `count` runs of this actor. Raises TooManyRunsError when there are not so many left."""
+    owner = actor.identity  # all sessions of a user together
     of_one, in_all = settings.PROMPTOPS_MAX_RUNS_PER_TOKEN, settings.PROMPTOPS_MAX_RUNS
     with _lock:
-        if _taken[holder] + count > of_one:
+        if _taken[owner] + count > of_one:
             raise TooManyRunsError(
                 f"at most {of_one} runs of one credential can be waited for at once: wait for one to end",
                 retry_after=RETRY_AFTER,
@@ -68,11 +73,11 @@ def take(actor: Actor, count: int = 1) -> Places:
             raise TooManyRunsError(
                 f"at most {in_all} runs can be waited for at once here: try again in a moment", retry_after=RETRY_AFTER
             )
-        _taken[holder] += count
-    return Places(holder, count)
+        _taken[owner] += count
+    return Slots(owner, count)
 
 
 def taken() -> int:
-    """How many are under way."""
+    """How many slots are taken in this process."""
     with _lock:
         return _taken.total()

@@ -1,4 +1,4 @@
-"""Statistics of runs over a window, from their tallies: as quick for a million runs as for ten thousand."""
+"""Statistics of runs over a window, from rollups: as quick for a million runs as for ten thousand."""
 
 import uuid
 from collections import Counter, defaultdict
@@ -21,11 +21,10 @@ HOURLY, DAILY = timedelta(hours=48), timedelta(days=93)
 
 
 def spans(since: datetime, until: datetime, largest: str = Grain.MONTH) -> list[Span]:
-    """Whole hours as few spans: months in the middle, then days, then hours at both ends. None overlaps another."""
-    grain = {Grain.MONTH: Grain.DAY, Grain.DAY: Grain.HOUR}
+    """Whole hours as few spans of rollups: months in the middle, then days, then hours at both ends; none overlap."""
     if largest == Grain.HOUR:
         return [(Grain.HOUR, since, until)] if since < until else []
-    smaller = grain[Grain(largest)]
+    smaller = {Grain.MONTH: Grain.DAY, Grain.DAY: Grain.HOUR}[Grain(largest)]
     first = floor(since, largest)
     if first < since:
         first = following(first, largest)
@@ -36,58 +35,59 @@ def spans(since: datetime, until: datetime, largest: str = Grain.MONTH) -> list[
 
 
 def running() -> list[uuid.UUID]:
-    """The runs that go on; few, and found by an index of theirs, whatever else they are to be narrowed down by."""
+    """The ids of the runs that have not ended. They are few, and asked for alone so that the index of them is used."""
     return list(Run.objects.filter(status=RunStatus.RUNNING).order_by().values_list("pk", flat=True))
 
 
 def of(
-    tallies: QuerySet[RunTally], running: QuerySet[Run], *, since: datetime | None, until: datetime | None
+    rollups: QuerySet[RunTally], running: QuerySet[Run], *, since: datetime | None, until: datetime | None
 ) -> dict[str, Any]:
-    """The published statistics of what `tallies` and `running` runs leave, in whole hours (see `window`)."""
-    begin, end = since or _first(tallies), until or following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
-    groups = _grouped(tallies.filter(within(spans(begin, end))), *BREAKDOWNS)
+    """The statistics of these rollups and `running` runs, as the API answers them, in whole hours (see `window`)."""
+    begin, end = since or _first(rollups), until or following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
+    groups = _grouped(rollups.filter(within(spans(begin, end))), *BREAKDOWNS)
     totals = _figures(row[len(BREAKDOWNS) :] for row in groups)
-    going = running.order_by()
-    going = going.filter(created_at__gte=since) if since else going
-    going = going.filter(created_at__lt=until) if until else going
-    still = Counter(going.values_list("provider", flat=True))
-    providers = _breakdown(groups, 0, still)
+    running = running.order_by()
+    running = running.filter(created_at__gte=since) if since else running
+    running = running.filter(created_at__lt=until) if until else running
+    running_by_provider = Counter(running.values_list("provider", flat=True))
+    providers = _breakdown(groups, 0, running_by_provider)
     return {
         "since": since,
         "until": until,
-        "total": totals.pop("count") + sum(still.values()),
+        "total": totals.pop("count") + running_by_provider.total(),
         **totals,
-        "running": sum(still.values()),
+        "running": running_by_provider.total(),
         "by_provider": [{"provider": name, **figures} for name, figures in providers],
         **{
-            f"by_{name}": [{name: value, **figures} for value, figures in _breakdown(groups, place, Counter())]
-            for place, name in enumerate(BREAKDOWNS)
+            f"by_{name}": [{name: value, **figures} for value, figures in _breakdown(groups, column, Counter())]
+            for column, name in enumerate(BREAKDOWNS)
             if name != "provider"
         },
-        **_series(tallies, begin, end),
+        **_series(rollups, begin, end),
     }
 
 
-def _first(tallies: QuerySet[RunTally]) -> datetime:
-    months = tallies.filter(grain=Grain.MONTH).order_by("start").values_list("start", flat=True)
+def _first(rollups: QuerySet[RunTally]) -> datetime:
+    months = rollups.filter(grain=Grain.MONTH).order_by("start").values_list("start", flat=True)
     return months.first() or floor(timezone.now(), Grain.HOUR)
 
 
-def within(wanted: Iterable[Span]) -> Q:
-    within = Q(pk__in=[])
-    for grain, start, end in wanted:
-        within |= Q(grain=grain, start__gte=start, start__lt=end)
-    return within
+def within(spans: Iterable[Span]) -> Q:
+    """The condition for rollups of these spans."""
+    condition = Q(pk__in=[])
+    for period, start, end in spans:
+        condition |= Q(grain=period, start__gte=start, start__lt=end)
+    return condition
 
 
-def _grouped(tallies: QuerySet[RunTally], *names: str) -> list[tuple[Any, ...]]:
-    """Rows of those names' values and the sums of COUNTS."""
+def _grouped(rollups: QuerySet[RunTally], *names: str) -> list[tuple[Any, ...]]:
+    """A row for each combination of values of the columns `names`: these values, then the sums of COUNTS."""
     sums = {f"sum_{name}": Sum(name) for name in COUNTS}
-    return list(tallies.order_by().values(*names).annotate(**sums).values_list(*names, *sums))
+    return list(rollups.order_by().values(*names).annotate(**sums).values_list(*names, *sums))
 
 
 def _figures(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
-    """What several sums of COUNTS come to."""
+    """The figures that people see of several rows of COUNTS together."""
     columns = list(zip(*rows, strict=True)) or [()] * len(COUNTS)
     counted: dict[str, Any] = {name: sum(column) for name, column in zip(COUNTS, columns, strict=True)}
     count = counted["ok"] + counted["error"] + counted["interrupted"]
@@ -108,32 +108,34 @@ def _figures(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def quantile(latencies: list[int], q: float) -> float | None:
-    """The latency (ms) that a share `q` of the counted ones stays below, by buckets; None when none was counted.
+    """The latency (ms) below which a share `q` of all is, from the count of each bucket; None when there are none.
 
     Within a bucket they are taken as spread evenly, as Prometheus does it.
     """
-    wanted, seen = q * sum(latencies), 0
+    rank, seen = q * sum(latencies), 0
     for bucket, count in enumerate(latencies):
-        if count and seen + count >= wanted:
+        if count and seen + count >= rank:
             low = 2 ** (bucket / 2) if bucket else 0.0
-            return round(low + (2 ** ((bucket + 1) / 2) - low) * (wanted - seen) / count, 1)
+            return round(low + (2 ** ((bucket + 1) / 2) - low) * (rank - seen) / count, 1)
         seen += count
     return None
 
 
-def _breakdown(groups: list[tuple[Any, ...]], place: int, still: Counter[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The figures by one of the names, those with the most runs first; `still` are those that go on."""
+def _breakdown(
+    groups: list[tuple[Any, ...]], column: int, running: Counter[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The figures by the value of one column, those with the most runs first. `running` counts runs by that value."""
     by_value: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for row in groups:
-        by_value[row[place]].append(row[len(BREAKDOWNS) :])
-    figures = {value: _figures(by_value.get(value, [])) for value in by_value.keys() | still.keys()}
-    for value, count in still.items():
+        by_value[row[column]].append(row[len(BREAKDOWNS) :])
+    figures = {value: _figures(by_value.get(value, [])) for value in by_value.keys() | running.keys()}
+    for value, count in running.items():
         figures[value]["count"] += count
     yield from sorted(figures.items(), key=lambda pair: (-pair[1]["count"], pair[0]))
 
 
 def chart(
-    tallies: QuerySet[RunTally], *, by: str | None, since: datetime | None, until: datetime | None, most: int = 6
+    rollups: QuerySet[RunTally], *, by: str | None, since: datetime | None, until: datetime | None, most: int = 6
 ) -> dict[str, Any]:
     """The figures over time, for charts: of all runs as one group, or of each value of the dimension `by`.
 
@@ -141,23 +143,23 @@ def chart(
     figures in all (`total`) and one list of figures, with None where nothing ran, as long as `starts`, which has every
     point of the window.
     """
-    begin, end = since or _first(tallies), until or following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
-    grain = _grain_of(begin, end)
+    begin, end = since or _first(rollups), until or following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
+    period = _period_of(begin, end)
     sums = {f"sum_{name}": Sum(name) for name in COUNTS}
     names = ("start", by) if by else ("start",)
-    found = tallies.filter(within(spans(begin, end, grain))).order_by().values(*names).annotate(**sums)
+    found = rollups.filter(within(spans(begin, end, period))).order_by().values(*names).annotate(**sums)
     rows: dict[Any, list[tuple[datetime, tuple[Any, ...]]]] = defaultdict(list)
     for start, *rest in found.values_list(*names, *sums):
         value, counts = (rest[0], rest[1:]) if by else ("", rest)
-        rows[value].append((floor(start, grain), tuple(counts)))
+        rows[value].append((floor(start, period), tuple(counts)))
     totals = {value: _figures(counts for _, counts in of_value) for value, of_value in rows.items()}
     ranked = sorted(rows, key=lambda value: (-totals[value]["count"], value))
     groups: list[tuple[Any, list[tuple[datetime, tuple[Any, ...]]]]] = [(value, rows[value]) for value in ranked[:most]]
     if ranked[most:]:
         groups.append((None, [row for value in ranked[most:] for row in rows[value]]))
-    starts = list(_points(begin, end, grain))
+    starts = list(_points(begin, end, period))
     return {
-        "interval": str(grain),
+        "interval": str(period),
         "starts": starts,
         "groups": [
             {"name": value, "total": _figures(counts for _, counts in of_value), "points": _spread(of_value, starts)}
@@ -174,29 +176,31 @@ def _spread(rows: list[tuple[datetime, tuple[Any, ...]]], starts: list[datetime]
     return [_figures(by_start[start]) if start in by_start else None for start in starts]
 
 
-def _points(begin: datetime, end: datetime, grain: Grain) -> Iterator[datetime]:
-    start = floor(begin, grain)
+def _points(begin: datetime, end: datetime, period: Grain) -> Iterator[datetime]:
+    """The start of each point of a chart."""
+    start = floor(begin, period)
     while start < end:
         yield start
-        start = following(start, grain)
+        start = following(start, period)
 
 
-def _grain_of(begin: datetime, end: datetime) -> Grain:
+def _period_of(begin: datetime, end: datetime) -> Grain:
+    """How long the time of one point of a chart is."""
     length = end - begin
     return Grain.HOUR if length <= HOURLY else Grain.DAY if length <= DAILY else Grain.MONTH
 
 
-def _series(tallies: QuerySet[RunTally], begin: datetime, end: datetime) -> dict[str, Any]:
+def _series(rollups: QuerySet[RunTally], begin: datetime, end: datetime) -> dict[str, Any]:
     """The runs over time. Points without runs are left out."""
-    grain = _grain_of(begin, end)
-    wanted = ("ok", "error", "interrupted", "prompt_tokens", "output_tokens", "cost_usd", "timed", "latency_ms")
-    sums = {f"sum_{name}": Sum(name) for name in wanted}
-    rows: Iterable[Any] = tallies.filter(within(spans(begin, end, grain))).order_by().values("start").annotate(**sums)
+    period = _period_of(begin, end)
+    columns = ("ok", "error", "interrupted", "prompt_tokens", "output_tokens", "cost_usd", "timed", "latency_ms")
+    sums = {f"sum_{name}": Sum(name) for name in columns}
+    rows: Iterable[Any] = rollups.filter(within(spans(begin, end, period))).order_by().values("start").annotate(**sums)
     points: dict[datetime, Counter[str]] = defaultdict(Counter)
     for row in rows:
-        points[floor(row["start"], grain)].update({name: row[f"sum_{name}"] for name in wanted})
+        points[floor(row["start"], period)].update({name: row[f"sum_{name}"] for name in columns})
     return {
-        "interval": str(grain),
+        "interval": str(period),
         "series": [
             {
                 "start": start,

@@ -1,7 +1,8 @@
-"""uvicorn's fast HTTP protocol, with limits for what comes in, and a shorter way for whole answers that go out.
+"""uvicorn's HTTP protocol with limits for requests, and with a shorter way to write a whole answer.
 
-uvicorn itself takes a head of any size, and waits for the rest of a request for ever. What is refused here is answered
-in the form of the contract, before any application has seen it.
+uvicorn itself takes a head of any size and waits for the rest of a request without end. What is refused here is
+answered with the JSON of every other error, before any application has seen the request. It relies on parts of uvicorn
+that are not documented: tests/promptops/server/test_uvicorn.py names them, and uvicorn is pinned exactly.
 """
 
 import asyncio
@@ -16,14 +17,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from governance.core.logs import new_request_id
 
 _ABOUT_THE_UPGRADE = {b"upgrade", b"connection", b"http2-settings"}
-#: The parser is fed so much at once, so that it is known how much of a head has come.
+#: Bytes that the parser is given at once, so that it is known how much of a head has come.
 _SLICE = 16 * 1024
-#: websockets reads no longer line of a handshake, and no more of them.
+#: The limits of the package websockets for a line of a handshake, and for their number.
 _LONGEST_LINE = 8000
 _MOST_LINES = 120
 #: Bytes of chunk sizes that are accepted for each byte of a body: `1`, two line ends, leading zeros.
 _OVERHEAD = 16
-#: How long, and how much, is read and forgotten of a request that was refused, so that its client can read the answer.
+#: How long, and how much, is read and dropped of a request that was refused, so that its client can read the answer.
 _LINGER_SECONDS = 5.0
 _LINGER_BYTES = 64 * 1024 * 1024
 
@@ -58,13 +59,15 @@ class _RefusedError(Exception):
 
 
 class _OfferedError(Exception):
+    """Raised at the end of a head that offers an upgrade, as to h2c, that is not taken. Holds the head without it."""
+
     def __init__(self, head: bytes) -> None:
         super().__init__("an upgrade that is not to a WebSocket")
         self.head = head
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
-    """Where the header lines after a body go: nowhere. They must not become headers of a request that was begun."""
+    """Drops the header lines after a body, which must not become headers of a request that has begun."""
 
     def append(self, line: tuple[bytes, bytes]) -> None:
         pass
@@ -74,10 +77,10 @@ _TRAILERS = _Trailers()
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Also ignores `Upgrade: h2c`, as RFC 9110 (7.8) lets a server do, and keeps the request's body.
+    """Limits the size of heads and the time of every request, and ignores `Upgrade: h2c` (RFC 9110, 7.8).
 
-    Java's HTTP client offers it with its first request. The parser stops where the headers end, and what follows would
-    be lost: here the request is read again as if nothing had been offered.
+    Java's HTTP client offers h2c with its first request. The parser stops at the end of such a head, and uvicorn would
+    lose the body: here the request is parsed again without the offer.
     """
 
     def __init__(self, *args: Any, **values: Any) -> None:
@@ -87,9 +90,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._spare = 0  # bytes that may still come of a body without being part of it
         self._refusal: _RefusedError | None = None
         self._lingering = _LINGER_BYTES
-        self._awaited: tuple[str, object, float] = ("", None, 0.0)
+        self._expected: tuple[str, object, float] = ("", None, 0.0)  # as `_expects` returns it, and since when
 
-    # --- what comes in ----------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn's hint is narrower than asyncio's
@@ -190,7 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in self.headers if name not in _ABOUT_THE_UPGRADE]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
-    # --- what is refused --------------------------------------------------------------------------------------------
+    # --- refusing ---------------------------------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser or one of its callbacks has failed; `__context__` tells which."""
@@ -222,36 +225,40 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self.flow.resume_reading()
 
-    # --- what does not come -----------------------------------------------------------------------------------------
+    # --- timeouts ---------------------------------------------------------------------------------------------------
 
-    def look(self, now: float) -> None:
-        """See what the client has to do, and end the connection when it has had its time for that."""
-        what, which, seconds = self._waits_for()
-        known, known_which, since = self._awaited
-        same = which == known_which if what == "take" else which is known_which
-        if not what or what != known or not same:
-            self._awaited = (what, which, now)
+    def check_time(self, now: float) -> None:
+        """End the connection if the client has had its time for what it has to do next."""
+        what, progress, seconds = self._expects()
+        before, progress_before, since = self._expected
+        same = progress == progress_before if what == "read" else progress is progress_before
+        if not what or what != before or not same:
+            self._expected = (what, progress, now)
         elif now - since > seconds:
-            self._give_up(what, seconds)
+            self._end(what, seconds)
 
-    def _waits_for(self) -> tuple[str, object, float]:
-        """What the client has to do, for which request, and how many seconds it has for it."""
+    def _expects(self) -> tuple[str, object, float]:
+        """What the client has to do next, something that changes with its progress, and its time in seconds.
+
+        `read` an answer, send the `head` or the `body` of a request, send the `next` request, or `leave` after it was
+        refused; empty when it is the server's turn.
+        """
         scope, cycle, limits = self.scope, self.cycle, self._limits
         if self._refusal is not None and (cycle is None or cycle.response_complete or cycle.disconnected):
             return "leave", None, _LINGER_SECONDS
         waiting = self.transport.get_write_buffer_size()
         if waiting:
-            return "take", waiting, limits.write_seconds
+            return "read", waiting, limits.write_seconds
         if scope is None or "method" not in scope:
             return "head", scope, limits.head_seconds
         if cycle is not None and cycle.more_body and not self.pipeline:
             return "body", cycle, limits.body_seconds
         if cycle is not None and cycle.response_complete and self.timeout_keep_alive_task is None:
-            return "ask", cycle, limits.head_seconds
+            return "next", cycle, limits.head_seconds
         return "", None, 0.0
 
-    def _give_up(self, what: str, seconds: float) -> None:
-        if what == "take":
+    def _end(self, what: str, seconds: float) -> None:
+        if what == "read":
             self.transport.abort()
         elif what == "body" or (what == "head" and self.scope is not None):
             self._refuse(
@@ -262,14 +269,14 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 def _cause_of_what_is_handled() -> _RefusedError | None:
-    """The refusal that a callback raised, if that is what the parser failed of."""
+    """The refusal that a callback raised, if the parser failed because of one."""
     error = sys.exc_info()[1]
     cause = error.__context__ if error is not None else None
     return cause if isinstance(cause, _RefusedError) else None
 
 
 class _Sweep:
-    """Looks at all connections of a server once a second: a timer for each would cost more than what it watches."""
+    """Checks all connections of a server once a second: a timer for each request would cost too much."""
 
     EVERY = 1.0
 
@@ -281,13 +288,13 @@ class _Sweep:
     def add(self, connection: HttpProtocol) -> None:
         self.connections.add(connection)
         if self._timer is None:
-            self._timer = self._loop.call_later(self.EVERY, self._look)
+            self._timer = self._loop.call_later(self.EVERY, self._check)
 
-    def _look(self) -> None:
-        self._timer = self._loop.call_later(self.EVERY, self._look) if self.connections else None
+    def _check(self) -> None:
+        self._timer = self._loop.call_later(self.EVERY, self._check) if self.connections else None
         now = self._loop.time()
         for connection in list(self.connections):
-            connection.look(now)
+            connection.check_time(now)
 
 
 _sweeps: WeakKeyDictionary[Any, _Sweep] = WeakKeyDictionary()
@@ -301,12 +308,13 @@ def _sweep_of(connection: HttpProtocol) -> _Sweep:
 
 
 def write_at_once(send: Any, status: int, headers: bytes, body: bytes) -> bool:
-    """Write a whole answer in one go; False, and nothing is written, where ASGI's own way has to be taken.
+    """Write a whole answer in one system call. Returns False, with nothing written, where it must be sent by ASGI.
 
-    ASGI takes an answer in two messages. uvicorn looks through each header of the first and makes a system call of
-    each: that is a third of what a fetch costs. `send` has to be uvicorn's own, and `headers` lines known to be fine.
+    ASGI takes an answer in two messages. uvicorn checks each header and makes a system call for each message, which is
+    a third of what a fetch costs (docs/performance.md). `send` is what uvicorn passed to the application, `headers` are
+    encoded lines without line breaks in their values.
     """
-    cycle = getattr(send, "__self__", None)
+    cycle: RequestResponseCycle | None = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.disconnected:
         return False
     if not cycle.keep_alive or cycle.flow.write_paused or cycle.scope["method"] == "HEAD" or cycle.access_log:

@@ -12,7 +12,8 @@ import pytest
 
 from tests.tree import CODE, ROOT, files
 
-#: A file or a folder below one of our folders, such as `governance/runs/log.py` or `workflows/steps/`.
+#: A file or a folder below one of our folders, such as `governance/runs/log.py` or `workflows/steps/`; static files by
+#: the names that pages have for them.
 PATH = re.compile(rf"(?<![\w./<:-])(?:{'|'.join(CODE)})/[\w./-]*\w")
 #: A Python file by its name alone.
 NAME = re.compile(r"(?<![\w./*<-])\w+\.py\b")
@@ -47,7 +48,7 @@ def missing_from(text: str, *, modules: bool = True) -> Iterator[str]:
     """Each file or folder, and each of our `modules`, that the text names and that is not there."""
     names = {path.name for path in SOURCES}
     for path in PATH.findall(text):
-        if not (ROOT / path).exists():
+        if not (ROOT / path).exists() and not any(ROOT.glob(f"*/static/{path}")):
             yield path
     for name in NAME.findall(text):
         if name not in names:

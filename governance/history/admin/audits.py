@@ -1,6 +1,5 @@
 """The audit log in the back office: who did what, with old and new line by line."""
 
-from functools import cached_property
 from typing import Any
 
 from django.contrib import admin
@@ -11,10 +10,9 @@ from governance.access.visibility import visible_to
 from governance.admin import diffs
 from governance.admin.base import ReadOnlyAdmin, actor_of
 from governance.audit.models import AuditEntry
-from governance.history import counts
-from governance.history.admin.forms import AuditForm, LogForm
+from governance.history.admin.forms import AuditForm
 from governance.history.admin.lists import LogAdmin
-from governance.history.counts import Stretch
+from governance.history.counts import CountedPages
 from governance.history.models import LogCount
 from governance.tenancy.admin.filters import WorkspaceFilter
 
@@ -23,28 +21,6 @@ COUNTED_BY = {"workspace", "window", "since", "until"}
 
 #: Under any other filter entries are counted up to here; who looks for older ones narrows the list down.
 MOST = 10_000
-
-
-class AuditPages:
-    """The list as a paginator asks for it, by the counts of past hours; see governance.history.counts."""
-
-    ordered = True
-
-    def __init__(self, entries: QuerySet[AuditEntry], counted: QuerySet[LogCount], form: LogForm) -> None:
-        self._entries = entries
-        self._counted = counted
-        self._since, self._until = form.span()
-
-    @cached_property
-    def _found(self) -> list[Stretch]:
-        return counts.stretches(self._entries, self._counted, since=self._since, until=self._until)
-
-    def count(self) -> int:
-        return sum(stretch.count for stretch in self._found)
-
-    def __getitem__(self, wanted: slice) -> list[Any]:
-        offset = wanted.start or 0
-        return counts.page(self._entries, self._found, offset, wanted.stop - offset)
 
 
 class FirstPages:
@@ -91,7 +67,8 @@ class AuditEntryAdmin(LogAdmin[AuditEntry]):
             counted = visible_to(actor_of(request), LogCount.objects.filter(log="audit"))
             if "workspace" in form.chosen:
                 counted = counted.filter(workspace_id=form.chosen["workspace"])
-            return AuditPages(entries, counted, form)
+            since, until = form.span()
+            return CountedPages(entries, counted, since=since, until=until)
         return FirstPages(entries)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

@@ -21,8 +21,8 @@ def last_day(actor: Actor) -> dict[str, Any]:
     """Who is connected now, and the runs of the last 24 hours with a bar for each. Six queries."""
     until = following(floor(timezone.now(), Grain.HOUR), Grain.HOUR)
     since = until - 24 * HOUR
-    going = visible_to(actor, Run.objects.filter(pk__in=statistics.running()))
-    figures = statistics.of(visible_to(actor, RunTally.objects.all()), going, since=since, until=until)
+    running = visible_to(actor, Run.objects.filter(pk__in=statistics.running()))
+    figures = statistics.of(visible_to(actor, RunTally.objects.all()), running, since=since, until=until)
     connections = visible_to(actor, Connection.objects.filter(process__seen_at__gt=ago(FORGET_AFTER))).count()
     return {
         "connections": connections,

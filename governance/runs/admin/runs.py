@@ -113,7 +113,7 @@ class RunAdmin(LogAdmin[Run]):
     ) -> HttpResponse:
         if obj is not None:
             actor = actor_of(request)
-            said = list(obj.feedback.all())
+            feedback = list(obj.feedback.all())
             context |= {
                 "title": f"{obj.source} {obj.ref_key}".strip().capitalize(),
                 "subtitle": None,
@@ -127,8 +127,8 @@ class RunAdmin(LogAdmin[Run]):
                     for node in traces.of(obj, visible_to(actor, Run.objects.all()))
                 ],
                 "subjects": _subjects(obj, actor),
-                "feedback": said,
-                "own": next((word for word in said if word.actor_identity == actor.identity), None),
+                "feedback": feedback,
+                "own": next((one for one in feedback if one.actor_identity == actor.identity), None),
                 "may_rate": may(actor, "run.feedback"),
             }
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -141,25 +141,25 @@ class RunAdmin(LogAdmin[Run]):
         if run is None:
             return self._missing(request, str(object_id))
         if request.method == "POST":
-            said = FeedbackSerializer(data=_said(request))
-            if said.is_valid():
-                log.rate(run=run, actor=actor, **said.validated_data)
+            body = FeedbackSerializer(data=_feedback_in(request))
+            if body.is_valid():
+                log.rate(run=run, actor=actor, **body.validated_data)
                 self.message_user(request, "Your feedback is noted.", messages.SUCCESS)
             else:
-                name, problems = next(iter(said.errors.items()))
+                name, problems = next(iter(body.errors.items()))
                 self.message_user(request, f"{name}: {problems[0]}", messages.ERROR)
         return HttpResponseRedirect(reverse("admin:governance_run_change", args=[run.pk]))
 
 
-def _said(request: HttpRequest) -> dict[str, Any]:
-    """What a form says, in the types that the API is sent: a form knows nothing but text."""
-    said: dict[str, Any] = {"comment": request.POST.get("comment", "").replace("\r\n", "\n")}
+def _feedback_in(request: HttpRequest) -> dict[str, Any]:
+    """The fields of a form, which are all text, in the types that the API takes."""
+    body: dict[str, Any] = {"comment": request.POST.get("comment", "").replace("\r\n", "\n")}
     if "score" in request.POST:
         try:
-            said["score"] = float(request.POST["score"])
+            body["score"] = float(request.POST["score"])
         except ValueError:
-            said["score"] = request.POST["score"]
-    return said
+            body["score"] = request.POST["score"]
+    return body
 
 
 def _subjects(run: Run, actor: Actor) -> list[tuple[str, str, str]]:

@@ -1,8 +1,8 @@
 """What we use of uvicorn beyond its documented interface: a new release is taken only when all of it is still there.
 
 `promptops/server/protocol.py` and `governance/realtime/wire.py` extend uvicorn's protocol classes. That they do what
-they should is tested with real servers (tests/promptops/test_connections.py, tests/governance/realtime). Here names and
-parameters are compared, so that a failure says what has changed.
+they should is tested with real servers (test_connections.py, tests/governance/realtime). Here names and parameters are
+compared, so that a failure says what has changed.
 """
 
 import ast
