@@ -9,6 +9,7 @@ from agents.providers import registry
 from governance import audit
 from governance.access.actors import Actor
 from governance.api.concurrency import check_if_match
+from governance.audit import bounded
 from governance.changes import publishing
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.core.models import changed
@@ -126,6 +127,20 @@ def rollback(*, actor: Actor, workflow: Workflow, version: str, if_match: str | 
     moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
     _record(actor, workflow, "rollback", f"Rolled back to {target.label}:", {**_without_secrets(differences), **moved})
     return workflow
+
+
+def record_export(*, actor: Actor, workflow: Workflow) -> None:
+    """Record that somebody took a copy of the workflow: one entry for many exports in a row."""
+    bounded.record(
+        actor=actor,
+        action="export",
+        what=f"workflow {workflow.pk}",
+        resource="workflow",
+        resource_id=workflow.pk,
+        key=workflow.key,
+        summary=f"Exported workflow {workflow.key}",
+        workspace_id=workflow.workspace_id,
+    )
 
 
 # --- what they share --------------------------------------------------------------------------------------------
