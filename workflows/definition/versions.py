@@ -1,4 +1,4 @@
-"""Which definition a run takes."""
+"""Which definition a run uses."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def choose(workflow: Workflow, version: str | None) -> tuple[str, dict[str, Any]
         return workflow.version, workflow.definition
     found = workflow.live if version == "live" else workflow.versions.filter(label=version).first()
     if found is None:
-        lacks = (
+        problem = (
             "this workflow has no live version" if version == "live" else f"this workflow has no version {version!r}"
         )
-        raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")
+        raise InvalidInputError.of("version", f"{problem}; expected draft, live or the label of a version")
     return found.label, found.definition
