@@ -83,8 +83,8 @@ def check_size(value: Any) -> int:
 
 
 def _check_shape(value: Any, limit: int) -> None:
-    """Refuse what is too deep or surely over the limit, in bounded time. A value that contains one list very often could
-    not be written out to be measured."""
+    """Refuse what is too deep or surely over the limit, in bounded time. A value that contains one list often can't
+    be written out to be measured."""
     deepest: int = settings.PROMPTOPS_MAX_JSON_DEPTH
     level, depth, total = [[value]], -1, 0
     while level:
