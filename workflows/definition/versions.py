@@ -1,4 +1,4 @@
-"""Which definition a run takes."""
+"""Which definition a run uses."""
 
 from typing import Any
 

@@ -202,7 +202,7 @@ class _Machine:
             await journal.skip(path, step)
             return Done(skipped=True)
         number, failures = await journal.attempts(path), 0
-        if not (number and STEP_TYPES[step.type].goes_on):
+        if not (number and STEP_TYPES[step.type].is_resumable):
             number += 1
         while True:
             given, problem = await at.given()

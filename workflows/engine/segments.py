@@ -36,7 +36,7 @@ logger = logging.getLogger("promptops.workflows")
 MAX_DEATHS = 10
 MAX_ERROR = 4000
 #: Types of steps whose attempt lives over the end of a process.
-GO_ON = [name for name, step_type in STEP_TYPES.items() if step_type.goes_on]
+GO_ON = [name for name, step_type in STEP_TYPES.items() if step_type.is_resumable]
 
 
 def work(run_id: uuid.UUID, leg: int) -> None:

@@ -198,7 +198,7 @@ def test_a_schedule_whose_start_fails_says_why_goes_on_to_its_next_tick_and_keep
     editor: APIClient, make_workflow: Make
 ) -> None:
     demanding = make_workflow(SAY, inputs={"city": {"type": "string", "required": True}})
-    for _ in range(schedules.AT_ONCE):
+    for _ in range(schedules.MAX_STARTED):
         assert schedule(editor, demanding, cron="0 * * * *").status_code == 201
     Schedule.objects.update(next_at=timezone.now() - timedelta(hours=1))
     fine = schedule(editor, make_workflow(SAY, key="fine"), cron="0 * * * *").json()["data"]
