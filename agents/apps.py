@@ -27,7 +27,7 @@ class AgentsConfig(AppConfig):
 
 
 def keys_of_agents(prompt: "Prompt") -> list[str]:
-    """The keys of the agents that run `prompt`, which their runs are logged under."""
+    """The keys of the agents that run `prompt`: their runs are logged under these."""
     from agents.models import Agent  # as above
 
     running = Agent.objects.filter(environment=prompt.environment, prompt_key=prompt.key)

@@ -1,11 +1,11 @@
-"""What the form of an agent has to know: kinds of tools with their fields, and words to choose from."""
+"""What the script of an agent's form has to know: kinds of tools with their fields, and names to choose from."""
 
 from collections import defaultdict
 from typing import Any
 
 from agents.models import Agent
 from agents.providers import registry
-from agents.providers.protocol import MODEL_PARAMETERS
+from agents.providers.parameters import MODEL_PARAMETERS
 from agents.runtime import plans, toolbox
 from agents.tools.http import HeadersField
 from governance.access.actors import Actor
@@ -42,7 +42,7 @@ def _tool_field(kind: str, field: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
-    """`workspace_id` is the agent's, None for one that is to be made."""
+    """What the form is sent. `workspace_id` is the agent's, None for a new one."""
     prompts = (
         Prompt.objects.all() if workspace_id is None else Prompt.objects.filter(environment__workspace_id=workspace_id)
     )
@@ -70,7 +70,7 @@ def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
 
 
 def variables(agent: Agent) -> list[str] | None:
-    """The names that the agent's prompt asks for; None when nothing is served under its key."""
+    """The names of the variables in the agent's prompt; None when nothing is served under its key."""
     try:
         text = plans.served_document(agent, None)["content"] if agent.prompt_key else agent.prompt
     except ConflictError:

@@ -1,4 +1,4 @@
-"""Everything that writes providers. Their keys go in, and never come out again but to the provider itself."""
+"""Everything that writes providers. A key goes in, and comes out only in calls of the provider itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from agents.models import Agent, ModelProvider
-from agents.providers.registry import BUILT_IN
+from agents.providers import registry
 from agents.transport.outbound import check_url
 from governance import audit
 from governance.access.actors import Actor
@@ -26,8 +26,8 @@ def create_provider(*, actor: Actor, name: str, api_key: str | None = None, **va
     _refuse_taken_name(provider)
     _set_key(provider, api_key)
     provider.save(force_insert=True)
-    kept = {"key": provider.key_hint} if provider.key_hint else {}
-    _record(actor, provider, "create", "Created", audit.created(name=name, **values, **kept))
+    key = {"key": provider.key_hint} if provider.key_hint else {}
+    _record(actor, provider, "create", "Created", audit.created(name=name, **values, **key))
     return provider
 
 
@@ -35,10 +35,10 @@ def create_provider(*, actor: Actor, name: str, api_key: str | None = None, **va
 def update_provider(
     *, actor: Actor, provider: ModelProvider, if_match: str | None = None, api_key: str | None = None, **values: Any
 ) -> ModelProvider:
-    """Change what is given; `api_key` is a new key, or "" for none.
+    """Change the fields in `values`; `api_key` is a new key, or "" for none.
 
     A stored key belongs to the address that it was stored for. Raises InvalidInputError when the address changes and
-    the key is not given again, ConflictError for a new name or one that is taken while something runs on the old one,
+    the key is not given again, ConflictError for a name that is taken or while something runs on the old name, and
     PreconditionError when `if_match` is stale.
     """
     provider = _lock(provider, if_match)
@@ -80,7 +80,7 @@ def _refuse_in_use(provider: ModelProvider, what: str) -> None:
 
     All of them are named, since only admins of the whole installation come here. A built-in one exists without a row.
     """
-    if provider.name in BUILT_IN:
+    if registry.built_in(provider.name):
         return
     users = {kind: found for kind, keys in USERS.items() if (found := keys(provider.name))}
     if not users:
@@ -97,7 +97,7 @@ def _agents_on(name: str) -> list[str]:
     return list(Agent.objects.filter(provider=name).order_by("key").values_list("key", flat=True))
 
 
-#: What uses a provider, by kind: a function from the provider's name to their keys. The apps above add theirs.
+#: What uses a provider, by kind: a function from the provider's name to the keys of its users. Other apps add theirs.
 USERS: dict[str, Callable[[str], list[str]]] = {"agents": _agents_on}
 #: How many of a kind a refusal names in its sentence.
 SHOWN = 10
@@ -112,18 +112,19 @@ def _lock(provider: ModelProvider, if_match: str | None) -> ModelProvider:
 
 
 def _check(provider: ModelProvider) -> None:
-    if provider.name == "mock":
-        raise InvalidInputError.of("name", "the mock has nothing to be set up")
+    entry = registry.built_in(provider.name)
+    if entry is not None and entry.is_offline:
+        raise InvalidInputError.of("name", f"the {provider.name} has nothing to be set up")
     if provider.base_url:
         check_url(provider.base_url)
-    elif provider.name not in BUILT_IN:
+    elif entry is None:
         raise InvalidInputError.of("base_url", "expected where it is, such as https://host/v1")
-    if not provider.default_model and provider.name not in BUILT_IN:
+    if not provider.default_model and entry is None:
         raise InvalidInputError.of("default_model", "expected the model that is used when none is asked for")
 
 
 def _set_key(provider: ModelProvider, api_key: str | None) -> None:
-    """The hint tells keys apart for people, and is of no use to anybody else."""
+    """Store the key with a hint by which people tell keys apart."""
     provider.encrypted_key = ciphertext.encrypt(api_key) if api_key else ""
     provider.key_hint = f"…{api_key[-4:] if len(api_key) >= 16 else ''}" if api_key else ""
 

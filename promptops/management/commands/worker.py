@@ -7,7 +7,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from agents.providers import openai_compatible
 from governance.clients.connections import Registry
 from governance.realtime.runtime import with_database
 from workflows.engine import supervisor
@@ -38,7 +37,7 @@ async def work(grace: float) -> None:
     registry = Registry(in_thread)
     tasks: list[asyncio.Task[None]] = [asyncio.create_task(registry.run()), asyncio.create_task(events.announce())]
     tasks.append(
-        asyncio.create_task(asyncio.to_thread(openai_compatible.warm_up))
+        asyncio.create_task(asyncio.to_thread(registry.warm_up))
     )  # the first run should not wait for it
     supervisor.start(takes_runs=True)
     logger.info("at work")
