@@ -29,7 +29,8 @@ _KEY = re.compile(r"[\x21-\x7e]+")
 
 #: The client of all providers that have OpenAI's API, those that admins add among them.
 _OPENAI = OpenAICompatible()
-_BUILT_IN: dict[str, Provider] = {}
+#: The built-in providers by name, filled by `register`.
+BUILT_IN: dict[str, Provider] = {}
 
 
 class ProviderSummary(TypedDict):
@@ -44,12 +45,12 @@ class ProviderSummary(TypedDict):
 
 def register(provider: Provider) -> None:
     """Add a built-in provider. Call it when the server starts."""
-    _BUILT_IN[provider.name] = provider
+    BUILT_IN[provider.name] = provider
 
 
 def built_in(name: str) -> Provider | None:
     """The built-in provider of that name as it is without any setting; None when there is none."""
-    return _BUILT_IN.get(name)
+    return BUILT_IN.get(name)
 
 
 register(
@@ -114,13 +115,13 @@ register(
 
 def warm_up() -> None:
     """Load what the first call of any provider would have to load. Blocking; cheap from the second time on."""
-    for client in {provider.client for provider in _BUILT_IN.values()}:
+    for client in {provider.client for provider in BUILT_IN.values()}:
         client.warm_up()
 
 
 def providers() -> dict[str, Provider]:
     """All providers by name: the built-in ones as the operator and the admins set them up, then the admins' own."""
-    found = {name: _with_environment(provider) for name, provider in _BUILT_IN.items()}
+    found = {name: _with_environment(provider) for name, provider in BUILT_IN.items()}
     for row in ModelProvider.objects.order_by("name"):
         found[row.name] = _with_row(found.get(row.name), row)
     return found
@@ -128,7 +129,7 @@ def providers() -> dict[str, Provider]:
 
 def find(name: str) -> Provider:
     """The provider of that name. Raises InvalidInputError, which lists those there are."""
-    entry = _BUILT_IN.get(name)
+    entry = BUILT_IN.get(name)
     if entry is not None and entry.is_offline:
         return entry  # nothing about it can be set up
     row = ModelProvider.objects.filter(name=name).first()
