@@ -1,9 +1,4 @@
-from typing import TYPE_CHECKING
-
 from django.apps import AppConfig
-
-if TYPE_CHECKING:
-    from prompts.models import Prompt
 
 
 class AgentsConfig(AppConfig):
@@ -11,24 +6,26 @@ class AgentsConfig(AppConfig):
     verbose_name = "Agents"
 
     def ready(self) -> None:
-        from agents import tools
+        # Here and not above: models need Django's registry of apps.
+        from agents import services
         from agents.models import Agent
-        from agents.runtime import sessions  # models need the app registry
+        from agents.providers.built_in import BUILT_IN
+        from agents.providers.services import ProviderUsers, agents_on
+        from agents.runtime import sessions
+        from agents.tools import agent, http
+        from governance.clients.connections import PeriodicTask
         from governance.core import registry
-        from governance.runs import log
-        from governance.tenancy import workspaces
-        from prompts import usage
+        from governance.runs.log import RunSubject
+        from governance.tenancy.workspaces import WorkspaceContent
+        from prompts.usage import PromptRunner
 
-        workspaces.CONTENTS["agents"] = Agent
-        registry.chores.append(sessions.forget)
-        tools.register()
-        log.SUBJECTS["agent"] = Agent
-        usage.runners.append(keys_of_agents)
-
-
-def keys_of_agents(prompt: "Prompt") -> list[str]:
-    """The keys of the agents that run `prompt`: their runs are logged under these."""
-    from agents.models import Agent  # as above
-
-    running = Agent.objects.filter(environment=prompt.environment, prompt_key=prompt.key)
-    return list(running.order_by().values_list("key", flat=True))
+        registry.register(
+            WorkspaceContent("agents", Agent),
+            RunSubject("agent", Agent),
+            PromptRunner(services.keys_of_agents),
+            ProviderUsers("agents", agents_on),
+            PeriodicTask(sessions.forget),
+            *BUILT_IN,
+            agent.KIND,
+            http.KIND,
+        )

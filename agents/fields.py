@@ -52,7 +52,7 @@ class ToolsField(serializers.Field[Any, Any, Any, Any]):
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
         kinds = []
-        for name, kind in toolbox.KINDS.items():
+        for name, kind in toolbox.kinds().items():
             fields = schema._map_serializer(kind.fields(), direction)
             fields["properties"]["type"] = {"type": "string", "enum": [name]}
             if direction == "response":
@@ -81,9 +81,9 @@ class ToolsField(serializers.Field[Any, Any, Any, Any]):
         if not isinstance(description, dict):
             raise serializers.ValidationError({"tool": ["expected an object with a type"]})
         name = description.get("type")
-        kind = toolbox.KINDS.get(name) if isinstance(name, str) else None
+        kind = toolbox.kinds().get(name) if isinstance(name, str) else None
         if kind is None:
-            raise serializers.ValidationError({"type": [f"expected one of: {', '.join(toolbox.KINDS)}"]})
+            raise serializers.ValidationError({"type": [f"expected one of: {', '.join(toolbox.kinds())}"]})
         serializer = kind.fields(data=description)
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)

@@ -14,6 +14,7 @@ from governance.api.concurrency import check_if_match
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.core.models import changed
 from governance.tenancy.models import Environment
+from prompts.models import Prompt
 
 #: The fields, beside its tools, that the audit log keeps of an agent that is deleted.
 FIELDS = ("key", "name", "prompt", "prompt_key", "provider", "model", "config", "output", "output_schema", "max_turns")
@@ -111,3 +112,9 @@ def _record(actor: Actor, agent: Agent, action: str, verb: str, differences: aud
         workspace_id=agent.workspace_id,
         changes=differences,
     )
+
+
+def keys_of_agents(prompt: Prompt) -> list[str]:
+    """The keys of the agents that run `prompt`, which their runs are logged under."""
+    running = Agent.objects.filter(environment=prompt.environment, prompt_key=prompt.key)
+    return list(running.order_by().values_list("key", flat=True))

@@ -13,31 +13,47 @@ class GovernanceConfig(AppConfig):
     verbose_name = "Governance"
 
     def ready(self) -> None:
-        # Here and not above: models need the app registry.
-        from governance.admin.home import Panel, panels
+        # Here and not above: models need Django's registry of apps.
+        from governance.access.revision import AccessListener
+        from governance.admin.base import ChoiceField
+        from governance.admin.home import Panel
         from governance.audit import bounded  # the system checks register themselves
+        from governance.audit.models import AuditEntry
+        from governance.changes.changelog import CommitListener
+        from governance.clients.connections import PeriodicTask
         from governance.core import registry
-        from governance.history import counts
+        from governance.history.counts import CountedLog
         from governance.identity import users
-        from governance.identity.models import UserManager
+        from governance.identity.credentials.token_cache import tokens
+        from governance.identity.models import AdminFactory
+        from governance.realtime import runtime
         from governance.runs import log
         from governance.runs.admin.home import last_day
         from governance.runs.models import Run
+        from governance.tenancy.admin.forms import EnvironmentField
+        from governance.tenancy.models import Environment
 
         autodiscover_modules(*(f"{room}.admin" for room in WITH_PAGES))
-        UserManager.create_admin = staticmethod(users.create_admin)
-        counts.LOGS["runs"] = Run
-        registry.chores += [log.Sweep(), bounded.settle]
         post_migrate.connect(keep_audit_guarded, sender=self)
-        today = Panel(
-            title="The last day",
-            template="governance/home/last_day.html",
-            facts=last_day,
-            capability="run.read",
-            place=10,
-            wide=True,
+        registry.register(
+            AdminFactory(users.create_admin),
+            AccessListener(tokens.clear),
+            AccessListener(runtime.on_access_change),
+            CommitListener(runtime.on_commit),
+            CountedLog("audit", AuditEntry),
+            CountedLog("runs", Run),
+            PeriodicTask(log.Sweep()),
+            PeriodicTask(bounded.settle),
+            ChoiceField(Environment, EnvironmentField),
+            Panel(
+                title="The last day",
+                template="governance/home/last_day.html",
+                facts=last_day,
+                capability="run.read",
+                place=10,
+                wide=True,
+            ),
         )
-        panels.append(today)
 
 
 def keep_audit_guarded(using: str, **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
-from governance.identity.token_cache import tokens  # noqa: E402
+from governance.identity.credentials.token_cache import tokens  # noqa: E402
 from governance.realtime import runtime  # noqa: E402
 from governance.realtime.consumer import EventStream, NoSuchStream  # noqa: E402
 from promptops.server.gate import BodyLimit, Lifespan  # noqa: E402
@@ -19,6 +19,7 @@ from promptops.server.handler import Handler  # noqa: E402
 from promptops.server.probes import Probes  # noqa: E402
 from promptops.server.protocol import Limits, limit, write_at_once  # noqa: E402
 from promptops.server.subpath import under, without  # noqa: E402
+from prompts.delivery.answers import Place  # noqa: E402
 from prompts.delivery.catalog import catalog  # noqa: E402
 from prompts.delivery.fastlane import FastLane  # noqa: E402
 
@@ -33,11 +34,11 @@ limit(
 )
 
 
-def load(workspace_id: str, env: str) -> None:
-    """Bring a place into the catalog beside the request that asked for it."""
+def load(place: Place) -> None:
+    """Load an environment into the catalog, beside the request that asked for it."""
     running = runtime.running()
     if running is not None:
-        running.spawn(catalog.load(workspace_id, env, follow=running.tail.follow, work=running.work))
+        running.spawn(catalog.load(place, follow=running.tail.follow, work=running.work))
 
 
 def look() -> bool:

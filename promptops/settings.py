@@ -227,7 +227,7 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 AUTH_USER_MODEL = "governance.User"
 # The second is asked for no password: sessions name it that were opened before the first was there.
 AUTHENTICATION_BACKENDS = ["governance.identity.backends.PasswordBackend", "django.contrib.auth.backends.ModelBackend"]
-PASSWORD_HASHERS = ["governance.identity.hashing.PasswordHasher"]
+PASSWORD_HASHERS = ["governance.identity.credentials.hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -237,7 +237,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PROMPTOPS_ROOT_PATH}/"  # other servers of the same host don't see them
 SESSION_COOKIE_AGE = int(PROMPTOPS_SESSION_HOURS * 3600)
 
-SESSION_ENGINE = "governance.identity.admin_sessions"  # a digest of the key is in the database, as it is with tokens
+SESSION_ENGINE = "governance.identity.credentials.admin_sessions"  # the database has a digest of each key
 MESSAGE_STORAGE = "governance.admin.messages.Storage"  # some hold a new secret, which no cookie must
 
 #: Wrong credentials after which more are slowed down: of a name from an address (IPv6: a /64), of anything from an

@@ -6,24 +6,27 @@ class PromptsConfig(AppConfig):
     verbose_name = "Prompts"
 
     def ready(self) -> None:
-        # Here and not above: models and services need the app registry.
-        from governance.admin.home import Panel, panels
-        from governance.changes import changelog
-        from governance.realtime import runtime, snapshots
-        from governance.runs import log
-        from governance.tenancy import environments, workspaces
+        # Here and not above: models and services need Django's registry of apps.
+        from governance.admin.home import Panel
+        from governance.changes.changelog import CommitListener
+        from governance.core import registry
+        from governance.realtime.runtime import TailListener
+        from governance.realtime.snapshots import DocumentSource
+        from governance.runs.log import RunSubject
+        from governance.tenancy.environments import PolicyListener
+        from governance.tenancy.workspaces import WorkspaceContent
         from prompts import documents, services
         from prompts.admin import home
         from prompts.delivery.catalog import catalog
         from prompts.models import Prompt
 
-        workspaces.CONTENTS["prompts"] = Prompt
-        log.SUBJECTS["prompt"] = Prompt
-        environments.policy_listeners.append(services.announce_policy)
-        snapshots.provider = documents.snapshot
-        runtime.listeners.append(catalog)
-        changelog.listeners.append(catalog.require)
-        panels += [
+        registry.register(
+            WorkspaceContent("prompts", Prompt),
+            RunSubject("prompt", Prompt),
+            PolicyListener(services.announce_policy),
+            DocumentSource(documents.snapshot),
+            TailListener(catalog),
+            CommitListener(catalog.require),
             Panel(
                 title="Drafts that wait",
                 template="prompts/home/drafts.html",
@@ -39,4 +42,4 @@ class PromptsConfig(AppConfig):
                 place=40,
                 wide=True,
             ),
-        ]
+        )

@@ -15,7 +15,9 @@ from django.db.models import QuerySet
 
 from governance.changes.changelog import Document
 from governance.tenancy.models import Environment
-from prompts.models import Prompt, PromptVersion, Rollout, canonical
+from prompts.content import stored
+from prompts.content.digest import canonical
+from prompts.models import Prompt, PromptVersion, Rollout
 from prompts.rollouts import Variant, pick
 
 #: The environment of requests that name none, by tokens that are bound to none.
@@ -40,11 +42,11 @@ def as_document(document: dict[str, Any] | None) -> Document | None:
 
 
 def of_version(prompt: Prompt, version: PromptVersion) -> dict[str, Any]:
-    return _document(prompt, version.label, version.model, version.content, version.config)
+    return _document(prompt, version.label, version)
 
 
 def of_draft(prompt: Prompt) -> dict[str, Any]:
-    return _document(prompt, prompt.version, prompt.model, prompt.content, prompt.config)
+    return _document(prompt, prompt.version, prompt)
 
 
 def base(prompt: Prompt) -> dict[str, Any] | None:
@@ -110,6 +112,17 @@ def listing(texts: Iterable[str], *, revision: int, epoch: str, env: str, worksp
     return f'{{"data":[{",".join(texts)}],{tail[1:]}'
 
 
+def listing_of(environment: Environment) -> str:
+    """The environment's document, read from the database."""
+    return listing(
+        snapshot(environment),
+        revision=environment.served_revision,
+        epoch=environment.epoch,
+        env=environment.name,
+        workspace=environment.workspace_id,
+    )
+
+
 def listing_etag(epoch: str, served_revision: int) -> str:
     """It is new with every change to what is served, and only then."""
     return f'"{epoch}.{served_revision}"'
@@ -121,12 +134,12 @@ def snapshot(environment: Environment) -> list[str]:
     return [encode(document) for document in sorted(documents_of(environment), key=itemgetter("key"))]
 
 
-def _document(prompt: Prompt, version: str, model: str, content: str, config: dict[str, Any]) -> dict[str, Any]:
+def _document(prompt: Prompt, version: str, state: Prompt | PromptVersion) -> dict[str, Any]:
     return {
         "key": prompt.key,
         "version": version,
         "env": prompt.environment.name,
-        "model": model,
-        "content": content,
-        "config": canonical(config),
+        "model": state.model,
+        **stored.of_row(state).document(),
+        "config": canonical(state.config),
     }

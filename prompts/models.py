@@ -1,48 +1,34 @@
 """A prompt has a draft that is edited, versions that are not, a pointer to the live one, and perhaps a rollout."""
 
-import hashlib
-import json
 import secrets
-from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 
-from governance.changes.publishing import status_of
+from governance.changes.drafts import Draft, Version
 from governance.core.models import CONFIG_HELP, Entity
 from governance.core.text import composed
 from governance.tenancy.models import Environment
+from prompts.content import stored
+
+#: The columns that a draft and a version have in common: the content, and what applications are served with it.
+SERVED_COLUMNS = (*stored.COLUMNS, "model", "config")
 
 
-def canonical(value: Any) -> Any:
-    """The one form of a JSON value that reads back as itself from every database.
+def long_columns(*paths: str) -> list[str]:
+    """The columns that may be long, which lists leave in the database: the row's own, or of the relations `paths`.
 
-    A jsonb column forgets the order of an object's names, writes exponents out (1e22 comes back as an integer) and
-    drops the sign of zero. Whatever door a config came in by, what is compared, signed and served is this.
+    The path "" is the row itself.
     """
-    if isinstance(value, dict):
-        return {name: canonical(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [canonical(item) for item in value]
-    if isinstance(value, float):
-        # By its shortest digits, as it is sent: int(4.192461272448615e16) has others.
-        return int(Decimal(repr(value))) if "e+" in repr(value) else value + 0.0  # -0.0 + 0.0 is 0.0
-    return value
-
-
-def digest_of(content: str, model: str, config: dict[str, Any]) -> str:
-    """What makes two states of a prompt the same: their content, model and config (key order aside)."""
-    text = json.dumps([content, model, canonical(config)], ensure_ascii=False, cls=DjangoJSONEncoder)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return [f"{path}__{name}" if path else name for path in paths or ("",) for name in (*stored.COLUMNS, "config")]
 
 
 def new_seed() -> str:
     return secrets.token_hex(8)
 
 
-class Prompt(Entity):
+class Prompt(Draft):
     """The draft, and what it became. `version` labels the draft: the label it was published under, or is meant for."""
 
     workspace_path: ClassVar[str] = "environment__workspace_id"
@@ -56,9 +42,6 @@ class Prompt(Entity):
     content = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True)
     config = models.JSONField(default=dict, blank=True, help_text=CONFIG_HELP)
-    version = models.CharField(max_length=64, default="v1")
-    draft_digest = models.CharField(max_length=64, editable=False)
-    version_count = models.PositiveIntegerField(default=0, editable=False)
     live = models.ForeignKey("PromptVersion", models.RESTRICT, null=True, blank=True, related_name="+", editable=False)
     state = models.CharField(max_length=9, default="draft", editable=False, help_text="`status`, to be found by.")
     changed_by = models.CharField(max_length=200, blank=True, editable=False, help_text="Who saved or published last.")
@@ -82,16 +65,12 @@ class Prompt(Entity):
         return self.environment.workspace_id
 
     @property
-    def status(self) -> str:
-        return status_of(self.live.digest if self.live else None, self.draft_digest)
-
-    @property
     def tag_names(self) -> list[str]:
         return [tag.name for tag in self.tags.all()]
 
     def settle(self) -> None:
         """Draw the conclusions of what was set: to be called before a save of the draft or of what is live."""
-        self.draft_digest = digest_of(self.content, self.model, self.config)
+        self.draft_digest = stored.of_row(self).digest(model=self.model, config=self.config)
         self.state = self.status
         self.category_form = composed(self.category)
 
@@ -128,23 +107,16 @@ class PromptText(models.Model):
     tags = models.TextField(blank=True)
 
 
-class PromptVersion(models.Model):
+class PromptVersion(Version):
     """A draft as it was when it was published or snapshotted. Never changed, and deleted only with its prompt."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
     environment_path: ClassVar[str | None] = "prompt__environment__name"
 
-    id = models.UUIDField(primary_key=True, default=Entity._meta.get_field("id").default, editable=False)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
-    number = models.PositiveIntegerField(help_text="1 for the first, and so on.")
-    label = models.CharField("version", max_length=64)
     content = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True)
     config = models.JSONField(default=dict)
-    digest = models.CharField(max_length=64, editable=False)
-    note = models.CharField(max_length=1000, blank=True)
-    created_by = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-number"]
@@ -153,9 +125,6 @@ class PromptVersion(models.Model):
             models.UniqueConstraint(fields=["prompt", "number"], name="version_number_unique"),
         ]
         indexes = [models.Index(fields=["-created_at", "-id"], name="version_newest")]
-
-    def __str__(self) -> str:
-        return self.label
 
 
 class Rollout(Entity):

@@ -17,9 +17,10 @@ from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
 from governance.core.text import composed, folded
+from prompts.content import stored
 from prompts.models import Prompt, PromptTag, PromptText
 
-FIELDS = ("key", "name", "content", "tags")
+FIELDS = ("key", "name", *stored.COLUMNS, "tags")
 #: So many that were found are named one by one. More are common enough to be met on the way through a list.
 FEW = 2000
 TRIGRAM = 3
@@ -31,10 +32,7 @@ PIECES = 4
 def remember(*prompts: Prompt) -> None:
     """Let prompts be found by what they are now. In the transaction that changed one of FIELDS."""
     prefetch_related_objects(prompts, "tags")
-    rows = [
-        PromptText(prompt=prompt, text=_fold([prompt.key, prompt.name, prompt.content]), tags=_fold(prompt.tag_names))
-        for prompt in prompts
-    ]
+    rows = [PromptText(prompt=prompt, text=folded_texts(prompt), tags=_fold(prompt.tag_names)) for prompt in prompts]
     PromptText.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["prompt"], update_fields=["text", "tags"]
     )
@@ -106,6 +104,11 @@ def _parts(wanted: str) -> list[str]:
         once = list(dict.fromkeys(trigrams))
         parts += once if len(once) < len(trigrams) else [piece]
     return list(dict.fromkeys(parts))
+
+
+def folded_texts(prompt: Prompt) -> str:
+    """What a search finds the prompt by, beside its tags."""
+    return _fold([prompt.key, prompt.name, stored.of_row(prompt).search_text])
 
 
 def _fold(texts: Iterable[str]) -> str:

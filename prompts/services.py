@@ -1,6 +1,6 @@
 """Everything that writes prompts. Each is one transaction with its audit entry and its change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +15,10 @@ from governance.core.errors import ConflictError, InvalidInputError, NotFoundErr
 from governance.core.models import changed
 from governance.tenancy.models import Environment
 from prompts import documents, searching, writing
-from prompts.models import Prompt, PromptTag, PromptVersion, Rollout
+from prompts.models import SERVED_COLUMNS, Prompt, PromptTag, PromptVersion, Rollout
 
-CONTENT_FIELDS = ("content", "model", "config")
 SETTLED = ("draft_digest", "state", "category_form")
-COPIED_FIELDS = ("name", "category", *CONTENT_FIELDS, "version")
+COPIED_FIELDS = ("name", "category", *SERVED_COLUMNS, "version")
 
 
 @transaction.atomic
@@ -46,7 +45,7 @@ def create_prompt(
     searching.remember(prompt)
     created = audit.created(key=key, env=environment.name, **values, **({"tags": tags} if tags else {}))
     writing.record(actor, prompt, "create", f"Created prompt {key}{_copied(origin, created)}", created)
-    writing.announce(prompt, writing.CREATED, before=None)
+    writing.announce(prompt, writing.CREATED)
     return prompt
 
 
@@ -84,13 +83,11 @@ def update_prompt(
     moved = place != (prompt.environment, prompt.key)
     if moved:
         _leave(prompt, *place)
-    prompt.settle()
-    prompt.changed_by = actor.name
-    prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", *SETTLED, "changed_by")
+    prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", *_versioning.derive(prompt, actor))
     writing.remember(prompt, differences)
     summary = f"Changed {', '.join(differences)} of prompt {prompt.key}{_copied(origin, differences)}"
     writing.record(actor, prompt, "update", summary, differences)
-    writing.announce(prompt, writing.UPDATED, before=None if moved else before)
+    writing.announce_draft(prompt, before=None if moved else before)
     return prompt
 
 
@@ -121,83 +118,65 @@ def copy_prompt(
 def delete_prompt(*, actor: Actor, prompt: Prompt, if_match: str | None = None) -> None:
     """Delete a prompt with its versions and its rollout."""
     prompt = writing.lock(prompt, if_match)
-    state = {name: getattr(prompt, name) for name in ("key", "name", *CONTENT_FIELDS)}
+    state = {name: getattr(prompt, name) for name in ("key", "name", *SERVED_COLUMNS)}
     writing.record(actor, prompt, "delete", f"Deleted prompt {prompt.key}", audit.deleted(**state))
     writing.append_change(prompt, writing.DELETED, document=None, served=True)
     prompt.delete()
 
 
-@transaction.atomic
 def publish(
     *, actor: Actor, prompt: Prompt, version: str | None = None, note: str = "", if_match: str | None = None
 ) -> PromptVersion:
-    """Snapshot the draft as an immutable version and make it live; returns the version.
-
-    Publishing what is live already returns that version. Raises ConflictError when `version` is the label of different
-    content.
-    """
-    prompt = writing.lock(prompt, if_match)
-    live = prompt.live
-    if live is not None and live.digest == prompt.draft_digest and version in (None, live.label):
-        written.note(prompt.environment.revision)
-        return live
-    before = writing.served(prompt)
-    target = publishing.version_named(prompt, version) if version else None
-    if target is None:
-        target = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
-    prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
-    prompt.settle()
-    prompt.save_fields("live", "version", "version_count", *SETTLED, "changed_by")
-    moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
-    if note:
-        moved["note"] = {"old": None, "new": note}
-    writing.record(actor, prompt, "publish", f"Published {prompt.key} {target.label}", moved)
-    writing.announce(prompt, writing.PUBLISHED, before=before)
-    return target
+    """Keep the draft as an immutable version and make that live; returns it (governance.changes.publishing)."""
+    return _versioning.publish(actor=actor, draft=prompt, version=version, note=note, if_match=if_match)
 
 
-@transaction.atomic
 def create_version(
     *, actor: Actor, prompt: Prompt, version: str | None = None, note: str = "", if_match: str | None = None
 ) -> tuple[PromptVersion, bool]:
-    """Snapshot the draft as a version, and leave live what is live; returns the version, and whether it is a new one.
-
-    Raises ConflictError when `version` is the label of different content.
-    """
-    prompt = writing.lock(prompt, if_match)
-    found = publishing.version_named(prompt, version) if version else None
-    if found is not None:
-        return found, False
-    made = _snapshot(prompt, version or publishing.free_label(prompt), note, actor)
-    prompt.save_fields("version_count")
-    facts = audit.created(version=made.label, number=made.number, **({"note": note} if note else {}))
-    writing.record(actor, prompt, "snapshot", f"Made version {made.label} of {prompt.key}", facts)
-    return made, True
+    """Keep the draft as a version, and leave live what is live; returns the version, and whether it is a new one."""
+    return _versioning.create_version(actor=actor, draft=prompt, version=version, note=note, if_match=if_match)
 
 
-@transaction.atomic
 def rollback(*, actor: Actor, prompt: Prompt, version: str, if_match: str | None = None) -> Prompt:
-    """Make an earlier version live again, and the draft equal to it. No version is removed.
+    """Make an earlier version live again, and the draft equal to it. No version is removed."""
+    return _versioning.rollback(actor=actor, draft=prompt, version=version, if_match=if_match)
 
-    Raises NotFoundError when the prompt has no such version.
-    """
-    prompt = writing.lock(prompt, if_match)
-    target = prompt.versions.filter(label=version).first()
-    if target is None:
-        raise NotFoundError("version not found")
-    before, live = writing.served(prompt), prompt.live
-    differences = changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
-    if live is not None and live.pk == target.pk and not differences:
-        written.note(prompt.environment.revision)
-        return prompt
-    prompt.live, prompt.version, prompt.changed_by = target, target.label, actor.name
-    prompt.settle()
-    prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
-    writing.remember(prompt, differences)
-    differences["live_version"] = {"old": live.label if live else None, "new": target.label}
-    writing.record(actor, prompt, "rollback", f"Rolled {prompt.key} back to {target.label}", differences)
-    writing.announce(prompt, writing.ROLLED_BACK, before=before)
-    return prompt
+
+class _PromptVersioning(publishing.Versioning[Prompt, PromptVersion]):
+    columns = SERVED_COLUMNS
+
+    def lock(self, draft: Prompt, if_match: str | None) -> Prompt:
+        return writing.lock(draft, if_match)
+
+    def derive(self, draft: Prompt, actor: Actor) -> Sequence[str]:
+        draft.changed_by = actor.name
+        draft.settle()
+        return (*SETTLED, "changed_by")
+
+    def unchanged(self, draft: Prompt) -> None:
+        written.note(draft.environment.revision)
+
+    def announce(
+        self,
+        actor: Actor,
+        draft: Prompt,
+        action: publishing.Action,
+        version: PromptVersion,
+        differences: audit.Changes,
+    ) -> None:
+        summaries = {
+            "publish": f"Published {draft.key} {version.label}",
+            "snapshot": f"Made version {version.label} of {draft.key}",
+            "rollback": f"Rolled {draft.key} back to {version.label}",
+        }
+        writing.remember(draft, differences)
+        writing.record(actor, draft, action, summaries[action], differences)
+        if action != "snapshot":
+            writing.announce(draft, writing.PUBLISHED if action == "publish" else writing.ROLLED_BACK)
+
+
+_versioning = _PromptVersioning()
 
 
 @transaction.atomic
@@ -209,7 +188,6 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_m
     PreconditionError when `if_match` is not the rollout's tag.
     """
     prompt = writing.lock(prompt)
-    before = writing.served(prompt)
     rollout: Rollout | None = getattr(prompt, "rollout", None)
     check_if_match(if_match, rollout_tag(rollout))
     wanted = {name: values[name] for name in ("enabled", "weight_a") if name in values}
@@ -234,7 +212,7 @@ def set_rollout(*, actor: Actor, prompt: Prompt, values: Mapping[str, Any], if_m
         rollout.save_fields(*differences)
     prompt.rollout = rollout
     writing.record(actor, prompt, "update", f"Rollout of {prompt.key}: {rollout}", differences, resource="rollout")
-    writing.announce(prompt, writing.ROLLOUT_UPDATED, before=before)
+    writing.announce(prompt, writing.ROLLOUT_UPDATED)
     return rollout
 
 
@@ -250,12 +228,11 @@ def delete_rollout(*, actor: Actor, prompt: Prompt) -> None:
     rollout: Rollout | None = getattr(prompt, "rollout", None)
     if rollout is None:
         raise NotFoundError
-    before = writing.served(prompt)
     gone = _gone(rollout)
     rollout.delete()
     prompt = writing.with_relations(prompt)
     writing.record(actor, prompt, "delete", f"Ended the rollout of {prompt.key}", gone, resource="rollout")
-    writing.announce(prompt, writing.ROLLOUT_DELETED, before=before)
+    writing.announce(prompt, writing.ROLLOUT_DELETED)
 
 
 @transaction.atomic
@@ -269,23 +246,22 @@ def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str |
     if rollout is None:
         raise NotFoundError
     check_if_match(if_match, rollout_tag(rollout))
-    before, live = writing.served(prompt), prompt.live
+    live = prompt.live
     target = rollout.variant_a if winner == "A" else rollout.variant_b
     gone = _gone(rollout)
     rollout.delete()
     prompt = writing.with_relations(prompt)
     if prompt.versions.filter(digest=prompt.draft_digest).exists():
-        gone |= changed(prompt, {name: getattr(target, name) for name in CONTENT_FIELDS})
+        gone |= changed(prompt, {name: getattr(target, name) for name in SERVED_COLUMNS})
         prompt.version = target.label
-    prompt.live, prompt.changed_by = target, actor.name
-    prompt.settle()
-    prompt.save_fields("live", "version", *SETTLED, "changed_by", *CONTENT_FIELDS)
+    prompt.live = target
+    prompt.save_fields("live", "version", *SERVED_COLUMNS, *_versioning.derive(prompt, actor))
     writing.remember(prompt, gone)
     gone["live_version"] = {"old": live.label if live else None, "new": target.label}
     writing.record(
         actor, prompt, "delete", f"Finished the rollout of {prompt.key}: {target.label}", gone, resource="rollout"
     )
-    writing.announce(prompt, writing.ROLLOUT_DELETED, before=before)
+    writing.announce(prompt, writing.ROLLOUT_DELETED)
     return prompt
 
 
@@ -323,21 +299,6 @@ def _refuse_taken_key(environment: Environment, key: str) -> None:
         raise ConflictError(
             f"there is a prompt {key} in {environment.name} already", fields={"key": ["taken in this environment"]}
         )
-
-
-def _snapshot(prompt: Prompt, label: str, note: str, actor: Actor) -> PromptVersion:
-    prompt.version_count += 1
-    return PromptVersion.objects.create(
-        prompt=prompt,
-        number=prompt.version_count,
-        label=label,
-        content=prompt.content,
-        model=prompt.model,
-        config=prompt.config,
-        digest=prompt.draft_digest,
-        note=note,
-        created_by=actor.name,
-    )
 
 
 def _set_tags(prompt: Prompt, names: list[str]) -> None:

@@ -1,25 +1,31 @@
 """How a rollout's variants fare, by the run log."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from governance.core import registry
 from governance.runs.models import Run
 from prompts.models import Prompt, Rollout
 
 #: Of how many of the last runs it is told.
 LOOKED_AT = 1000
 
-#: Apps above run prompts too, and log their runs under keys of their own: from a prompt to those keys.
-runners: list[Callable[[Prompt], Iterable[str]]] = []
+
+@dataclass(frozen=True, slots=True)
+class PromptRunner(registry.Entry):
+    """Something that runs prompts: `keys` returns the keys that it logs the runs of a prompt under."""
+
+    keys: Callable[[Prompt], Iterable[str]]
 
 
 def shares(prompt: Prompt, rollout: Rollout) -> list[dict[str, Any]]:
     """For each variant what share of the last runs it should have had and had (percent), and how these went.
 
     Only runs of what the variants are now count: those of before an exchange of versions say nothing about it. One
-    query, and those of the runners.
+    query, and those of the registered runners.
     """
-    keys = [key for keys_of in runners for key in keys_of(prompt)]
+    keys = [key for runner in registry.entries(PromptRunner) for key in runner.keys(prompt)]
     versions = {"A": rollout.variant_a.label, "B": rollout.variant_b.label}
     runs = Run.objects.filter(
         ref_key__in=keys, workspace_id=prompt.workspace_id, environment=prompt.environment.name, variant__in=versions

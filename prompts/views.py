@@ -1,4 +1,4 @@
-"""Prompts for operators. What applications fetch is in sdk_views.py."""
+"""Prompts for operators. What applications fetch is in prompts/delivery/views.py."""
 
 from typing import Any
 

@@ -38,12 +38,20 @@ def served(prompt: Prompt) -> Document | None:
     return documents.as_document(documents.served(prompt))
 
 
-def announce(prompt: Prompt, type_: str, *, before: Document | None) -> None:
-    """Append a change to the log. One by which nothing is served anew is for those alone who asked for drafts."""
+def announce(prompt: Prompt, type_: str) -> None:
+    """Append a change of what is served to the log."""
+    # Locked before it is read: the environment decides whether drafts are served, and may have changed.
+    prompt.environment = changelog.lock_environment(prompt.environment.pk)
+    append_change(prompt, type_, document=served(prompt), served=True)
+
+
+def announce_draft(prompt: Prompt, *, before: Document | None) -> None:
+    """Append a saved draft to the log. When what is served is what it was `before`, only those who asked for drafts
+    are sent the change."""
     # Locked before it is read: the environment decides whether drafts are served, and may have changed.
     prompt.environment = changelog.lock_environment(prompt.environment.pk)
     after = served(prompt)
-    append_change(prompt, type_, document=after, served=type_ != UPDATED or after != before)
+    append_change(prompt, UPDATED, document=after, served=after != before)
 
 
 def append_change(prompt: Prompt, type_: str, *, document: Document | None, served: bool) -> None:

@@ -6,31 +6,33 @@ class WorkflowsConfig(AppConfig):
     verbose_name = "Workflows"
 
     def ready(self) -> None:
-        from agents.providers import services
-        from agents.runtime import toolbox
-        from governance.admin.home import Panel, panels
-        from governance.realtime import runtime
-        from governance.runs import log
-        from governance.tenancy import workspaces
+        # Here and not above: models need Django's registry of apps.
+        from agents.providers.services import ProviderUsers
+        from governance.admin.home import Panel
+        from governance.core import registry
+        from governance.realtime.runtime import RuntimeTask
+        from governance.runs.log import ActiveRuns, RunSubject
+        from governance.tenancy.workspaces import WorkspaceContent
         from workflows.admin import home
         from workflows.definition import usage
-        from workflows.engine import supervisor
-        from workflows.models import Workflow  # models need the app registry
+        from workflows.engine.supervisor import SupervisorTask
+        from workflows.models import Workflow
         from workflows.runs import agent_tool, control, events
         from workflows.triggers import schedules
 
-        workspaces.CONTENTS["workflows"] = Workflow
-        toolbox.register(agent_tool.KIND)
-        services.USERS["workflows"] = usage.on_provider
-        log.SUBJECTS["workflow"] = Workflow
-        log.KEPT.append(control.going)
-        supervisor.CHORES.append(schedules.tick)
-        runtime.companions.append(events.watch)
-        waiting = Panel(
-            title="Workflows that wait for approval",
-            template="workflows/home/approvals.html",
-            facts=home.waiting_for_approval,
-            capability="workflow_run.read",
-            place=20,
+        registry.register(
+            WorkspaceContent("workflows", Workflow),
+            RunSubject("workflow", Workflow),
+            ActiveRuns(control.going),
+            ProviderUsers("workflows", usage.on_provider),
+            SupervisorTask(schedules.tick),
+            RuntimeTask(events.watch),
+            agent_tool.KIND,
+            Panel(
+                title="Workflows that wait for approval",
+                template="workflows/home/approvals.html",
+                facts=home.waiting_for_approval,
+                capability="workflow_run.read",
+                place=20,
+            ),
         )
-        panels.append(waiting)

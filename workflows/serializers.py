@@ -9,9 +9,9 @@ from governance.api.fields import FlagField, IdField, KeyField, ObjectField, Str
 from governance.api.serializers import AnswerSerializer, ApiSerializer, ErrorSerializer
 from prompts.serializers import STATUSES, LabelField
 from workflows.definition import schema
+from workflows.definition.secrets import masked
 from workflows.models import WorkflowVersion
 from workflows.steps import STEP_TYPES
-from workflows.steps.secret import masked
 
 
 class DefinitionField(serializers.Field[Any, Any, Any, Any]):

@@ -1,6 +1,6 @@
 """Everything that writes workflows. Each is one transaction with its audit entry."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -80,52 +80,47 @@ def delete_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
     workflow.delete()
 
 
-@transaction.atomic
 def publish(
     *, actor: Actor, workflow: Workflow, version: str | None = None, note: str = "", if_match: str | None = None
 ) -> WorkflowVersion:
-    """Snapshot the draft as an immutable version and make it live; returns the version.
-
-    Publishing what is live already returns that version. Raises ConflictError when `version` is the label of a
-    different definition.
-    """
-    workflow = _lock(workflow, if_match)
-    live = workflow.live
-    if live is not None and live.digest == workflow.draft_digest and version in (None, live.label):
-        return live
-    target: WorkflowVersion | None = publishing.version_named(workflow, version) if version else None
-    if target is None:
-        target = _snapshot(workflow, version or publishing.free_label(workflow), note, actor)
-    workflow.live, workflow.version = target, target.label
-    workflow.save_fields("live", "version", "version_count")
-    moved: dict[str, Any] = {"live_version": {"old": live.label if live else None, "new": target.label}}
-    if note:
-        moved["note"] = {"old": None, "new": note}
-    _record(actor, workflow, "publish", f"Published {target.label} of", moved)
-    return target
+    """Keep the draft as an immutable version and make that live; returns it (governance.changes.publishing)."""
+    return _versioning.publish(actor=actor, draft=workflow, version=version, note=note, if_match=if_match)
 
 
-@transaction.atomic
 def rollback(*, actor: Actor, workflow: Workflow, version: str, if_match: str | None = None) -> Workflow:
     """Make an earlier version live again, and the draft equal to it. No version is removed.
 
     Raises NotFoundError when the workflow has no such version, ConflictError when a provider that it uses is gone.
     """
-    workflow = _lock(workflow, if_match)
-    target = workflow.versions.filter(label=version).first()
-    if target is None:
-        raise NotFoundError("version not found")
-    _refuse_lost_providers(target)
-    live = workflow.live
-    differences = changed(workflow, target.definition)
-    if live is not None and live.pk == target.pk and not differences:
-        return workflow
-    workflow.live, workflow.version = target, target.label
-    workflow.digest_draft()
-    workflow.save_fields("live", "version", "draft_digest", *DEFINITION_FIELDS)
-    moved = {"live_version": {"old": live.label if live else None, "new": target.label}}
-    _record(actor, workflow, "rollback", f"Rolled back to {target.label}:", {**_without_secrets(differences), **moved})
-    return workflow
+    return _versioning.rollback(actor=actor, draft=workflow, version=version, if_match=if_match)
+
+
+class _WorkflowVersioning(publishing.Versioning[Workflow, WorkflowVersion]):
+    columns = DEFINITION_FIELDS
+
+    def lock(self, draft: Workflow, if_match: str | None) -> Workflow:
+        return _lock(draft, if_match)
+
+    def derive(self, draft: Workflow, actor: Actor) -> Sequence[str]:
+        draft.digest_draft()
+        return ("draft_digest",)
+
+    def check_rollback(self, version: WorkflowVersion) -> None:
+        _refuse_lost_providers(version)
+
+    def announce(
+        self,
+        actor: Actor,
+        draft: Workflow,
+        action: publishing.Action,
+        version: WorkflowVersion,
+        differences: audit.Changes,
+    ) -> None:
+        verb = f"Rolled back to {version.label}:" if action == "rollback" else f"Published {version.label} of"
+        _record(actor, draft, action, verb, _without_secrets(differences))
+
+
+_versioning = _WorkflowVersioning()
 
 
 # --- what they share --------------------------------------------------------------------------------------------
@@ -172,19 +167,6 @@ def _refuse_lost_providers(version: WorkflowVersion) -> None:
     lost = sorted(parsing.providers(parsing.load(version.definition)) - registry.providers().keys())
     if lost:
         raise ConflictError(f"{version.label} runs on {', '.join(lost)}, and there is no such provider any more")
-
-
-def _snapshot(workflow: Workflow, label: str, note: str, actor: Actor) -> WorkflowVersion:
-    workflow.version_count += 1
-    return WorkflowVersion.objects.create(
-        workflow=workflow,
-        number=workflow.version_count,
-        label=label,
-        digest=workflow.draft_digest,
-        note=note,
-        created_by=actor.name,
-        **workflow.definition,
-    )
 
 
 def _for_audit(workflow: Workflow) -> dict[str, Any]:

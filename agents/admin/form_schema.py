@@ -1,4 +1,4 @@
-"""What the script of an agent's form has to know: kinds of tools with their fields, and names to choose from."""
+"""What the script of an agent's form has to know: JSON Schemas of the kinds of tools, and names to suggest."""
 
 from collections import defaultdict
 from typing import Any
@@ -7,38 +7,30 @@ from agents.models import Agent
 from agents.providers import registry
 from agents.providers.parameters import MODEL_PARAMETERS
 from agents.runtime import plans, toolbox
-from agents.tools.http import HeadersField
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
-from governance.admin.form_schema import described, words
+from governance.admin.suggestions import words
+from governance.api import json_schema
 from governance.core.errors import ConflictError
-from prompts.content.rendering import variables_of
 from prompts.models import Prompt
 
 PROMPTS_AT_MOST = 1000
-#: The parameters that have fields of their own.
-FIELDS: list[dict[str, Any]] = [
-    {"name": "temperature", "label": "Temperature", "kind": "number", "min": 0, "max": 2},
-    {"name": "max_tokens", "label": "Max. tokens", "kind": "number", "min": 1, "whole": True},
-    {"name": "top_p", "label": "Top p", "kind": "number", "min": 0, "max": 1},
-]
+#: The parameters that have fields of their own, as a JSON Schema.
+PARAMETERS: json_schema.Schema = {
+    "type": "object",
+    "properties": {
+        "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+        "max_tokens": {"type": "integer", "minimum": 1, json_schema.FORM: {"title": "Max. tokens"}},
+        "top_p": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+}
 
 
-def tool_kinds() -> dict[str, Any]:
+def tool_kinds() -> dict[str, json_schema.Schema]:
+    """The JSON Schema of a tool's description, for each kind of tools."""
     return {
-        name: {"summary": kind.summary, "shapes": [], "fields": [_tool_field(name, one) for one in _fields(kind)]}
-        for name, kind in toolbox.KINDS.items()
+        name: {**json_schema.of(kind.fields()), "description": kind.summary} for name, kind in toolbox.kinds().items()
     }
-
-
-def _fields(kind: toolbox.ToolKind) -> list[dict[str, Any]]:
-    return described(kind.fields(), kinds={HeadersField: "pairs"}, suggest={}, without=["type"])
-
-
-def _tool_field(kind: str, field: dict[str, Any]) -> dict[str, Any]:
-    if field["name"] == "parameters":
-        return {**field, "kind": "schema"}
-    return {**field, "suggest": f"{kind}s"} if field["name"] == "key" else field
 
 
 def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
@@ -61,8 +53,8 @@ def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
     return {
         "tools": tool_kinds(),
         "mostTools": toolbox.MAX_TOOLS,
-        "parameters": FIELDS,
-        "otherParameters": sorted(MODEL_PARAMETERS.difference(field["name"] for field in FIELDS)),
+        "parameters": PARAMETERS,
+        "otherParameters": sorted(MODEL_PARAMETERS.difference(PARAMETERS["properties"])),
         "prompts": by_environment,
         "models": models,
         "words": {"agents": words(actor, Agent.objects.all(), "key", workspace_id)},
@@ -72,7 +64,6 @@ def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
 def variables(agent: Agent) -> list[str] | None:
     """The names of the variables in the agent's prompt; None when nothing is served under its key."""
     try:
-        text = plans.served_document(agent, None)["content"] if agent.prompt_key else agent.prompt
+        return plans.content_of(agent).variables
     except ConflictError:
         return None
-    return variables_of(text)

@@ -29,7 +29,8 @@ from governance.core.errors import InvalidInputError, NotFoundError
 from governance.core.text import words_of
 from governance.tenancy.models import Workspace
 from prompts import services
-from prompts.models import Prompt, PromptVersion
+from prompts.content import stored
+from prompts.models import SERVED_COLUMNS, Prompt, PromptVersion, long_columns
 from prompts.serializers import PromptSerializer
 
 FOUND_AT_MOST, VERSIONS_AT_MOST = 20, 200
@@ -63,7 +64,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @for_scripts("prompt.read")
 def prompts(actor: Actor, request: HttpRequest) -> HttpResponse:
     """The stored prompts that match what is typed, the last changed first."""
-    found = visible_prompts(actor).defer("content", "config", "live__content", "live__config")
+    found = visible_prompts(actor).defer(*long_columns("", "live"))
     try:
         words = words_of(request.GET.get("q", ""))
     except ValueError as problem:
@@ -105,9 +106,9 @@ def save(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
     """Make a text, with its model and config, the prompt's draft, unless somebody else changed it meanwhile."""
     row = get_object_or_404(visible_prompts(actor), pk=prompt_id)
     body = object_of(request)
-    values = {name: body[name] for name in ("content", "model", "config") if name in body}
+    values = {name: body[name] for name in SERVED_COLUMNS if name in body}
     if "label" in body:
-        values["content"] = _version(row, body).content
+        values |= stored.of_row(_version(row, body)).columns()
     checked = PromptSerializer(data=values, partial=True)
     checked.is_valid(raise_exception=True)
     saved = services.update_prompt(
@@ -153,7 +154,7 @@ def _version(prompt: Prompt, values: Mapping[str, Any]) -> PromptVersion:
 
 
 def _text(of: Prompt | PromptVersion) -> dict[str, Any]:
-    return {"content": of.content, "model": of.model, "config": of.config}
+    return {**stored.of_row(of).columns(), "model": of.model, "config": of.config}
 
 
 def _summary(prompt: Prompt) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from governance.core import registry
 from governance.runs.usage import TokenUsage
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -53,8 +54,8 @@ class ChatProvider(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
-    """An entry of the registry: everything that is known about one provider.
+class Provider(registry.Entry):
+    """A provider, as an entry of the registry: everything that is known about it.
 
     - `name` is what prompts, agents and workflows call it, `label` what people are shown.
     - `client` is the implementation of the API that it has.

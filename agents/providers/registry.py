@@ -1,8 +1,7 @@
 """The providers there are, and how a request becomes a call of one.
 
-A built-in provider is one entry here, with everything that is known about it. One whose API is not OpenAI's is a class
-that implements `ChatProvider`, and an entry that names it. An admin adds more entries, or a key and an address for the
-built-in ones, as rows of ModelProvider.
+Apps register the built-in ones when they start (`built_in.py` has ours). An admin adds more, or a key and an address
+for the built-in ones, as rows of ModelProvider.
 """
 
 import os
@@ -15,22 +14,16 @@ from django.conf import settings
 from django.db import transaction
 
 from agents.models import ModelProvider
-from agents.providers.mock.client import Mock
-from agents.providers.openai_compatible.client import OpenAICompatible
+from agents.providers.built_in import OPENAI_COMPATIBLE
 from agents.providers.parameters import choose
 from agents.providers.protocol import ModelCall, Provider
 from agents.transport.outbound import check_base_url
-from governance.core import ciphertext
+from governance.core import ciphertext, registry
 from governance.core.errors import InvalidInputError
 
 #: The end of the error that a key is missing, for who can send one along.
 OR_SEND_IT = ", or send api_key"
 _KEY = re.compile(r"[\x21-\x7e]+")
-
-#: The client of all providers that have OpenAI's API, those that admins add among them.
-_OPENAI = OpenAICompatible()
-#: The built-in providers by name, filled by `register`.
-BUILT_IN: dict[str, Provider] = {}
 
 
 class ProviderSummary(TypedDict):
@@ -43,85 +36,20 @@ class ProviderSummary(TypedDict):
     configured: bool
 
 
-def register(provider: Provider) -> None:
-    """Add a built-in provider. Call it when the server starts."""
-    BUILT_IN[provider.name] = provider
-
-
 def built_in(name: str) -> Provider | None:
-    """The built-in provider of that name as it is without any setting; None when there is none."""
-    return BUILT_IN.get(name)
-
-
-register(
-    Provider(
-        name="mock",
-        label="Mock (offline)",
-        client=Mock(),
-        base_url="http://mock.invalid/v1",
-        default_model="mock-1",
-        is_offline=True,
-    )
-)
-register(
-    Provider(
-        name="openai",
-        label="OpenAI",
-        client=_OPENAI,
-        base_url="https://api.openai.com/v1",
-        default_model="gpt-4o-mini",
-        key_variable="OPENAI_API_KEY",
-        needs_key=True,
-        price_list="openai",
-        telemetry_name="openai",
-    )
-)
-register(
-    Provider(
-        name="claude",
-        label="Anthropic Claude",
-        client=_OPENAI,
-        base_url="https://api.anthropic.com/v1",
-        default_model="claude-sonnet-4-5",
-        key_variable="ANTHROPIC_API_KEY",
-        needs_key=True,
-        price_list="anthropic",
-        telemetry_name="anthropic",
-    )
-)
-register(
-    Provider(
-        name="ollama",
-        label="Ollama",
-        client=_OPENAI,
-        base_url="http://localhost:11434/v1",
-        default_model="llama3.2",
-    )
-)
-register(
-    Provider(
-        name="gemini",
-        label="Google Gemini",
-        client=_OPENAI,
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
-        default_model="gemini-2.5-flash",
-        key_variable="GEMINI_API_KEY",
-        needs_key=True,
-        price_list="google",
-        telemetry_name="gcp.gemini",
-    )
-)
+    """The entry of that name as it is registered, without any setting; None when there is none."""
+    return next((entry for entry in registry.entries(Provider) if entry.name == name), None)
 
 
 def warm_up() -> None:
     """Load what the first call of any provider would have to load. Blocking; cheap from the second time on."""
-    for client in {provider.client for provider in BUILT_IN.values()}:
+    for client in {provider.client for provider in registry.entries(Provider)}:
         client.warm_up()
 
 
 def providers() -> dict[str, Provider]:
     """All providers by name: the built-in ones as the operator and the admins set them up, then the admins' own."""
-    found = {name: _with_environment(provider) for name, provider in BUILT_IN.items()}
+    found = {entry.name: _with_environment(entry) for entry in registry.entries(Provider)}
     for row in ModelProvider.objects.order_by("name"):
         found[row.name] = _with_row(found.get(row.name), row)
     return found
@@ -129,7 +57,7 @@ def providers() -> dict[str, Provider]:
 
 def find(name: str) -> Provider:
     """The provider of that name. Raises InvalidInputError, which lists those there are."""
-    entry = BUILT_IN.get(name)
+    entry = built_in(name)
     if entry is not None and entry.is_offline:
         return entry  # nothing about it can be set up
     row = ModelProvider.objects.filter(name=name).first()
@@ -227,7 +155,7 @@ def _with_environment(provider: Provider) -> Provider:
 def _with_row(provider: Provider | None, row: ModelProvider) -> Provider:
     """With what an admin set up. An address of the row's own gets the row's own key and never the environment's."""
     if provider is None:
-        provider = Provider(name=row.name, label=row.name, client=_OPENAI, base_url="", default_model="")
+        provider = Provider(name=row.name, label=row.name, client=OPENAI_COMPATIBLE, base_url="", default_model="")
     if row.base_url and row.base_url != provider.base_url:
         provider = replace(provider, base_url=row.base_url, is_vouched=False, key_variable=None)
     return replace(

@@ -1,21 +1,33 @@
 """Everything that writes providers. A key goes in, and comes out only in calls of the provider itself."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 
 from agents.models import Agent, ModelProvider
-from agents.providers import registry
+from agents.providers.registry import built_in
 from agents.transport.outbound import check_url
 from governance import audit
 from governance.access.actors import Actor
 from governance.api.concurrency import check_if_match
-from governance.core import ciphertext
+from governance.core import ciphertext, registry
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.core.models import changed
 
 FIELDS = ("name", "label", "base_url", "default_model", "unsupported")
+
+#: How many of a kind a refusal names in its sentence.
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUsers(registry.Entry):
+    """What runs on providers: `keys` returns the keys of those on the provider of a name, `kind` is their plural."""
+
+    kind: str
+    keys: Callable[[str], list[str]]
 
 
 @transaction.atomic
@@ -80,9 +92,9 @@ def _refuse_in_use(provider: ModelProvider, what: str) -> None:
 
     All of them are named, since only admins of the whole installation come here. A built-in one exists without a row.
     """
-    if registry.built_in(provider.name):
+    if built_in(provider.name):
         return
-    users = {kind: found for kind, keys in USERS.items() if (found := keys(provider.name))}
+    users = {one.kind: found for one in registry.entries(ProviderUsers) if (found := one.keys(provider.name))}
     if not users:
         return
     shown = [f"{kind} {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}" for kind, keys in users.items()]
@@ -93,14 +105,9 @@ def _refuse_in_use(provider: ModelProvider, what: str) -> None:
     )
 
 
-def _agents_on(name: str) -> list[str]:
+def agents_on(name: str) -> list[str]:
+    """The keys of the agents that run on the provider of that name."""
     return list(Agent.objects.filter(provider=name).order_by("key").values_list("key", flat=True))
-
-
-#: What uses a provider, by kind: a function from the provider's name to the keys of its users. Other apps add theirs.
-USERS: dict[str, Callable[[str], list[str]]] = {"agents": _agents_on}
-#: How many of a kind a refusal names in its sentence.
-SHOWN = 10
 
 
 def _lock(provider: ModelProvider, if_match: str | None) -> ModelProvider:
@@ -112,7 +119,7 @@ def _lock(provider: ModelProvider, if_match: str | None) -> ModelProvider:
 
 
 def _check(provider: ModelProvider) -> None:
-    entry = registry.built_in(provider.name)
+    entry = built_in(provider.name)
     if entry is not None and entry.is_offline:
         raise InvalidInputError.of("name", f"the {provider.name} has nothing to be set up")
     if provider.base_url:

@@ -16,16 +16,17 @@ from governance.access.actors import Actor
 from governance.core.db import briefly, let_go
 from governance.core.errors import DomainError, InvalidInputError, ProviderError, ProviderTimeoutError
 from governance.runs import slots
-from prompts.content.rendering import Rendered, TooLongError, render
+from prompts.content.protocol import Content
+from prompts.content.rendering import Rendered, TooLongError
 
 STOPPED = "it was stopped before the end"
 
 
-def render_strictly(template: str, variables: Mapping[str, Any], *, strict: bool) -> Rendered:
+def render_strictly(content: Content, variables: Mapping[str, Any], *, strict: bool) -> Rendered:
     """Render. Raises InvalidInputError for a text over the limit of a request, and with `strict` for missing values."""
     limit = settings.PROMPTOPS_MAX_BODY_BYTES
     try:
-        rendered = render(template, variables, limit=limit)
+        rendered = content.render(variables, limit=limit)
     except TooLongError:
         raise InvalidInputError.of("variables", f"with them the text would have over {limit} characters") from None
     if strict and rendered.missing:

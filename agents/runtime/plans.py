@@ -12,8 +12,12 @@ from agents.runtime.budget import Limits
 from agents.runtime.invocations import Plan, Subject
 from agents.runtime.loop import Task
 from governance.access.actors import Actor
-from governance.core.errors import ConflictError, InvalidInputError
+from governance.changes import publishing
+from governance.core.errors import ConflictError
 from prompts import documents
+from prompts.content import stored
+from prompts.content.protocol import Content
+from prompts.content.text import TextContent
 from prompts.models import Prompt
 
 
@@ -56,10 +60,10 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Template:
-    """A text with what its prompt or agent says about how it is run."""
+class _Source:
+    """A content with what its prompt or agent says about how it is run."""
 
-    content: str
+    content: Content
     provider: str = ""
     model: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +77,7 @@ def plans_of_prompt(prompt: Prompt, request: RunRequest) -> list[Plan]:
 def plans_of_content(content: str, workspace_id: str, request: RunRequest) -> list[Plan]:
     """The runs of a text that is not stored."""
     subject = Subject(source="playground", workspace_id=workspace_id)
-    return [_plan(subject, _Template(content=content), one) for one in request.runs]
+    return [_plan(subject, _Source(content=TextContent(content)), one) for one in request.runs]
 
 
 def plan_of_agent(agent: Agent, request: RunRequest, *, actor: Actor) -> Plan:
@@ -82,9 +86,7 @@ def plan_of_agent(agent: Agent, request: RunRequest, *, actor: Actor) -> Plan:
     Raises ConflictError when nothing is served under the agent's prompt key, when one of its tools calls something that
     is not there for `actor`, and when it has tools and its provider can't offer any to a model.
     """
-    document: Mapping[str, Any] = {"content": agent.prompt}
-    if agent.prompt_key:
-        document = served_document(agent, request.unit)
+    document = served_document(agent, request.unit) if agent.prompt_key else {}
     subject = Subject(
         source="agent",
         workspace_id=agent.workspace_id,
@@ -94,13 +96,13 @@ def plan_of_agent(agent: Agent, request: RunRequest, *, actor: Actor) -> Plan:
         version=document.get("version", ""),
         variant=document.get("variant", ""),
     )
-    template = _Template(
-        content=document["content"],
+    source = _Source(
+        content=stored.of_document(document) if document else TextContent(agent.prompt),
         provider=agent.provider,
         model=agent.model or document.get("model", ""),
         config={**document.get("config", {}), **agent.config},
     )
-    plan = _plan(subject, template, request)
+    plan = _plan(subject, source, request)
     if agent.tools and not plan.call.provider.supports(TOOLS):
         raise ConflictError(f"{plan.call.provider.label} can't call tools, and this agent has some")
     if agent.confined:
@@ -114,7 +116,12 @@ def plan_of_agent(agent: Agent, request: RunRequest, *, actor: Actor) -> Plan:
     )
 
 
-def served_document(agent: Agent, unit: str | None) -> Mapping[str, Any]:
+def content_of(agent: Agent) -> Content:
+    """The agent's own text, or the content that is served under its prompt key. Raises ConflictError for none."""
+    return stored.of_document(served_document(agent, None)) if agent.prompt_key else TextContent(agent.prompt)
+
+
+def served_document(agent: Agent, unit: str | None) -> dict[str, Any]:
     """The document that is served under the agent's prompt key. Raises ConflictError when there is none."""
     document = documents.find(environment=agent.environment, key=agent.prompt_key, unit=unit)
     if document is None:
@@ -149,31 +156,26 @@ def _plan_of_prompt(prompt: Prompt, request: RunRequest) -> Plan:
         environment=prompt.environment.name,
         version=document["version"],
     )
-    template = _Template(content=document["content"], model=document["model"], config=document["config"])
-    return _plan(subject, template, request)
+    source = _Source(content=stored.of_document(document), model=document["model"], config=document["config"])
+    return _plan(subject, source, request)
 
 
-def _document_of(prompt: Prompt, version: str) -> Mapping[str, Any]:
-    """The draft, the live version or a named one. Raises InvalidInputError when there is no such version."""
-    if version == "draft":
-        return documents.of_draft(prompt)
-    found = prompt.live if version == "live" else prompt.versions.filter(label=version).first()
-    if found is None:
-        problem = "this prompt has no live version" if version == "live" else f"this prompt has no version {version!r}"
-        raise InvalidInputError.of("version", f"{problem}; expected draft, live or the label of a version")
-    return documents.of_version(prompt, found)
+def _document_of(prompt: Prompt, version: str) -> dict[str, Any]:
+    """The document of the draft, the live version or a named one. Raises InvalidInputError when there is none."""
+    state = publishing.state_named(prompt, version, noun="prompt")
+    return documents.of_draft(prompt) if state is prompt else documents.of_version(prompt, state)
 
 
-def _plan(subject: Subject, template: _Template, request: RunRequest) -> Plan:
+def _plan(subject: Subject, source: _Source, request: RunRequest) -> Plan:
     """What the request says goes before what the prompt or the agent says."""
-    rendered = execution.render_strictly(template.content, request.variables, strict=request.strict)
-    provider = request.provider or template.provider or DEFAULT_PROVIDER
-    same_provider = not template.provider or provider == template.provider
+    rendered = execution.render_strictly(source.content, request.variables, strict=request.strict)
+    provider = request.provider or source.provider or DEFAULT_PROVIDER
+    same_provider = not source.provider or provider == source.provider
     call = registry.prepare(
         provider=provider,
-        model=request.model or (template.model if same_provider else ""),
+        model=request.model or (source.model if same_provider else ""),
         prompt=rendered.text,
-        config={**template.config, **request.config},
+        config={**source.config, **request.config},
         requested=request.config.keys(),
         api_key=request.api_key,
         base_url=request.base_url,

@@ -14,6 +14,7 @@ from agents.runtime.budget import Budget
 from governance.access.actors import Actor
 from governance.api.fields import PatternField, StringField
 from governance.api.serializers import ApiSerializer
+from governance.core import registry
 from governance.core.errors import DomainError
 
 MAX_TOOLS = 32
@@ -93,7 +94,7 @@ def _unchanged(description: Description, stored: Description | None = None) -> d
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolKind:
+class ToolKind(registry.Entry):
     """A kind of tools.
 
     - `fields` checks a description when its agent is saved.
@@ -112,12 +113,9 @@ class ToolKind:
     summary: str = ""
 
 
-KINDS: dict[str, ToolKind] = {}
-
-
-def register(kind: ToolKind) -> None:
-    """Add a kind of tools. Call it when an app starts."""
-    KINDS[kind.name] = kind
+def kinds() -> dict[str, ToolKind]:
+    """The registered kinds of tools by their names."""
+    return {kind.name: kind for kind in registry.entries(ToolKind)}
 
 
 def name_of(description: Description) -> str:
@@ -128,15 +126,18 @@ def name_of(description: Description) -> str:
 
 def find_all(descriptions: Sequence[Description], *, actor: Actor, workspace_id: str, environment: str) -> list[Tool]:
     """The tools of these descriptions, for `actor`. Raises ConflictError for one that calls what is not there."""
-    return [KINDS[one["type"]].find(one, actor, workspace_id, environment) for one in descriptions]
+    known = kinds()
+    return [known[one["type"]].find(one, actor, workspace_id, environment) for one in descriptions]
 
 
 def to_show(descriptions: Sequence[Description]) -> list[dict[str, Any]]:
     """Stored descriptions as people see them, without secrets."""
-    return [KINDS[one["type"]].to_show(one) if one["type"] in KINDS else {"type": one["type"]} for one in descriptions]
+    known = kinds()
+    return [known[one["type"]].to_show(one) if one["type"] in known else {"type": one["type"]} for one in descriptions]
 
 
 def to_store(sent: Sequence[Description], stored: Sequence[Description]) -> list[dict[str, Any]]:
     """What is stored for the descriptions that were sent, in place of those that are stored."""
     former = {(one["type"], name_of(one)): one for one in stored}
-    return [KINDS[one["type"]].to_store(one, former.get((one["type"], name_of(one)))) for one in sent]
+    known = kinds()
+    return [known[one["type"]].to_store(one, former.get((one["type"], name_of(one)))) for one in sent]

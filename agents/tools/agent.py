@@ -10,11 +10,10 @@ from governance.access.actors import Actor
 from governance.access.visibility import visible_to
 from governance.api.fields import KeyField
 from governance.core.errors import ConflictError
-from prompts.content.rendering import variables_of
 
 
 class AgentTool(ToolSerializer):
-    key = KeyField(help_text="An agent of the same workspace and environment.")
+    key = KeyField(style={"suggest": "agents"}, help_text="An agent of the same workspace and environment.")
 
 
 def find(description: Description, actor: Actor, workspace_id: str, environment: str) -> Tool:
@@ -24,10 +23,7 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
     agent = visible_to(actor, agents).first()
     if agent is None:
         raise ConflictError(f"no agent {description['key']} is in {environment}, which this one has as a tool")
-    template = agent.prompt
-    if agent.prompt_key:
-        template = plans.served_document(agent, None)["content"]
-    names = variables_of(template)
+    names = plans.content_of(agent).variables
     parameters = {
         "type": "object",
         "properties": {name: {"type": "string"} for name in names},

@@ -25,11 +25,11 @@ from agents.runtime.toolbox import (
     ToolKind,
     ToolSerializer,
 )
-from agents.transport import bridge, calls, outbound
+from agents.transport import bridge, calls, headers, outbound
 from agents.transport.outbound import check_url
 from governance.access.actors import Actor
 from governance.api.fields import ObjectField, PatternField, StringField
-from governance.core import ciphertext
+from governance.core import stored_secrets
 from governance.core.db import briefly
 from governance.core.errors import DomainError, InvalidInputError
 from governance.runs import log
@@ -41,17 +41,16 @@ WITHOUT_BODY = {"GET", "DELETE"}
 MAX_HEADERS = 20
 #: Seconds for all of one request.
 TIMEOUT = 30.0
-#: The beginning of a hint. No header can carry it, so that it is never the beginning of a value.
-MASK = "…"
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_-]+)\}")
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, 5.6.2
-_VALUE = re.compile(r"[\x20-\x7e]{1,2000}")
 #: Headers that say how a request is sent. A tool can't set them.
-_RESERVED = {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept-encoding", "upgrade"}
+_RESERVED = headers.SET_BY_SERVER | {"content-type"}
+MAX_NAME, MAX_VALUE = 100, 2000
 
 
 class HeadersField(serializers.JSONField):
     """Names and values of headers. A value is shown as a hint; when the hint is sent back, the stored value stays."""
+
+    widget = "pairs"
 
     default_error_messages = {"invalid": "expected a JSON object of names and texts"}
 
@@ -64,9 +63,11 @@ class HeadersField(serializers.JSONField):
         if len(data) > MAX_HEADERS:
             raise serializers.ValidationError(f"expected at most {MAX_HEADERS} headers")
         for name, value in data.items():
-            if not _HEADER.fullmatch(name) or name.lower() in _RESERVED:
+            if not headers.is_name(name, max_length=MAX_NAME) or name.lower() in _RESERVED:
                 raise serializers.ValidationError(f"{name[:100]}: a tool can't have this header")
-            if not isinstance(value, str) or not (value.startswith(MASK) or _VALUE.fullmatch(value)):
+            if not isinstance(value, str) or not (
+                value.startswith(stored_secrets.MASK) or headers.is_secret_value(value, max_length=MAX_VALUE)
+            ):
                 raise serializers.ValidationError(f"{name}: expected up to 2000 ASCII characters")
         return data
 
@@ -76,9 +77,13 @@ class HttpTool(ToolSerializer):
     method = serializers.ChoiceField(
         METHODS, default="GET", error_messages={"invalid_choice": f"expected one of: {', '.join(METHODS)}"}
     )
-    url = StringField(max_length=1000, help_text="https; `{name}` in its path is filled with that argument.")
+    url = StringField(
+        max_length=1000, style={"title": "URL"}, help_text="https; `{name}` in its path is filled with that argument."
+    )
     headers = HeadersField(required=False, help_text="Stored encrypted, and shown as hints.")
-    parameters = ObjectField(required=False, help_text="The JSON Schema of the arguments, an object.")
+    parameters = ObjectField(
+        required=False, style={"widget": "schema"}, help_text="The JSON Schema of the arguments, an object."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         parameters = attrs.get("parameters", {})
@@ -103,16 +108,16 @@ def to_store(sent: Description, stored: Description | None) -> dict[str, Any]:
     """The description with its headers encrypted. A hint stands for the stored value while the origin is the same."""
     former: Mapping[str, Any] = stored["headers"] if stored else {}
     same_origin = stored is not None and _origin(stored) == _origin(sent)
-    headers = {}
+    secrets: dict[str, Any] = {}
     for name, value in sent.get("headers", {}).items():
-        if not value.startswith(MASK):
-            headers[name] = {"box": ciphertext.encrypt(value), "hint": _hint(value)}
+        if not value.startswith(stored_secrets.MASK):
+            secrets[name] = stored_secrets.store(value)
         elif name in former and former[name]["hint"] == value and same_origin:
-            headers[name] = former[name]
+            secrets[name] = former[name]
         else:
             why = "the address changes" if name in former and not same_origin else "nothing is stored"
             raise InvalidInputError.of("tools", f"{sent['name']}: {why}: give the header {name} again")
-    return {**sent, "headers": headers}
+    return {**sent, "headers": secrets}
 
 
 def to_show(stored: Description) -> dict[str, Any]:
@@ -152,17 +157,17 @@ async def _answer(description: Description, arguments: Mapping[str, Any]) -> tup
     """Status and text of the answer. Raises ToolFailedError when there is none."""
     method = description["method"]
     address, query, rest = _filled(description["url"], arguments)
-    headers, content = {}, None
+    own_headers, content = {}, None
     if method in WITHOUT_BODY:
         query += _query(rest)
     else:
-        headers["Content-Type"] = "application/json"
+        own_headers["Content-Type"] = "application/json"
         content = as_text(rest).encode("utf-8", "replace")
     try:
         answer = await calls.call(
             method,
             f"{address}?{urlencode(query)}" if query else address,
-            headers=headers,
+            headers=own_headers,
             secrets={name: _decrypted(name, value) for name, value in description["headers"].items()},
             content=content,
             seconds=TIMEOUT,
@@ -199,8 +204,8 @@ def _query(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _decrypted(name: str, value: Mapping[str, str]) -> str:
     try:
-        return ciphertext.decrypt(value["box"])
-    except ciphertext.UnreadableError:
+        return stored_secrets.reveal(value)
+    except stored_secrets.UnreadableError:
         raise ToolFailedError(
             f"the stored header {name} can't be read: SECRET_KEY was changed; store it again"
         ) from None
@@ -236,10 +241,6 @@ def _origin(description: Description) -> str:
     """Scheme, host and port: where the secrets in the headers may go."""
     place = outbound.parse(_PLACEHOLDER.sub("x", description["url"].partition("?")[0]), "url")
     return f"{place.scheme}://{place}"
-
-
-def _hint(value: str) -> str:
-    return MASK + (value[-4:] if len(value) >= 16 else "")
 
 
 KIND = ToolKind(

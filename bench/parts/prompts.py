@@ -24,7 +24,8 @@ from governance.access.roles import Role  # noqa: E402
 from governance.identity.models import User  # noqa: E402
 from governance.tenancy.models import Environment, Membership  # noqa: E402
 from prompts import searching  # noqa: E402
-from prompts.models import Prompt, PromptTag, PromptVersion, digest_of  # noqa: E402
+from prompts.content.text import TextContent  # noqa: E402
+from prompts.models import Prompt, PromptTag, PromptVersion  # noqa: E402
 
 CONTENT = "You answer for {{company}}. Be brief and kind. Answer {{name}} in {{language}}.\n" * 12
 BATCH = 2000
@@ -38,7 +39,7 @@ def fill(count: int) -> None:
     Prompt.objects.update(live=None)
     Prompt.objects.all().delete()
     places = list(Environment.objects.filter(workspace_id="default").order_by("name"))
-    digest = digest_of(CONTENT, "m", {})
+    digest = TextContent(CONTENT).digest(model="m", config={})
     for start in range(0, count, BATCH):
         prompts = [
             Prompt(

@@ -1,14 +1,23 @@
 """Says that somebody lost or changed what they may do, so that every process looks again."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import F
 
 from governance.access.models import AccessRevision
+from governance.core import registry
 
-#: Called after the commit, in the process that made the change (the tail of each other process sees it by its tick).
-listeners: list[Callable[[], None]] = []
+
+@dataclass(frozen=True, slots=True)
+class AccessListener(registry.Entry):
+    """Called when access changed: after the commit, in the process that made the change, on its thread.
+
+    The tail of every other process finds the change by its next look.
+    """
+
+    call: Callable[[], None]
 
 
 def bump() -> None:
@@ -24,5 +33,5 @@ def current() -> int:
 
 
 def _tell() -> None:
-    for listener in listeners:
-        listener()
+    for listener in registry.entries(AccessListener):
+        listener.call()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django import forms
@@ -30,6 +31,7 @@ from governance.admin.lists import LeanChangeList, LeanPaginator
 from governance.admin.lookups import DeclaredLookups
 from governance.api.exceptions import RACED
 from governance.api.filtering import containing
+from governance.core import registry
 from governance.core.db import conflict_of
 from governance.core.errors import ConflictError, DomainError, InvalidInputError, NotFoundError
 from governance.core.text import words_of
@@ -39,11 +41,16 @@ M = TypeVar("M", bound=Model)
 #: What a page reports to the person at it. The last three are rules that the database held where a service was raced.
 REFUSALS = (DomainError, IntegrityError, DataError, ObjectDoesNotExist)
 
-#: By model: the form field that offers its rows, where it is not Django's own. Each room adds those of its models.
-CHOICES: dict[type[Model], type[forms.ModelChoiceField[Any]]] = {}
-
 #: So many rows that a search found are named one by one.
 FEW = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceField(registry.Entry):
+    """The form field that offers a model's rows in every form of the admin, in place of Django's own."""
+
+    model: type[Model]
+    field: type[forms.ModelChoiceField[Any]]
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -130,8 +137,9 @@ class ScopedAdmin(DeclaredLookups, admin.ModelAdmin[M], Generic[M]):
         return field
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if form_field := CHOICES.get(db_field.remote_field.model):
-            kwargs.setdefault("form_class", form_field)
+        for choice in registry.entries(ChoiceField):
+            if choice.model is db_field.remote_field.model:
+                kwargs.setdefault("form_class", choice.field)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def history_view(

@@ -10,15 +10,20 @@ from django.db import transaction
 
 from governance.api import written
 from governance.changes.models import Change
+from governance.core import registry
 from governance.tenancy.models import Environment
-
-#: Called after the commit, in the process that wrote, on its thread, with the environment and its new revision.
-listeners: list[Callable[[uuid.UUID, int], None]] = []
 
 PRUNE_EVERY = 256
 
 #: Digits that a revision may have where a client names one.
 REVISION_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class CommitListener(registry.Entry):
+    """Called after a commit with an environment's id and its new revision: in that process, on that thread."""
+
+    call: Callable[[uuid.UUID, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +81,5 @@ def publish(
 
 
 def _committed(environment_id: uuid.UUID, revision: int) -> None:
-    for listener in listeners:
-        listener(environment_id, revision)
+    for listener in registry.entries(CommitListener):
+        listener.call(environment_id, revision)

@@ -30,7 +30,7 @@ FORGET_AFTER = 15.0  # seconds after the last one
 
 GATHER = 0.25  # seconds to wait for more of a burst: also a client that reconnects in a loop causes no more writes
 
-SWEEP = 20.0  # seconds between two looks at the runs of processes that are gone
+SWEEP = 20.0  # seconds between two rounds of the registered periodic tasks
 
 Work = Callable[..., Awaitable[Any]]
 
@@ -49,7 +49,14 @@ class Presence:
     connected_at: datetime
 
 
-class Registry:
+@dataclass(frozen=True, slots=True)
+class PeriodicTask(registry.Entry):
+    """Run by every server and worker process each 20 seconds, on a thread that may use the database."""
+
+    run: Callable[[], object]
+
+
+class ConnectionTable:
     """Keeps the table equal to what is open here: it writes the difference, so that what failed is made good later."""
 
     def __init__(self, work: Work) -> None:
@@ -76,8 +83,8 @@ class Registry:
                 processes.current = self.process_id
                 if time.monotonic() - self._swept_at > SWEEP:
                     self._swept_at = time.monotonic()
-                    for chore in registry.chores:
-                        await self._work(chore)
+                    for task in registry.entries(PeriodicTask):
+                        await self._work(task.run)
             except Exception as error:
                 logger.warning("could not register connections, trying again: %s", error)
             try:

@@ -12,11 +12,8 @@ from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from governance.audit.models import AuditEntry
+from governance.core import registry
 from governance.history.models import LogCount
-
-#: The logs whose hours are counted. The run log adds itself when the app starts.
-LOGS: dict[str, type[Model]] = {"audit": AuditEntry}
 
 #: An hour counts as over this long after its end, when the last transaction of it has been committed for sure.
 SETTLED = timedelta(minutes=10)
@@ -24,6 +21,14 @@ SETTLED = timedelta(minutes=10)
 HOUR = timedelta(hours=1)
 
 _AT_ONCE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLog(registry.Entry):
+    """A log whose hours are counted, and the name that its counts are stored under."""
+
+    name: str
+    model: type[Model]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,9 @@ def count() -> None:
     It goes from hour with entries to hour with entries, however long nothing happened in between.
     """
     over = settled()
-    for log, model in LOGS.items():
-        entries: QuerySet[Any] = model._default_manager.order_by()
-        counted = _counted_until(LogCount.objects.filter(log=log))
+    for log in registry.entries(CountedLog):
+        entries: QuerySet[Any] = log.model._default_manager.order_by()
+        counted = _counted_until(LogCount.objects.filter(log=log.name))
         while (begin := _next_hour(entries, counted, over)) is not None:
             counted = end = min(begin + _AT_ONCE, over)
             rows = (
@@ -58,7 +63,7 @@ def count() -> None:
             )
             LogCount.objects.bulk_create(
                 [
-                    LogCount(log=log, hour=row["hour"], workspace_id=row["workspace_id"] or "", count=row["count"])
+                    LogCount(log=log.name, hour=row["hour"], workspace_id=row["workspace_id"] or "", count=row["count"])
                     for row in rows
                 ],
                 ignore_conflicts=True,

@@ -16,9 +16,9 @@ from governance.access.roles import Role
 from governance.core.errors import UnauthorizedError
 from governance.identity import lockout
 from governance.identity.addresses import address_of
-from governance.identity.bearer import bearer_of, digest_of
+from governance.identity.credentials.bearer import bearer_of, digest_of
+from governance.identity.credentials.token_cache import tokens
 from governance.identity.models import Token, TokenKind
-from governance.identity.token_cache import tokens
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from governance.identity import lockout
 from governance.identity.addresses import address_of
-from governance.identity.hashing import slots
+from governance.identity.credentials.hashing import slots
 from governance.identity.models import User
 
 

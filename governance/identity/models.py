@@ -1,6 +1,8 @@
 """Users, their credentials, and the failed attempts to log in."""
 
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -11,19 +13,24 @@ from django.db.models.functions import Lower
 
 from governance.access.permissions import allows_model_permission
 from governance.access.roles import Role
+from governance.core import registry
 from governance.tenancy.models import Workspace
 
 
-class UserManager(BaseUserManager["User"]):
-    #: The service that makes an admin; it stands above the models, and is put here when the app starts.
-    create_admin: ClassVar["staticmethod[[str, str], User]"]
+@dataclass(frozen=True, slots=True)
+class AdminFactory(registry.Entry):
+    """The service that creates an admin from a name and a password. It imports the models, so they can't import it."""
 
+    create: Callable[[str, str], "User"]
+
+
+class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username__iexact=username)
 
     def create_superuser(self, username: str, password: str, **fields: Any) -> "User":
         """For `manage.py createsuperuser`: an admin, by way of the service that writes the audit log too."""
-        return self.create_admin(username, password)
+        return registry.only(AdminFactory).create(username, password)
 
 
 class User(AbstractBaseUser):

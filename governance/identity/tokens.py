@@ -13,7 +13,7 @@ from governance.access.actors import Actor
 from governance.access.roles import Role
 from governance.core.errors import InvalidInputError
 from governance.identity import names
-from governance.identity.bearer import digest_of
+from governance.identity.credentials.bearer import digest_of
 from governance.identity.models import Token, TokenKind, User
 from governance.tenancy import environments
 from governance.tenancy.models import Workspace

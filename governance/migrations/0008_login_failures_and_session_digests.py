@@ -2,7 +2,7 @@ import hashlib
 
 from django.db import migrations, models
 
-#: As governance.identity.admin_sessions has it.
+#: As governance.identity.credentials.admin_sessions has it.
 LENGTH = 40
 
 #: What django-axes kept: names, addresses and browsers of people who logged in. Nothing reads it any more.

@@ -105,7 +105,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
             wire=self.wire,
         )
         self.runtime.hub.add(socket)
-        self.runtime.registry.add(socket.id, presence(asked, actor, place))
+        self.runtime.connections.add(socket.id, presence(asked, actor, place))
         self.writer = asyncio.create_task(self.write(socket))
         await self.runtime.tail.follow(place.workspace_id)
         if self.runtime.tail.access != admission.access:
@@ -125,7 +125,7 @@ class EventStream(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels is 
     def forget(self) -> None:
         if self.socket is not None:
             self.runtime.hub.remove(self.socket)
-            self.runtime.registry.remove(self.socket.id)
+            self.runtime.connections.remove(self.socket.id)
             self.socket = None
         if self.writer is not None:
             self.writer.cancel()

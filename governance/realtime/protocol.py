@@ -12,7 +12,7 @@ from governance.changes.models import Change
 from governance.core.errors import InvalidInputError
 from governance.core.text import whole_number
 from governance.identity.addresses import address_in
-from governance.identity.bearer import bearer_of
+from governance.identity.credentials.bearer import bearer_of
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_QUERY_BYTES = 8192

@@ -6,18 +6,18 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import close_old_connections
 
-from governance.access import revision as access_revision
 from governance.access.actors import Actor
-from governance.changes import changelog
-from governance.clients.connections import Registry
+from governance.clients.connections import ConnectionTable
+from governance.core import registry
 from governance.core.errors import TooManyStreamsError
-from governance.identity.token_cache import tokens
+from governance.identity.credentials.token_cache import tokens
 from governance.realtime.credentials import verdicts
 from governance.realtime.hub import Answer, Hub, Socket
 from governance.realtime.snapshots import Snapshots
@@ -28,19 +28,27 @@ T = TypeVar("T")
 WAKE_GROUP = "promptops.wake"
 
 
-#: Who hears of changes before the sockets do. Apps put their own here when they start.
-listeners: list[Listener] = []
+@dataclass(frozen=True, slots=True)
+class TailListener(registry.Entry):
+    """Gets every change that the tail reads in this process, before the sockets do."""
 
-#: What else runs with it, from its start to its end. Apps put their own here when they start.
-companions: list[Callable[["Runtime"], Coroutine[Any, Any, None]]] = []
+    listener: Listener
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeTask(registry.Entry):
+    """A coroutine that runs for as long as the runtime does, on its event loop; it is cancelled at the end."""
+
+    run: Callable[["Runtime"], Coroutine[Any, Any, None]]
 
 
 class Runtime:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.hub = Hub(revision_of=self._revision_of)
-        self.tail = Tail([*listeners, self.hub], access_changed=self._recheck)
-        self.registry = Registry(self.work)
+        before_sockets = [entry.listener for entry in registry.entries(TailListener)]
+        self.tail = Tail([*before_sockets, self.hub], access_changed=self._recheck)
+        self.connections = ConnectionTable(self.work)
         self.snapshots = Snapshots(self.work)
         self._threads = ThreadPoolExecutor(4, "realtime")
         self._tell_others = asyncio.Event()
@@ -53,23 +61,19 @@ class Runtime:
     def start(self) -> None:
         self.spawn(self.tail.run())
         self.spawn(self.hub.beat())
-        self.spawn(self.registry.run())
-        for companion in companions:
-            self.spawn(companion(self))
+        self.spawn(self.connections.run())
+        for task in registry.entries(RuntimeTask):
+            self.spawn(task.run(self))
         if settings.REDIS_URL:
             self.spawn(self._announce())
             self.spawn(self._listen())
-        changelog.listeners.append(self._committed)
-        access_revision.listeners.append(self._wake)
 
     async def stop(self) -> None:
-        changelog.listeners.remove(self._committed)
-        access_revision.listeners.remove(self._wake)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            await self.registry.leave()
+            await self.connections.leave()
         except Exception as error:
             logger.warning("could not sign off, others will forget this process by themselves: %s", error)
         self.tail.stop()
@@ -81,11 +85,8 @@ class Runtime:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _committed(self, environment_id: uuid.UUID, revision: int) -> None:
-        self._wake()
-
-    def _wake(self) -> None:
-        """After a commit, on whatever thread that was: look at once, and tell the other processes."""
+    def wake(self) -> None:
+        """Read the change log at once, and wake the other processes. On any thread."""
         try:
             self.loop.call_soon_threadsafe(self._woken)
         except RuntimeError:
@@ -97,7 +98,7 @@ class Runtime:
 
     async def _announce(self) -> None:
         """Wake the other processes. At most a hint: when it is lost, they look with their next tick."""
-        me = str(self.registry.process_id)
+        me = str(self.connections.process_id)
         while True:
             await self._tell_others.wait()
             self._tell_others.clear()
@@ -108,7 +109,7 @@ class Runtime:
                 logger.warning("could not wake the other processes: %s", error)
 
     async def _listen(self) -> None:
-        layer, me = get_channel_layer(), str(self.registry.process_id)
+        layer, me = get_channel_layer(), str(self.connections.process_id)
         while True:
             try:
                 channel = await layer.new_channel()
@@ -187,6 +188,18 @@ def refuse_when_full(actor: Actor) -> None:
 def sockets_here() -> int:
     """How many event streams are open in this process. On any thread."""
     return len(_runtime.hub) if _runtime is not None else 0
+
+
+def on_commit(environment_id: uuid.UUID, revision: int) -> None:
+    """A change was committed in this process. On any thread."""
+    on_access_change()
+
+
+def on_access_change() -> None:
+    """A change of access was committed in this process. On any thread."""
+    here = _runtime  # read once: the event loop may stop it meanwhile
+    if here is not None:
+        here.wake()
 
 
 async def start() -> Runtime:

@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from governance.changes.models import Change
+from governance.core import registry
 from governance.realtime import protocol
 from governance.realtime.protocol import Frame
 from governance.realtime.wire import Shared, Text
@@ -17,10 +18,14 @@ from governance.tenancy.models import Environment
 REPLAY_AT_MOST = 5_000
 REPLAY_BYTES_AT_MOST = 4 * 1024 * 1024
 
-#: The texts of all documents that an environment serves. The app that serves them sets this when it starts.
-provider: Callable[[Environment], list[str]] = lambda environment: []  # noqa: E731
-
 Work = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSource(registry.Entry):
+    """`texts` returns all documents that an environment serves, each as JSON text. It reads the database."""
+
+    texts: Callable[[Environment], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class Snapshot(Shared):
 
     def __init__(self, environment: Environment) -> None:
         self.epoch, self.revision = environment.epoch, environment.revision
-        super().__init__(protocol.snapshot_text(environment.revision, provider(environment)))
+        documents = [text for source in registry.entries(DocumentSource) for text in source.texts(environment)]
+        super().__init__(protocol.snapshot_text(environment.revision, documents))
 
 
 class Snapshots:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from governance import audit
 from governance.access.actors import Actor
-from governance.core import processes
+from governance.core import processes, registry
 from governance.core.models import ServerProcess
 from governance.history import counts
 from governance.runs import rollups
@@ -24,17 +24,26 @@ from governance.tenancy.models import Workspace
 
 logger = logging.getLogger("promptops.runs")
 
-#: What a run may be of, by the word for it: what `prompt_id` and, by its source, `ref_id` are the ids of. The apps
-#: above put theirs in when they start, since nothing here knows them.
-SUBJECTS: dict[str, type[Model]] = {}
-
 #: A run that no server process answers for, such as a command's, is given up after this long.
 ORPHANED_AFTER = timedelta(hours=6)
 
 SWEPT_AT_ONCE = 500
 
-#: The ids of runs that somebody else answers for, whatever becomes of the process they are in. Apps put their own here.
-KEPT: list[Callable[[], QuerySet[Any, Any]]] = []
+
+@dataclass(frozen=True, slots=True)
+class RunSubject(registry.Entry):
+    """A model whose rows runs are of: `ref_id` is the id of one where a run's source is `word`; the word `prompt` goes
+    with `prompt_id`."""
+
+    word: str
+    model: type[Model]
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRuns(registry.Entry):
+    """`ids` is a subquery of the ids of runs that are not lost with their process: the app continues them itself."""
+
+    ids: Callable[[], QuerySet[Any, Any]]
 
 
 @dataclass(slots=True)
@@ -158,8 +167,8 @@ def reopen(run_id: uuid.UUID) -> None:
 def orphans() -> set[uuid.UUID]:
     """Running runs that nobody will close: their server process is gone, or nobody ever answered for them."""
     going = Run.objects.filter(status=RunStatus.RUNNING).order_by()
-    for of_others in KEPT:
-        going = going.exclude(pk__in=of_others())
+    for active in registry.entries(ActiveRuns):
+        going = going.exclude(pk__in=active.ids())
     of_the_dead = going.filter(process_id__isnull=False).exclude(process_id__in=ServerProcess.objects.values("pk"))
     old = going.filter(process_id__isnull=True, created_at__lt=timezone.now() - ORPHANED_AFTER)
     return {*of_the_dead.values_list("pk", flat=True), *old.values_list("pk", flat=True)}

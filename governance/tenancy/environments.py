@@ -1,5 +1,7 @@
 """A workspace's environments: the stages that its prompts live in."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -7,12 +9,20 @@ from django.db import transaction
 from governance import audit
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
+from governance.core import registry
 from governance.core.errors import ConflictError, InvalidInputError
 from governance.core.models import changed
 from governance.tenancy.models import Environment, Workspace, new_epoch
 from governance.tenancy.workspaces import holdings
 
 RENAME_REFUSED = "an environment keeps its name, since applications fetch by it; make another one instead"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyListener(registry.Entry):
+    """Called with an environment whose `require_publish` changed, in the transaction that changes it."""
+
+    call: Callable[[Environment], None]
 
 
 def resolve(workspace: Workspace, name: str, *, actor: Actor, field: str = "env") -> Environment:
@@ -52,8 +62,7 @@ def create_environment(
 
 @transaction.atomic
 def update_environment(*, actor: Actor, environment: Environment, **values: Any) -> Environment:
-    """Change the description or whether publishing is required. The latter is told to clients by what runs after it:
-    `after_policy_change` of whoever serves documents."""
+    """Change the description, or whether publishing is required: then the PolicyListeners are called."""
     environment = Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
     if values.pop("name", environment.name) != environment.name:
         raise InvalidInputError.of("name", RENAME_REFUSED)
@@ -71,8 +80,8 @@ def update_environment(*, actor: Actor, environment: Environment, **values: Any)
             changes=changes,
         )
         if "require_publish" in changes:
-            for listener in policy_listeners:
-                listener(environment)
+            for listener in registry.entries(PolicyListener):
+                listener.call(environment)
             environment.refresh_from_db(fields=["revision", "served_revision"])
     return environment
 
@@ -120,7 +129,3 @@ def renew_epochs(*, actor: Actor) -> int:
         workspace_id=None,
     )
     return len(environments)
-
-
-#: Called in the transaction, with the environment, when what may be served in it changed; the prompts app announces it.
-policy_listeners: list[Any] = []

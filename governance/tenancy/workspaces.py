@@ -1,5 +1,6 @@
 """Workspaces: made, renamed, deleted when empty; and the one way to find the one that a request means."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -10,21 +11,31 @@ from governance import audit
 from governance.access import revision
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
+from governance.core import registry
 from governance.core.errors import ConflictError, InvalidInputError
 from governance.core.models import changed
 from governance.tenancy.models import DEFAULT_WORKSPACE, Environment, Membership, Workspace
 
 FIRST_ENVIRONMENTS = ("dev", "test", "prod")
 
-#: What a workspace or an environment may hold, by plural name. The apps above register their models when they start;
-#: each tells by `workspace_path` and `environment_path` where it belongs.
-CONTENTS: dict[str, type[Model]] = {}
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceContent(registry.Entry):
+    """A model whose rows live in workspaces: one that has some can't be deleted.
+
+    `plural` is the word for them in API answers. The model's `workspace_path` and, if its rows live in environments,
+    `environment_path` are the lookups that lead there.
+    """
+
+    plural: str
+    model: type[Model]
 
 
 def holdings(*, workspace: Workspace | None = None, environment: Environment | None = None) -> dict[str, int]:
     """How many prompts, agents, ... are in there; what there is none of is left out."""
     counts: dict[str, int] = {}
-    for name, model in CONTENTS.items():
+    for content in registry.entries(WorkspaceContent):
+        model = content.model
         manager: Any = model._default_manager
         if environment is not None:
             path = getattr(model, "environment_path", None)
@@ -34,7 +45,7 @@ def holdings(*, workspace: Workspace | None = None, environment: Environment | N
             path = getattr(model, "workspace_path")  # noqa: B009  # every scoped model declares it
             count = manager.filter(**{path: workspace.pk}).count() if workspace else 0
         if count:
-            counts[name] = count
+            counts[content.plural] = count
     return counts
 
 

@@ -21,7 +21,7 @@ from governance.clients.models import Connection
 from governance.core.errors import DomainError, ForbiddenError, UnauthorizedError
 from governance.identity.addresses import address_of
 from governance.identity.authentication import authenticate
-from governance.identity.bearer import bearer_of
+from governance.identity.credentials.bearer import bearer_of
 from governance.realtime import runtime
 from governance.runs import slots
 from governance.runs.models import Grain, Run, RunStatus, RunTally

@@ -7,7 +7,8 @@ from django.utils.safestring import SafeString
 
 from governance.admin.base import ReadOnlyAdmin, as_json, block
 from governance.tenancy.admin.filters import EnvironmentFilter, WorkspaceFilter
-from prompts.models import PromptTag, PromptVersion, Rollout
+from prompts.content import stored
+from prompts.models import PromptTag, PromptVersion, Rollout, long_columns
 
 
 @admin.register(PromptVersion)
@@ -15,7 +16,7 @@ class PromptVersionAdmin(ReadOnlyAdmin[PromptVersion]):
     list_display = ["created_at", "prompt", "label", "env", "workspace", "live", "note", "created_by"]
     list_filter = [EnvironmentFilter, WorkspaceFilter]
     list_select_related = ["prompt__environment__workspace"]
-    list_defer = ["content", "config", "prompt__content", "prompt__config"]
+    list_defer = long_columns("", "prompt")
     search_fields = ["prompt__key", "label", "note", "created_by"]
     ordering = ["-created_at", "-id"]
     shown = ["prompt", "label", "number", "text", "model", "parameters", "note", "created_by", "created_at", "live"]
@@ -34,7 +35,7 @@ class PromptVersionAdmin(ReadOnlyAdmin[PromptVersion]):
 
     @admin.display(description="content")
     def text(self, version: PromptVersion) -> SafeString:
-        return block(version.content)
+        return block(stored.of_row(version).text)
 
     @admin.display(description="config")
     def parameters(self, version: PromptVersion) -> SafeString:
@@ -48,7 +49,7 @@ class RolloutAdmin(ReadOnlyAdmin[Rollout]):
     list_display = ["prompt", "env", "workspace", "enabled", "variant_a", "variant_b", "weight_a", "updated_at"]
     list_filter = ["enabled", EnvironmentFilter, WorkspaceFilter]
     list_select_related = ["prompt__environment__workspace", "variant_a", "variant_b"]
-    list_defer = [f"{path}__{name}" for path in ("prompt", "variant_a", "variant_b") for name in ("content", "config")]
+    list_defer = long_columns("prompt", "variant_a", "variant_b")
     search_fields = ["prompt__key"]
     ordering = ["-updated_at", "-id"]
     shown = ["prompt", "enabled", "variant_a", "variant_b", "weight_a", "seed", "created_at", "updated_at", "edit"]
@@ -74,6 +75,6 @@ class PromptTagAdmin(ReadOnlyAdmin[PromptTag]):
     list_display = ["name", "prompt"]
     list_filter = [EnvironmentFilter, WorkspaceFilter]
     list_select_related = ["prompt"]
-    list_defer = ["prompt__content", "prompt__config"]
+    list_defer = long_columns("prompt")
     search_fields = ["name", "prompt__key"]
     ordering = ["name", "id"]

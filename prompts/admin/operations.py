@@ -8,7 +8,7 @@ from django.urls import URLPattern
 
 from governance.access.actors import Actor
 from governance.admin.versioned import VersionedAdmin
-from governance.core.diffs import Diff, side_by_side
+from governance.core.diffs import side_by_side
 from governance.tenancy import environments
 from prompts import services
 from prompts.admin.forms import (
@@ -20,7 +20,8 @@ from prompts.admin.forms import (
     RolloutForm,
     VersionForm,
 )
-from prompts.models import Prompt, PromptVersion
+from prompts.content import stored
+from prompts.models import Prompt, PromptVersion, long_columns
 from prompts.usage import LOOKED_AT, shares
 
 State = Prompt | PromptVersion
@@ -30,7 +31,7 @@ def compare(old: State | None, new: State) -> dict[str, Any]:
     """What differs between two states of a prompt: the diff of their contents, and of what else is served with it."""
     model = (old.model if old else "", new.model)
     config = (_lines(old.config) if old else "{}", _lines(new.config))
-    content: Diff = side_by_side(old.content if old else "", new.content)
+    content = stored.of_row(new).compare(stored.of_row(old) if old else None)
     differs = not content.same or model[0] != model[1] or config[0] != config[1]
     return {
         "content": content,
@@ -50,7 +51,7 @@ class PromptOperations(VersionedAdmin[Prompt]):
     services = services
     compare = staticmethod(compare)
     templates = "prompts/admin"
-    bulky = ("content", "config")
+    bulky = tuple(long_columns())
     publish_form = PublishPromptForm
     rollback_form = RollbackPromptForm
     publish_note = "Makes a version of the draft as it is now, and makes it live: applications are served it at once."

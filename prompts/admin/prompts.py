@@ -24,8 +24,10 @@ from prompts import searching, services
 from prompts.admin.filters import CategoryFilter, StatusFilter, TagFilter
 from prompts.admin.forms import PromptForm
 from prompts.admin.operations import PromptOperations
-from prompts.content.rendering import TooLongError, render, variables_of
-from prompts.models import Prompt, PromptVersion, Rollout
+from prompts.content import stored
+from prompts.content.rendering import TooLongError
+from prompts.content.text import TextContent
+from prompts.models import Prompt, PromptVersion, Rollout, long_columns
 
 VERSIONS_ON_THE_PAGE = 8
 PREVIEW_LIMIT = 1_000_000  # characters of values
@@ -37,7 +39,7 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
     list_display = ["key", "env", "workspace", "state", "live_version", "gray", "tags", "last_change"]
     list_filter = [StatusFilter, EnvironmentFilter, WorkspaceFilter, CategoryFilter, TagFilter]
     list_select_related = ["environment__workspace", "live", "rollout"]
-    list_defer = ["content", "config", "live__content", "live__config"]
+    list_defer = long_columns("", "live")
     search_fields = ["key", "name", "content", "tags__name"]
     ordering = ["-updated_at", "-id"]
     add_fields = ["environment", "key", "name", "category", "tags", "content", "model", "config", "version"]
@@ -118,7 +120,7 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
 
     @admin.display(description="content")
     def text(self, prompt: Prompt) -> SafeString:
-        return block(prompt.content)
+        return block(stored.of_row(prompt).text)
 
     def belongings(self, rows: Iterable[Prompt]) -> dict[str, int]:
         return {
@@ -140,7 +142,7 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
         context["preview_url"] = reverse("admin:prompts_prompt_preview")
         if obj is not None:
             rollouts = Rollout.objects.select_related("variant_a", "variant_b").filter(prompt=obj)
-            context["versions"] = obj.versions.defer("content", "config")[:VERSIONS_ON_THE_PAGE]
+            context["versions"] = obj.versions.defer(*long_columns())[:VERSIONS_ON_THE_PAGE]
             context["rollout"] = rollouts.first()
             context["runs_query"] = urlencode({"q": obj.key})
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -151,17 +153,17 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
             raise PermissionDenied
         try:
             match loads(request.body):
-                case {"content": str(content), "variables": dict(variables)}:
-                    rendered = render(content, variables, limit=PREVIEW_LIMIT)
+                case {"content": str(text), "variables": dict(variables)}:
+                    content = TextContent(text)
+                    rendered = content.render(variables, limit=PREVIEW_LIMIT)
                 case _:
                     return JsonResponse({"error": "expected a text and its variables"}, status=400)
         except APIException as error:
             return JsonResponse({"error": str(error)}, status=400)
         except TooLongError:
             return JsonResponse({"error": "with these values the text is too long to be shown"}, status=400)
-        names = variables_of(content)
-        told = {"text": rendered.text, "missing": rendered.missing, "unused": rendered.unused, "variables": names}
-        return JsonResponse(told)
+        answer = {"text": rendered.text, "missing": rendered.missing, "unused": rendered.unused}
+        return JsonResponse({**answer, "variables": content.variables})
 
     # --- through the services -----------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
-"""What this process serves, in memory and ready to send: fed by the change log, never older than it says.
+"""The environments that this process serves, in memory and ready to send.
 
-An environment is loaded when it is first asked for, and from then on follows the tail. It holds no logic of its own:
-documents come from documents.py, picks from rollouts.py. All of it lives on the event loop, but for `require`.
+An environment is loaded at its first fetch. From then on its snapshot follows the change log, which the process's tail
+reads. There are no rules here: documents come from `prompts.documents`, rollouts are decided by `prompts.rollouts`.
+Everything runs on the event loop, but for `require`.
 """
 
 import asyncio
@@ -18,37 +19,22 @@ from governance.realtime.protocol import Frame
 from governance.realtime.tail import Position
 from governance.tenancy.models import Environment
 from prompts import documents
+from prompts.delivery.answers import Answer, Place
+from prompts.delivery.pinned import PinnedVersions
 from prompts.rollouts import Variant, pick
 
 logger = logging.getLogger("promptops.catalog")
 
-#: Seconds after the tail's last look at the database for which what is here counts as fresh.
+#: Seconds after the tail's last look at the database for which the snapshots count as fresh.
 FRESH_FOR = 1.0
 
 #: Seconds that a fetch waits for the tail's next look at the database, or for a revision that it asks for.
-PATIENCE = 1.0
-
-CACHE_CONTROL = b"cache-control: private, no-cache\r\n"
+WAIT_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Answer:
-    """A body, its entity tag, and the header lines that go with them, as they are sent."""
-
-    body: bytes
-    etag: bytes
-    headers: bytes
-
-    @classmethod
-    def of(cls, text: str, etag: str | None = None) -> "Answer":
-        body, tag = text.encode(), (etag or documents.etag_of(text)).encode()
-        about = b"content-length: %d\r\ncontent-type: application/json; charset=utf-8\r\n" % len(body)
-        return cls(body, tag, b"etag: %s\r\n%s%s" % (tag, about, CACHE_CONTROL))
-
-
-@dataclass(slots=True)
-class Pick:
-    """A rollout, ready to be decided."""
+class Choice:
+    """A rollout: what decides it, and the prepared answer of each variant."""
 
     seed: str
     weight_a: float
@@ -57,11 +43,14 @@ class Pick:
 
 @dataclass(slots=True)
 class Entry:
-    """One prompt: its text as lists and frames carry it, and what a single fetch is answered."""
+    """One prompt: its document as text, for the environment's list, and the answer of a single fetch.
+
+    Under a rollout `choice` has the answers instead.
+    """
 
     text: str
     answer: Answer
-    pick: Pick | None
+    choice: Choice | None
 
     @classmethod
     def of(cls, text: str) -> "Entry":
@@ -75,17 +64,20 @@ class Entry:
             variant: Answer.of(documents.encode({**rollout["variants"][variant], "variant": variant}))
             for variant in ("A", "B")
         }
-        return cls(text, Answer.of(documents.encode(document)), Pick(rollout["seed"], rollout["weight_a"], answers))
+        return cls(text, Answer.of(documents.encode(document)), Choice(rollout["seed"], rollout["weight_a"], answers))
 
     def answer_for(self, unit: str | None) -> Answer:
-        if self.pick is None:
+        if self.choice is None:
             return self.answer
-        return self.pick.answers[pick(seed=self.pick.seed, weight_a=self.pick.weight_a, unit=unit)]
+        return self.choice.answers[pick(seed=self.choice.seed, weight_a=self.choice.weight_a, unit=unit)]
 
 
 @dataclass(slots=True)
-class Shelf:
-    """One environment. `revision` is how far it follows the change log, `served_revision` the last that changed it."""
+class EnvironmentSnapshot:
+    """The prompts of one environment as they are served at `revision` of its change log.
+
+    `served_revision` is the last revision that changed what is served.
+    """
 
     workspace_id: str
     name: str
@@ -94,6 +86,10 @@ class Shelf:
     served_revision: int
     entries: dict[str, Entry]
     _listing: Answer | None = None
+
+    @property
+    def place(self) -> Place:
+        return self.workspace_id, self.name
 
     def apply(self, frame: Frame) -> None:
         change = frame.change
@@ -123,25 +119,26 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What was read of an environment. The documents are of `ahead` at the latest, which may be beyond the shelf's."""
+    """An environment as it was read. Its documents may be newer than the snapshot's revision, but not than `ahead`."""
 
     environment_id: uuid.UUID
-    shelf: Shelf
+    snapshot: EnvironmentSnapshot
     ahead: int
 
 
 @dataclass(slots=True)
 class Catalog:
-    """The shelves of this process. A listener of the tail."""
+    """The environment snapshots of this process; a listener of the tail (`governance.realtime.tail.Listener`)."""
 
-    _shelves: dict[uuid.UUID, Shelf] = field(default_factory=dict)
-    _by_place: dict[tuple[str, str], uuid.UUID] = field(default_factory=dict)
+    pinned: PinnedVersions = field(default_factory=PinnedVersions)
+    _snapshots: dict[uuid.UUID, EnvironmentSnapshot] = field(default_factory=dict)
+    _by_place: dict[Place, uuid.UUID] = field(default_factory=dict)
     _required: dict[uuid.UUID, int] = field(default_factory=dict)
     _waiting: dict[uuid.UUID, list[Frame]] = field(default_factory=lambda: defaultdict(list))
     _followed: set[str] = field(default_factory=set)
-    _loading: set[tuple[str, str]] = field(default_factory=set)
+    _loading: set[Place] = field(default_factory=set)
     _looked_at: float = 0.0
-    _report: asyncio.Event = field(default_factory=asyncio.Event)
+    _looked: asyncio.Event = field(default_factory=asyncio.Event)
     #: Whether the database can't be reached; then fetches are answered by what is in memory.
     away: bool = False
 
@@ -154,131 +151,138 @@ class Catalog:
     def fresh(self) -> bool:
         return self.age <= FRESH_FOR
 
-    def find(self, workspace_id: str, env: str) -> Shelf | None:
-        """The shelf of that place, if it is as fresh as the database; None when somebody else must answer."""
-        environment_id = self._by_place.get((workspace_id, env))
+    def find(self, place: Place) -> EnvironmentSnapshot | None:
+        """The environment's snapshot if it is as fresh as the database; None when the database has to be asked."""
+        environment_id = self._by_place.get(place)
         if environment_id is None or time.monotonic() - self._looked_at > FRESH_FOR:
             return None
-        shelf = self._shelves[environment_id]
-        return shelf if shelf.revision >= self._required.get(environment_id, 0) else None
+        snapshot = self._snapshots[environment_id]
+        return snapshot if snapshot.revision >= self._required.get(environment_id, 0) else None
 
-    def known(self, workspace_id: str, env: str) -> Shelf | None:
-        """The shelf of that place, however old."""
-        environment_id = self._by_place.get((workspace_id, env))
-        return self._shelves[environment_id] if environment_id is not None else None
+    def find_any(self, place: Place) -> EnvironmentSnapshot | None:
+        """The environment's snapshot, however old it is."""
+        environment_id = self._by_place.get(place)
+        return self._snapshots[environment_id] if environment_id is not None else None
 
-    async def hear(self) -> None:
+    async def wait_for_look(self) -> None:
         """Wait until the tail has looked at the database, or has failed to.
 
-        When neither happens within PATIENCE the database counts as away: it hangs, and requests that ask it would too.
+        When neither happens within WAIT_SECONDS, the database counts as away: a request that asked it would hang too.
         """
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while not (self.fresh or self.away):
-                    await self._report.wait()
+                    await self._looked.wait()
         except TimeoutError:
             self.unreachable()
 
-    async def reach(self, workspace_id: str, env: str, revision: int) -> None:
-        """Wait until the place is known at that revision; not for long, and not while the database is away."""
+    async def wait_for_revision(self, place: Place, revision: int) -> None:
+        """Wait until the snapshot is at that revision: at most WAIT_SECONDS, and not while the database is away."""
         try:
-            async with asyncio.timeout(PATIENCE):
-                while not self.away and ((shelf := self.find(workspace_id, env)) is None or shelf.revision < revision):
-                    await self._report.wait()
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not self.away:
+                    snapshot = self.find(place)
+                    if snapshot is not None and snapshot.revision >= revision:
+                        return
+                    await self._looked.wait()
         except TimeoutError:
             pass
 
     def require(self, environment_id: uuid.UUID, revision: int) -> None:
-        """A write was committed here: until its revision has been read, the shelf is too old. On any thread."""
+        """A write was committed in this process: the snapshot is too old until it is at `revision`. On any thread."""
         self._required[environment_id] = max(revision, self._required.get(environment_id, 0))
 
     async def load(
         self,
-        workspace_id: str,
-        env: str,
+        place: Place,
         *,
         follow: Callable[[str], Awaitable[None]],
         work: Callable[..., Awaitable[Any]],
     ) -> None:
-        """Bring a place in. It is followed first and read then, so that no change falls between."""
-        place = (workspace_id, env)
+        """Load an environment. It is followed first and read then, so that no change is missed in between."""
         if place in self._loading or place in self._by_place:
             return
         self._loading.add(place)
         try:
+            workspace_id, _ = place
             self._followed.add(workspace_id)
             await follow(workspace_id)
-            loaded: Loaded | None = await work(read, workspace_id, env)
+            loaded: Loaded | None = await work(read, place)
             if loaded is not None:
                 self._take(loaded)
         finally:
             self._loading.discard(place)
 
     def _take(self, loaded: Loaded) -> None:
-        shelf, key = loaded.shelf, loaded.environment_id
+        snapshot, key = loaded.snapshot, loaded.environment_id
         for frame in self._waiting.pop(key, []):
-            if frame.revision > shelf.revision:
-                shelf.apply(frame)
+            if frame.revision > snapshot.revision:
+                snapshot.apply(frame)
         self.require(key, loaded.ahead)
-        self._shelves[key] = shelf
-        self._by_place[(shelf.workspace_id, shelf.name)] = key
+        self._snapshots[key] = snapshot
+        self._by_place[snapshot.place] = key
+        self.pinned.follow(snapshot.place)
 
-    # --- what the tail reports ---
+    # --- what the tail calls ---
 
     def workspaces(self) -> Collection[str]:
         return self._followed
 
     def looked(self, at: float) -> None:
-        """The tail looked at the database, beginning at that time, and has delivered all that it found."""
+        """The tail looked at the database, beginning at that monotonic time, and has delivered all that it found."""
         self._looked_at = at
         if self.away:
             logger.warning("the database is back: fetches are answered by it again")
         self.away = False
-        self._tell()
+        self._notify()
 
     def unreachable(self) -> None:
         """The tail could not look at the database."""
         if not self.away:
             logger.warning("the database can't be reached: fetches are answered by what is known, and marked as stale")
         self.away = True
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
-        self._report.set()
-        self._report = asyncio.Event()
+    def _notify(self) -> None:
+        self._looked.set()
+        self._looked = asyncio.Event()
 
     def deliver(self, position: Position, frames: list[Frame]) -> None:
         key = frames[0].environment_id
-        shelf = self._shelves.get(key)
-        if shelf is None:
+        snapshot = self._snapshots.get(key)
+        if snapshot is None:
             if (position.workspace_id, position.name) in self._loading:
                 self._waiting[key].extend(frames)
             return
         for frame in frames:
-            if frame.revision > shelf.revision:
-                shelf.apply(frame)
+            if frame.revision > snapshot.revision:
+                snapshot.apply(frame)
+            if frame.deletes:
+                self.pinned.forget(snapshot.place, frame.change.key)
 
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
-        """The line of changes broke: read anew when it is asked for again."""
-        shelf = self._shelves.pop(environment_id, None)
-        if shelf is not None:
-            del self._by_place[(shelf.workspace_id, shelf.name)]
+        """Changes are missing, or the environment is gone: its snapshot is loaded anew when it is asked for again."""
+        snapshot = self._snapshots.pop(environment_id, None)
+        if snapshot is not None:
+            del self._by_place[snapshot.place]
+            self.pinned.leave(snapshot.place)
         self._required.pop(environment_id, None)
         self._waiting.pop(environment_id, None)
 
 
-def read(workspace_id: str, env: str) -> Loaded | None:
-    """Read a place from the database.
+def read(place: Place) -> Loaded | None:
+    """Read an environment from the database; None when there is none of that name.
 
-    The revision is read before the documents and after: they may be ahead of the first, so that the shelf counts as too
-    old until it has followed up to the second. It never goes back in time.
+    The revision is read before the documents and after them. They may be newer than the first, so the snapshot counts
+    as too old until it has followed the change log up to the second.
     """
+    workspace_id, env = place
     environment = Environment.objects.filter(workspace_id=workspace_id, name=env).first()
     if environment is None:
         return None
     texts = {document["key"]: documents.encode(document) for document in documents.documents_of(environment)}
     ahead = Environment.objects.filter(pk=environment.pk).values_list("revision", flat=True).first()
-    shelf = Shelf(
+    snapshot = EnvironmentSnapshot(
         workspace_id=workspace_id,
         name=env,
         epoch=environment.epoch,
@@ -286,7 +290,7 @@ def read(workspace_id: str, env: str) -> Loaded | None:
         served_revision=environment.served_revision,
         entries={key: Entry.of(text) for key, text in texts.items()},
     )
-    return Loaded(environment.pk, shelf, ahead or environment.revision)
+    return Loaded(environment.pk, snapshot, ahead or environment.revision)
 
 
 #: This process's own.

@@ -1,10 +1,10 @@
 """The SDK fetch, answered from memory before Django is asked.
 
-Whatever it is not sure of it passes on to the DRF views, which are the reference: another method, a token or a place it
-does not know yet, a pinned version, a key that is not there.
+Whatever can't be answered surely from memory is passed on to the DRF views, which are the reference: another method, a
+token or an environment that is not in memory yet, a key that is not there.
 
-While the database is away the views could only wait for it in vain, each on a thread. Then the lane answers by itself:
-what it knows, marked with its age, and 503 for the rest.
+While the database is away, the views could only wait for it in vain, each on a thread. Then everything is answered
+here: with what is in memory, marked with its age, else with 503.
 """
 
 import asyncio
@@ -25,10 +25,11 @@ from governance.changes.changelog import REVISION_DIGITS
 from governance.core.logs import new_request_id
 from governance.core.text import whole_number
 from governance.identity.authentication import STATIC_ACTOR, is_static_token
-from governance.identity.bearer import bearer_of
-from governance.identity.token_cache import TokenCache
+from governance.identity.credentials.bearer import bearer_of
+from governance.identity.credentials.token_cache import TokenCache
 from governance.tenancy.models import DEFAULT_WORKSPACE
-from prompts.delivery.catalog import CACHE_CONTROL, Answer, Catalog, Shelf
+from prompts.delivery.answers import CACHE_CONTROL, Answer, Place
+from prompts.delivery.catalog import Catalog, EnvironmentSnapshot
 from prompts.documents import DEFAULT_ENV
 
 Scope = dict[str, Any]
@@ -42,10 +43,10 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 Write = Callable[[Send, int, bytes, bytes], bool]
 
 PATH = "/api/sdk/prompts"
-MEMORIZED_QUERIES = 1024
+CACHED_QUERIES = 1024
 #: Seconds between two looks of the tail that fetches ask for; those that come between share the next one.
 LOOKS_APART = 0.02
-#: Answers of this process by their status, for those who watch it.
+#: How many answers this process has given, by their status: for its metrics.
 served: Counter[int] = Counter()
 _PLAIN_UNIT = re.compile(rb"[A-Za-z0-9_.:@-]+")
 
@@ -54,14 +55,15 @@ class Query(NamedTuple):
     env: str
     workspace: str
     unit: str
+    version: str = ""
     min_revision: int = 0
 
 
 class FastLane:
     """An ASGI application before another.
 
-    `load` asks for a place to be brought into the catalog, `look` for a look at the database; neither waits. `look` is
-    False where nobody looks.
+    `load` starts to load an environment into the catalog, `look` makes the tail look at the database; neither waits.
+    `look` returns False where no tail runs.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class FastLane:
         *,
         catalog: Catalog,
         tokens: TokenCache,
-        load: Callable[[str, str], None],
+        load: Callable[[Place], None],
         look: Callable[[], bool] = lambda: False,
         write: Write = lambda send, status, headers, body: False,
     ) -> None:
@@ -97,7 +99,7 @@ class FastLane:
         await self._application(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Sendable | None:
-        """The answer that can be given at once; None when the lane is not sure of it."""
+        """The answer that can be given at once; None when the views have to be asked."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"origin" in headers:
             return None  # a browser from elsewhere: CORS is Django's
@@ -105,24 +107,24 @@ class FastLane:
         actor = self._tokens.find(headers.get(b"authorization", b""), time.time())
         if query is None or actor is None:
             return None
-        place = _place(query, actor)
+        place = self._place(query, actor)
         if place is None:
             return None
-        shelf = self._catalog.find(*place)
-        if shelf is None:
+        snapshot = self._catalog.find(place)
+        if snapshot is None:
             if not self._catalog.away:
-                self._load(*place)
+                self._load(place)
             return None
-        if shelf.revision < query.min_revision:
+        if snapshot.revision < query.min_revision:
             return None
-        answer = _choose(shelf, scope["path"], query.unit)
-        return _respond(shelf, answer, headers) if answer is not None else None
+        answer = self._choose(snapshot, scope["path"], query)
+        return _respond(snapshot, answer, headers) if answer is not None else None
 
     async def _waited(self, scope: Scope) -> Sendable | None:
         """The answer after a short wait that holds no thread: for a look at the database, or for a revision."""
         catalog = self._catalog
         if not (catalog.away or catalog.fresh) and self._look():
-            await catalog.hear()
+            await catalog.wait_for_look()
             return self._stale(scope) if catalog.away else self._answer(scope)
         if catalog.away:
             return self._stale(scope)
@@ -130,13 +132,13 @@ class FastLane:
         if query is None or not query.min_revision:
             return None
         actor = self._tokens.find(dict(scope["headers"]).get(b"authorization", b""), time.time())
-        place = _place(query, actor) if actor is not None else None
-        if place is None or catalog.known(*place) is None:
+        place = self._place(query, actor) if actor is not None else None
+        if place is None or catalog.find_any(place) is None:
             return None
         await asyncio.sleep(max(0.0, LOOKS_APART - catalog.age))
         if not self._look():
             return None
-        await catalog.reach(*place, query.min_revision)
+        await catalog.wait_for_revision(place, query.min_revision)
         return self._stale(scope) if catalog.away else self._answer(scope)
 
     def _stale(self, scope: Scope) -> Sendable | None:
@@ -149,16 +151,16 @@ class FastLane:
         known = self._tokens.find(b"Bearer " + secret.encode("latin-1"), time.time())
         actor = STATIC_ACTOR if is_static_token(secret) else known
         query, age = self._query(scope["query_string"]), self._catalog.age
-        place = _place(query, actor) if query is not None and actor is not None else None
-        shelf = self._catalog.known(*place) if place is not None else None
-        if query is not None and shelf is not None and age <= settings.PROMPTOPS_SERVE_STALE_SECONDS:
-            answer = _choose(shelf, scope["path"], query.unit) if shelf.revision >= query.min_revision else None
+        place = self._place(query, actor) if query is not None and actor is not None else None
+        snapshot = self._catalog.find_any(place) if place is not None else None
+        if query is not None and snapshot is not None and age <= settings.PROMPTOPS_SERVE_STALE_SECONDS:
+            answer = self._choose(snapshot, scope["path"], query) if snapshot.revision >= query.min_revision else None
             if answer is not None:
-                return _respond(shelf, answer, headers, more=b"x-promptops-stale: %d\r\n%s" % (age, _cors(headers)))
+                return _respond(snapshot, answer, headers, more=b"x-promptops-stale: %d\r\n%s" % (age, _cors(headers)))
         return _unavailable(headers)
 
     def _query(self, raw: bytes) -> Query | None:
-        """The query's words; None when it asks for what is not here. Those without a unit are few, and remembered."""
+        """The query's parameters; None for what only the views answer. Queries without a unit are few, and cached."""
         try:
             return self._queries[raw]
         except KeyError:
@@ -171,10 +173,31 @@ class FastLane:
             return query and query._replace(unit=unit.decode("ascii"))
         query = _parse(raw)
         if query is None or not (query.unit or query.min_revision):
-            if len(self._queries) >= MEMORIZED_QUERIES:
+            if len(self._queries) >= CACHED_QUERIES:
                 self._queries.clear()
             self._queries[raw] = query
         return query
+
+    def _place(self, query: Query, actor: Actor) -> Place | None:
+        """The environment that the request asks for, by the views' rules; None unless the actor surely sees it."""
+        workspace = query.workspace or actor.workspace_id or DEFAULT_WORKSPACE
+        env = query.env or actor.environment or DEFAULT_ENV
+        if actor.workspace_id is not None:
+            sees = actor.workspace_id == workspace and actor.environment in (None, env)
+        else:
+            sees = actor.sees_all or self._tokens.is_member(actor, workspace)
+        return (workspace, env) if sees else None
+
+    def _choose(self, snapshot: EnvironmentSnapshot, path: str, query: Query) -> Answer | None:
+        if path == PATH:
+            return snapshot.listing()
+        if path[len(PATH)] != "/":
+            return None
+        key = path[len(PATH) + 1 :]
+        if query.version:
+            return self._catalog.pinned.find(snapshot.place, key, query.version)
+        entry = snapshot.entries.get(key)
+        return entry.answer_for(query.unit or None) if entry is not None else None
 
 
 def _parse(raw: bytes) -> Query | None:
@@ -186,31 +209,22 @@ def _parse(raw: bytes) -> Query | None:
     else:  # nothing to unquote
         words = {name: value for name, _, value in (pair.partition("=") for pair in text.split("&"))}
     least = whole_number(words.get("min_revision") or "0", digits=REVISION_DIGITS)
-    if words.get("version") or least is None:
+    if least is None:
         return None
-    return Query(words.get("env", ""), words.get("workspace", ""), words.get("unit", ""), least)
+    return Query(
+        env=words.get("env", ""),
+        workspace=words.get("workspace", ""),
+        unit=words.get("unit", ""),
+        version=words.get("version", ""),
+        min_revision=least,
+    )
 
 
-def _place(query: Query, actor: Actor) -> tuple[str, str] | None:
-    """Where the request looks, by the views' rules; None unless the actor surely sees it."""
-    workspace = query.workspace or actor.workspace_id or DEFAULT_WORKSPACE
-    env = query.env or actor.environment or DEFAULT_ENV
-    if actor.workspace_id is not None:
-        bound = actor.workspace_id == workspace and actor.environment in (None, env)
-        return (workspace, env) if bound else None
-    return (workspace, env) if actor.sees_all else None
-
-
-def _choose(shelf: Shelf, path: str, unit: str) -> Answer | None:
-    if path == PATH:
-        return shelf.listing()
-    entry = shelf.entries.get(path[len(PATH) + 1 :]) if path[len(PATH)] == "/" else None
-    return entry.answer_for(unit or None) if entry is not None else None
-
-
-def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes], *, more: bytes = b"") -> Sendable:
-    identity = _identity(headers)
-    own = b"x-promptops-revision: %d\r\nx-request-id: %s\r\n%s" % (shelf.revision, identity.encode(), more)
+def _respond(
+    snapshot: EnvironmentSnapshot, answer: Answer, headers: dict[bytes, bytes], *, more: bytes = b""
+) -> Sendable:
+    request_id = _request_id(headers)
+    own = b"x-promptops-revision: %d\r\nx-request-id: %s\r\n%s" % (snapshot.revision, request_id.encode(), more)
     known = headers.get(b"if-none-match")
     if known is not None and (known == answer.etag or matches_none(known.decode("latin-1"), answer.etag.decode())):
         return 304, b"etag: %s\r\n%s%s" % (answer.etag, CACHE_CONTROL, own), b""
@@ -219,14 +233,14 @@ def _respond(shelf: Shelf, answer: Answer, headers: dict[bytes, bytes], *, more:
 
 def _unavailable(headers: dict[bytes, bytes]) -> Sendable:
     content, also = unavailable()
-    content["request_id"] = identity = _identity(headers)
+    content["request_id"] = request_id = _request_id(headers)
     body = json.dumps(content).encode()
-    lines = {"Content-Type": "application/json; charset=utf-8", "Content-Length": len(body), "X-Request-ID": identity}
+    lines = {"Content-Type": "application/json; charset=utf-8", "Content-Length": len(body), "X-Request-ID": request_id}
     head = "".join(f"{name.lower()}: {value}\r\n" for name, value in {**lines, **also}.items())
     return 503, head.encode() + _cors(headers), body
 
 
-def _identity(headers: dict[bytes, bytes]) -> str:
+def _request_id(headers: dict[bytes, bytes]) -> str:
     return new_request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from governance.identity.token_cache import tokens
 from rest_framework.request import Request
 
 from governance.access.visibility import visible_to
@@ -16,6 +17,8 @@ from governance.core.errors import InvalidInputError, NotFoundError
 from governance.core.text import whole_number
 from governance.tenancy.models import DEFAULT_WORKSPACE, Environment
 from prompts import documents
+from prompts.delivery.answers import Answer
+from prompts.delivery.catalog import catalog
 from prompts.models import Prompt, PromptVersion
 from prompts.serializers import DocumentSerializer, EnvironmentDocumentSerializer
 
@@ -45,9 +48,10 @@ class PromptFetchView(ApiView):
     def get(self, request: Request, key: str) -> HttpResponse:
         """The prompt as applications are served it."""
         _check_min_revision(request)
-        pinned = request.query_params.get("version")
-        prompt, document = _pinned(request, key, pinned) if pinned else _current(request, key)
+        label, known = request.query_params.get("version"), _Known(request)
+        prompt, document = _pinned(request, key, label) if label else _current(request, key)
         text = documents.encode(document)
+        known.remember(prompt.environment, (key, label, text) if label else None)
         return _answer(request, text, documents.etag_of(text), prompt.environment.revision)
 
 
@@ -58,23 +62,29 @@ class EnvironmentFetchView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         """Every served prompt of an environment in one answer; a rollout comes with its variants."""
         _check_min_revision(request)
-        workspace, env = _place(request)
-        found = visible_to(actor_of(request), Environment.objects.filter(workspace_id=workspace, name=env))
+        known = _Known(request)
         # The revision is read before the documents: what is fetched is never older than it says.
-        environment = found.first()
-        if environment is None:
-            raise NotFoundError
+        environment = _environment(request)
+        known.remember(environment)
         etag = documents.listing_etag(environment.epoch, environment.served_revision)
-        if none_match(request, etag):
-            return _answer(request, "", etag, environment.revision)
-        text = documents.listing(
-            documents.snapshot(environment),
-            revision=environment.served_revision,
-            epoch=environment.epoch,
-            env=environment.name,
-            workspace=environment.workspace_id,
-        )
+        text = "" if none_match(request, etag) else documents.listing_of(environment)
         return _answer(request, text, etag, environment.revision)
+
+
+class _Known:
+    """Lets the fast lane answer by itself what a view has found out. To be made before the database is asked."""
+
+    def __init__(self, request: Request) -> None:
+        self._actor = actor_of(request)
+        self._access, self._pinned = tokens.generation, catalog.pinned.generation
+
+    def remember(self, environment: Environment, version: tuple[str, str, str] | None = None) -> None:
+        """The actor sees that environment; `version` is the key, the label and the document of a pinned version."""
+        tokens.remember_membership(self._actor, environment.workspace_id, self._access)
+        if version is not None:
+            key, label, text = version
+            place = environment.workspace_id, environment.name
+            catalog.pinned.remember(place, key, label, Answer.of(text), self._pinned)
 
 
 def _check_min_revision(request: Request) -> None:
@@ -89,6 +99,15 @@ def _place(request: Request) -> tuple[str, str]:
     actor = actor_of(request)
     workspace = request.query_params.get("workspace") or actor.workspace_id or DEFAULT_WORKSPACE
     return workspace, request.query_params.get("env") or actor.environment or documents.DEFAULT_ENV
+
+
+def _environment(request: Request) -> Environment:
+    workspace, env = _place(request)
+    environments = Environment.objects.filter(workspace_id=workspace, name=env)
+    found = visible_to(actor_of(request), environments).first()
+    if found is None:
+        raise NotFoundError
+    return found
 
 
 def _current(request: Request, key: str) -> tuple[Prompt, dict[str, Any]]:

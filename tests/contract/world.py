@@ -15,7 +15,7 @@ from governance.audit.models import AuditEntry
 from governance.clients.models import Connection
 from governance.core.models import ServerProcess
 from governance.identity.authentication import STATIC_ACTOR
-from governance.identity.bearer import digest_of
+from governance.identity.credentials.bearer import digest_of
 from governance.identity.models import Token, TokenKind, User
 from governance.runs import log as runs
 from governance.runs import rollups

@@ -142,13 +142,19 @@ def test_while_postgresql_is_away_what_is_known_is_served_at_once_and_marked_and
         short = {"name": "short", "role": "viewer", "expires_at": expiry.isoformat().replace("+00:00", "Z")}
         short_lived = data(operator.post("/api/tokens", json=short))["token"]
         unseen = data(operator.post("/api/tokens", json={"name": "unseen", "role": "viewer"}))["token"]
-        saved = operator.put(f"/api/prompts/{ids['greeting']}", json={"content": "newer"})
-        revision = int(saved.headers["X-PromptOps-Revision"])
+        operator.put(f"/api/prompts/{ids['greeting']}", json={"content": "newer"})
+        revision = int(
+            operator.post("/api/prompts/publish", json={"id": ids["greeting"]}).headers["X-PromptOps-Revision"]
+        )
     with server.client(made["token"]) as one, server.client(short_lived) as two, server.client(unseen) as three:
         app, brief, stranger = Application(one), Application(two), Application(three)
         for client in (app, brief):
             client.until("/greeting", by_lane)
-        expected = {place: app.fetch(place) for place in ("/greeting", "/support/reply", "/support%2Freply", "")}
+        app.until("/greeting?version=v1", by_lane)
+        expected = {
+            place: app.fetch(place)
+            for place in ("/greeting", "/greeting?version=v1", "/support/reply", "/support%2Freply", "")
+        }
         assert expected["/greeting"].json()["content"] == "newer"
         began = time.monotonic()
         with outage(database):
@@ -172,7 +178,7 @@ def test_while_postgresql_is_away_what_is_known_is_served_at_once_and_marked_and
             # What is not known is not refused, and not waited for: nobody can say.
             with server.client("nobody") as nobody:
                 unknown = [
-                    *(app.fetch(f"/greeting{query}") for query in ("?version=v1", f"?min_revision={revision + 1}")),
+                    *(app.fetch(f"/greeting{query}") for query in ("?version=v2", f"?min_revision={revision + 1}")),
                     *(app.fetch(place) for place in ("/not-there", "/greeting?env=dev", "?env=test")),
                     stranger.fetch("/greeting"),
                     Application(nobody).fetch("/greeting"),

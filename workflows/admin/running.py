@@ -16,7 +16,7 @@ from governance.admin.forms import JsonField, LinesField, code
 from governance.core.errors import DomainError
 from workflows.admin.operations import WorkflowOperations
 from workflows.definition import versions
-from workflows.definition.parsing import RESERVED
+from workflows.language.names import RESERVED
 from workflows.language.values import names_in
 from workflows.models import Workflow
 from workflows.runs import execution

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from governance.runs.admin.formatting import duration, money, number
 from prompts.content.rendering import TooLongError, render
+from workflows.language.structure import walk
 from workflows.models import StepAttempt, WorkflowRun
-from workflows.steps.fields import walk
 
 #: Attempts on one page, and characters of each text in it.
 MOST, SHOWN = 400, 20_000

@@ -15,26 +15,18 @@ from governance.api.fields import FlagField, PatternField, StringField
 from governance.api.serializers import ApiSerializer
 from governance.core.errors import InvalidInputError
 from prompts.content.rendering import variables_of
-from workflows.language.structure import END, Definition, Retry, Step
+from workflows.definition import secrets as stored_secrets
+from workflows.definition.problems import as_json, first_sentence, sentence_of
+from workflows.language.names import RESERVED, STEP_FIELDS, step_ids, text_of
+from workflows.language.structure import Definition, Retry, Step, walk
 from workflows.steps import STEP_TYPES, StepType
-from workflows.steps.fields import (
-    ALWAYS_GIVEN,
-    MAX_STEPS,
-    ChoiceField,
-    IdentifierField,
-    InputNameField,
-    JsonField,
-    PathField,
-    Scope,
-    TemplateField,
-)
-from workflows.steps.secret import masked, secrets_of
+from workflows.steps.fields.plain import ChoiceField, JsonField
+from workflows.steps.fields.references import MAX_STEPS, IdentifierField, InputNameField, PathField, TemplateField
+from workflows.steps.fields.scope import Scope
 
 MAX_INPUTS = MAX_OUTPUTS = 50
 #: Steps of a definition in all, those inside of others included.
 MAX_STEPS_IN_ALL = 200
-#: Names that templates and paths know already.
-RESERVED = frozenset({"steps", "inputs", "item", "index"})
 
 #: What the first clients send with each step, whatever its type: empty, or as their forms begin.
 SPARE: dict[str, tuple[Any, ...]] = {
@@ -110,10 +102,10 @@ def parse(raw: Mapping[str, Any], *, secrets: Mapping[str, Mapping[str, Any]] | 
     try:
         parsed = _parse_steps(steps, scope) if steps != [] else []
     except ValidationError as error:
-        raise InvalidInputError(_sentence(steps, error.detail), fields={"steps": _plain(error.detail)}) from None
-    if (count := len(list(_walk(parsed)))) > MAX_STEPS_IN_ALL:
+        raise InvalidInputError(sentence_of(steps, error.detail), fields={"steps": as_json(error.detail)}) from None
+    if (count := len(list(walk(parsed)))) > MAX_STEPS_IN_ALL:
         raise InvalidInputError.of("steps", f"expected at most {MAX_STEPS_IN_ALL} steps in all, not {count}")
-    seen = dict(zip(_ids(parsed), map(_given, parsed), strict=True))
+    seen = dict(zip(step_ids(parsed), map(_fields_of, parsed), strict=True))
     outputs = _parse_outputs(raw.get("outputs", {}), replace(scope, steps=seen))
     return load({"inputs": inputs, "steps": parsed, "outputs": outputs})
 
@@ -135,12 +127,12 @@ def load_to_run(stored: Mapping[str, Any]) -> Definition:
 
 def shown(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A stored definition for people: without its secrets."""
-    return {**definition, "steps": [masked(step) for step in definition["steps"]]}
+    return {**definition, "steps": [stored_secrets.masked(step) for step in definition["steps"]]}
 
 
 def secrets_in(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The secrets of a stored definition, by what they are called."""
-    return dict(secrets_of(definition["steps"]))
+    """The secrets of a stored definition, by the ids in their masks."""
+    return stored_secrets.by_id(definition["steps"])
 
 
 def called(definition: Definition) -> set[str]:
@@ -191,7 +183,7 @@ def _parse_steps(steps: object, scope: Scope) -> list[dict[str, Any]]:
         raise ValidationError(["expected a list of steps"])
     if not 1 <= len(steps) <= MAX_STEPS:
         raise ValidationError([f"expected 1 to {MAX_STEPS} steps"])
-    ids = _ids(steps)
+    ids = step_ids(steps)
     parsed: list[dict[str, Any]] = []
     problems: dict[str, Any] = {}
     seen = dict(scope.steps)
@@ -201,7 +193,7 @@ def _parse_steps(steps: object, scope: Scope) -> list[dict[str, Any]]:
             parsed.append(_parse_step(place, step, replace(scope, steps=dict(seen), later=ids[place + 1 :])))
         except ValidationError as error:
             problems[str(place)] = error.detail
-        seen[ids[place]] = _given(step)
+        seen[ids[place]] = _fields_of(step)
     if problems:
         raise ValidationError(problems)
     return parsed
@@ -216,7 +208,7 @@ def _parse_step(place: int, step: object, scope: Scope) -> dict[str, Any]:
         raise ValidationError({"type": [f"expected one of: {', '.join(STEP_TYPES)}"]})
     serializer = step_type.fields(data=_without_spare(step, step_type), context={"scope": scope})
     serializer.is_valid(raise_exception=True)
-    values = {name: _as_json(value) for name, value in serializer.validated_data.items()}
+    values = {name: _plain(value) for name, value in serializer.validated_data.items()}
     return {"name": f"{step_type.name}-{place + 1}", **values, "type": step_type.name}
 
 
@@ -234,42 +226,17 @@ def _refuse_taken_id(step: object, before: Sequence[str], scope: Scope) -> None:
         raise ValidationError({"id": ["another step has this id"]})
 
 
-def _ids(steps: Sequence[object]) -> list[str]:
-    """By what each step of a list can be referred to: its id; else its name, if that will do as one and no other step
-    has it; else its place, as `step_1`."""
-    ids = [_own(step, "id") for step in steps]
-    names = [_own(step, "name") if not own else "" for step, own in zip(steps, ids, strict=True)]
-    taken = set(ids)
-    for place, name in enumerate(names):
-        will_do = name.isidentifier() and name.isascii() and name != END
-        if will_do and names.count(name) == 1 and name not in taken:
-            ids[place] = name
-            taken.add(name)
-    for place, own in enumerate(ids):
-        made = own or f"step_{place + 1}"
-        while not own and made in taken:
-            made += "_"
-        ids[place] = made
-        taken.add(made)
-    return ids
-
-
-def _own(step: object, name: str) -> str:
-    value = step.get(name) if isinstance(step, Mapping) else None
-    return value if isinstance(value, str) and len(value) <= 200 else ""
-
-
-def _given(step: object) -> frozenset[str]:
-    """What can be asked of a step: more than its type gives, when nobody knows its type."""
-    kind = _own(step, "type")
-    return ALWAYS_GIVEN.union(STEP_TYPES[kind].gives if kind in STEP_TYPES else ())
+def _fields_of(step: object) -> frozenset[str]:
+    """The fields of `steps.<id>` that can be asked for: what every step has, and what its type adds."""
+    kind = text_of(step, "type")
+    return STEP_FIELDS.union(STEP_TYPES[kind].gives if kind in STEP_TYPES else ())
 
 
 def _parse_inputs(inputs: object) -> dict[str, Any]:
     def one(value: Any) -> Any:
         serializer = InputSerializer(data=value)
         serializer.is_valid(raise_exception=True)
-        return {name: _as_json(item) for name, item in serializer.validated_data.items()}
+        return {name: _plain(item) for name, item in serializer.validated_data.items()}
 
     return _named("inputs", inputs, InputNameField(), MAX_INPUTS, one, "an object of inputs by their names")
 
@@ -302,7 +269,7 @@ def _named(field: str, given: object, names: PatternField, most: int, one: Any, 
             problems[str(name)] = error.detail
     if problems:
         name, detail = next(iter(problems.items()))
-        raise InvalidInputError(f"{field}.{name}: {_first(detail)}", fields={field: _plain(problems)})
+        raise InvalidInputError(f"{field}.{name}: {first_sentence(detail)}", fields={field: as_json(problems)})
     return parsed
 
 
@@ -310,7 +277,7 @@ def _named(field: str, given: object, names: PatternField, most: int, one: Any, 
 
 
 def _load_steps(stored: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
-    return tuple(_load_step(own, step) for own, step in zip(_ids(stored), stored, strict=True))
+    return tuple(_load_step(own, step) for own, step in zip(step_ids(stored), stored, strict=True))
 
 
 def _load_step(own: str, stored: Mapping[str, Any]) -> Step:
@@ -330,65 +297,18 @@ def _load_step(own: str, stored: Mapping[str, Any]) -> Step:
     )
 
 
-def _walk(steps: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    for step in steps:
-        yield step
-        yield from _walk(step.get("steps", ()))
-
-
 def _walk_loaded(steps: Iterable[Step]) -> Iterable[Step]:
     for step in steps:
         yield step
         yield from _walk_loaded(step.steps)
 
 
-# --- what is said -----------------------------------------------------------------------------------------------
-
-
-def _sentence(steps: object, detail: Any) -> str:
-    """The first problem in one sentence, which names its step: `steps[2] (name): field: problem`."""
-    if not isinstance(detail, Mapping):
-        return f"steps: {_first(detail)}"
-    place, inner = next(iter(detail.items()))
-    step = steps[int(place)] if isinstance(steps, list) else None
-    field, problem = next(iter(inner.items()))
-    said = f"{field}: {_first(problem)}"
-    if field == "steps" and isinstance(problem, Mapping) and isinstance(step, Mapping):
-        said = _sentence(step.get("steps"), problem)
-    return f"steps[{place}]{_called(step)}: {said}"
-
-
-def _called(step: object) -> str:
-    name = step.get("name") if isinstance(step, Mapping) else None
-    return f" ({name})" if isinstance(name, str) and name else ""
-
-
-def _first(detail: Any) -> str:
-    while isinstance(detail, Mapping | list):
-        if isinstance(detail, Mapping):
-            name, detail = next(iter(detail.items()))
-            if isinstance(detail, Mapping):
-                return f"{name}: {_first(detail)}"
-            return f"{name}: {_first(detail)}" if name != "non_field_errors" else _first(detail)
-        detail = next((item for item in detail if item), "invalid")
-    return str(detail)
-
-
-def _plain(detail: Any) -> Any:
-    """Problems as JSON, with fields that have none left out."""
-    if isinstance(detail, Mapping):
-        return {str(name): _plain(inner) for name, inner in detail.items()}
-    if isinstance(detail, list):
-        return [_plain(item) for item in detail]
-    return str(detail)
-
-
-def _as_json(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """What serializers made, as plain objects and lists."""
     if isinstance(value, Mapping):
-        return {name: _as_json(item) for name, item in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
+        return [_plain(item) for item in value]
     return value
 
 

@@ -1,7 +1,6 @@
-"""The JSON Schema of a definition, made from the step types: for editors, and as a part of the OpenAPI schema.
+"""The JSON Schema of a definition, made from the types of steps: for editors, the OpenAPI schema and the builder.
 
-It is written in what JSON Schema (2020-12) and OpenAPI 3.0 have in common. What no schema can tell, such as whether a
-step that is referred to exists, is checked when a workflow is saved.
+What no schema can express, such as whether a step that is referred to exists, is checked when a workflow is saved.
 """
 
 from collections.abc import Mapping
@@ -9,21 +8,23 @@ from typing import Any
 
 from rest_framework import serializers
 
-from governance.api.fields import ObjectField
+from governance.api.json_schema import Schema, of, of_object, pattern_of, without_form
 from workflows.definition.parsing import MAX_INPUTS, MAX_OUTPUTS, SPARE, InputSerializer, OutputPathSerializer
 from workflows.language import conditions
+from workflows.language.names import IDENTIFIER, INPUT_NAME
 from workflows.steps import STEP_TYPES
 from workflows.steps.base import Shape, StepType
-from workflows.steps.fields import IDENTIFIER, INPUT_NAME, MAX_STEPS, ComparisonSerializer
+from workflows.steps.fields.conditions import ComparisonSerializer
+from workflows.steps.fields.references import MAX_STEPS
 
 COMPONENTS = "#/components/schemas/"
 
 
-def of_document(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
+def of_document(serializer: serializers.Serializer[Any]) -> Schema:
     """The JSON Schema of the document that `serializer` reads, which has a definition in it."""
-    document = of(serializer)
+    document = without_form(of(serializer))
     for field, pattern in (("inputs", INPUT_NAME), ("outputs", IDENTIFIER)):
-        document["properties"][field] |= {"propertyNames": {"pattern": _pattern(pattern)}}
+        document["properties"][field] |= {"propertyNames": {"pattern": pattern_of(pattern)}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "PromptOps workflow",
@@ -32,11 +33,11 @@ def of_document(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     }
 
 
-def components() -> dict[str, Any]:
+def components() -> Schema:
     """The parts that refer to each other, by their names."""
-    types = {_name_of(step_type): _of_type(step_type) for step_type in STEP_TYPES.values()}
+    types = {_name_of(step_type): of_type(step_type) for step_type in STEP_TYPES.values()}
     mapping = {step_type.name: COMPONENTS + _name_of(step_type) for step_type in STEP_TYPES.values()}
-    return {
+    parts = {
         "WorkflowCondition": _condition(),
         "WorkflowInput": of(InputSerializer()),
         "WorkflowOutput": {
@@ -49,76 +50,30 @@ def components() -> dict[str, Any]:
         },
         **types,
     }
+    return {name: without_form(part) for name, part in parts.items()}
 
 
-def steps() -> dict[str, Any]:
+def steps() -> Schema:
     return {"type": "array", "maxItems": MAX_STEPS, "items": {"$ref": f"{COMPONENTS}WorkflowStep"}}
 
 
-def inputs() -> dict[str, Any]:
+def inputs() -> Schema:
     return _by_name("WorkflowInput", MAX_INPUTS)
 
 
-def outputs() -> dict[str, Any]:
+def outputs() -> Schema:
     return _by_name("WorkflowOutput", MAX_OUTPUTS)
 
 
-def add_components(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+def add_components(result: Schema, **kwargs: Any) -> Schema:
     """A hook of drf-spectacular: the OpenAPI schema gets the parts to which its workflows refer."""
     result["components"]["schemas"].update(components())
     return result
 
 
-def of(field: Any) -> dict[str, Any]:
-    """The schema of what a field, or a serializer, takes."""
-    described = _of_kind(field)
-    if field.help_text:
-        described = {**described, "description": str(field.help_text)}
-    if field.default is not serializers.empty and not callable(field.default):
-        described = {**described, "default": field.default}
-    return described
-
-
-def _of_kind(field: Any) -> dict[str, Any]:
-    if hasattr(field, "openapi"):
-        described: dict[str, Any] = field.openapi(None, "request")
-        return described
-    kind: Any = type(field)
-    if issubclass(kind, serializers.ListSerializer | serializers.ListField):
-        bounds = {"minItems": field.min_length, "maxItems": field.max_length}
-        return {"type": "array", "items": of(field.child), **_given(bounds)}
-    if isinstance(field, serializers.Serializer):
-        return _of_serializer(field)
-    if isinstance(field, ObjectField):
-        return {"type": "object"}
-    if isinstance(field, serializers.BooleanField):
-        return {"type": "boolean"}
-    if isinstance(field, serializers.ChoiceField):
-        return {"type": "string", "enum": list(field.choices)}
-    if isinstance(field, serializers.IntegerField | serializers.FloatField):
-        whole = isinstance(field, serializers.IntegerField)
-        return {
-            "type": "integer" if whole else "number",
-            **_given({"minimum": field.min_value, "maximum": field.max_value}),
-        }
-    patterns = [validator.regex.pattern for validator in field.validators if hasattr(validator, "regex")]
-    lengths = {"minLength": None if field.allow_blank else 1, "maxLength": field.max_length}
-    return {"type": "string", **_given(lengths), **({"pattern": _pattern(patterns[0])} if patterns else {})}
-
-
-def _of_serializer(serializer: Any) -> dict[str, Any]:
-    fields = {name: field for name, field in serializer.fields.items() if not field.read_only}
-    required = [name for name, field in fields.items() if field.required]
-    return {
-        "type": "object",
-        "properties": {name: of(field) for name, field in fields.items()},
-        **({"required": required} if required else {}),
-        "additionalProperties": False,
-    }
-
-
-def _of_type(step_type: StepType) -> dict[str, Any]:
-    described = _of_serializer(step_type.fields())
+def of_type(step_type: StepType) -> Schema:
+    """The schema of one type of step, with the annotations for forms."""
+    described = of_object(step_type.fields())
     described["properties"]["type"] = {"type": "string", "enum": [step_type.name]}
     for name, values in SPARE.items():
         spare = {"enum": list(values), "nullable": True, "deprecated": True, "description": "Taken and dropped."}
@@ -140,17 +95,17 @@ def _merged(shapes: Any) -> list[Shape]:
     return list(merged.values())
 
 
-def _of_shape(shape: Shape) -> dict[str, Any]:
-    properties: dict[str, Any] = {name: {"enum": list(words)} for name, words in shape.only.items()}
+def _of_shape(shape: Shape) -> Schema:
+    properties: Schema = {name: {"enum": list(words)} for name, words in shape.only.items()}
     properties |= {name: {"not": {}} for name in shape.without}
     return {"properties": properties, **({"required": list(shape.required)} if shape.required else {})}
 
 
-def _condition() -> dict[str, Any]:
+def _condition() -> Schema:
     whole = of(ComparisonSerializer())
     path, value = whole["properties"]["path"], whole["properties"]["value"]
 
-    def one(ops: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    def one(ops: Mapping[str, Any], more: Mapping[str, Any]) -> Schema:
         properties = {"path": path, "op": {"type": "string", "enum": list(ops)}, **more}
         return {
             "type": "object",
@@ -159,7 +114,7 @@ def _condition() -> dict[str, Any]:
             "additionalProperties": False,
         }
 
-    def joined(name: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    def joined(name: str, parts: Mapping[str, Any]) -> Schema:
         return {"type": "object", "properties": {name: parts}, "required": [name], "additionalProperties": False}
 
     again = {"$ref": f"{COMPONENTS}WorkflowCondition"}
@@ -175,7 +130,7 @@ def _condition() -> dict[str, Any]:
     }
 
 
-def _by_name(component: str, most: int) -> dict[str, Any]:
+def _by_name(component: str, most: int) -> Schema:
     return {
         "type": "object",
         "maxProperties": most,
@@ -185,14 +140,6 @@ def _by_name(component: str, most: int) -> dict[str, Any]:
 
 def _name_of(step_type: StepType) -> str:
     return f"WorkflowStep{step_type.name.capitalize()}"
-
-
-def _pattern(pattern: str) -> str:
-    return pattern.replace(r"\Z", "$")
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _localized(node: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from governance.core.errors import InvalidInputError
-from workflows.models import Workflow
+from governance.changes import publishing
+from workflows.models import Workflow, WorkflowVersion
 
 
 def choose(workflow: Workflow, version: str | None) -> tuple[str, dict[str, Any]]:
@@ -13,12 +13,5 @@ def choose(workflow: Workflow, version: str | None) -> tuple[str, dict[str, Any]
     """
     if version is None:
         return workflow.served
-    if version == "draft":
-        return workflow.version, workflow.definition
-    found = workflow.live if version == "live" else workflow.versions.filter(label=version).first()
-    if found is None:
-        lacks = (
-            "this workflow has no live version" if version == "live" else f"this workflow has no version {version!r}"
-        )
-        raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")
-    return found.label, found.definition
+    state: Workflow | WorkflowVersion = publishing.state_named(workflow, version, noun="workflow")
+    return (state.version if isinstance(state, Workflow) else state.label), state.definition

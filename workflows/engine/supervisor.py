@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +23,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from governance.core import processes
+from governance.core import processes, registry
 from governance.core.db import ago
 from governance.realtime.tail import leave_the_pool
 from workflows.engine import liveness, queue, segments, wakeups
@@ -39,8 +40,13 @@ LOST_AFTER = timedelta(seconds=10)
 #: Seconds after which a run without an owner counts as lost, unless its process keeps `changed_at` new.
 UNSIGNED = 60.0
 AT_ONCE = 200
-#: What is done at each look besides: what starts runs by the clock registers here.
-CHORES: list[Callable[[], object]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorTask(registry.Entry):
+    """Run at each look, in a process that takes runs from the queue."""
+
+    run: Callable[[], object]
 
 
 class Keeper:
@@ -125,8 +131,8 @@ class Keeper:
         if now - self._tidied_at >= TIDY:
             self._tidied_at = now
             _try(tidy)
-        for chore in CHORES:
-            _try(chore)
+        for task in registry.entries(SupervisorTask):
+            _try(task.run)
         if not WorkflowRun.objects.filter(status__in=GOING).exists():
             return
         _try(wake_due)

@@ -1,6 +1,6 @@
 """What a definition consists of, once it has been read (workflows.definition.parsing reads it). Pure data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,3 +60,10 @@ class Definition:
             "steps": [dict(step.fields) for step in self.steps],
             "outputs": dict(self.outputs),
         }
+
+
+def walk(stored: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each stored step, followed by those inside it."""
+    for step in stored:
+        yield step
+        yield from walk(step.get("steps", ()))

@@ -31,7 +31,10 @@ from workflows.steps.journal import MemoryJournal, Parked
 
 
 class WorkflowTool(ToolSerializer):
-    key = KeyField(help_text="A workflow of the same workspace; its live version is run, else its draft.")
+    key = KeyField(
+        style={"suggest": "workflows"},
+        help_text="A workflow of the same workspace; its live version is run, else its draft.",
+    )
 
 
 def find(description: Description, actor: Actor, workspace_id: str, environment: str) -> Tool:

@@ -1,21 +1,12 @@
-"""The types of steps, one file each. A new type is a new file and a line here."""
+"""The types of steps, one file each: `calls` call something else, `data` change data, `flow` decide where a run goes.
 
-from workflows.steps import (
-    agent,
-    approval,
-    condition,
-    extract,
-    http,
-    map,  # noqa: A004  # the type's name
-    model,
-    prompt,
-    render,
-    transform,
-    validate,
-    wait,
-    workflow,
-)
+A new type is a new file and a line here.
+"""
+
 from workflows.steps.base import Context, Outcome, RunContext, StepType
+from workflows.steps.calls import agent, http, model, prompt
+from workflows.steps.data import extract, render, transform, validate
+from workflows.steps.flow import approval, condition, map, wait, workflow  # noqa: A004  # the type's name
 
 STEP_TYPES: dict[str, StepType] = {
     step_type.name: step_type

@@ -13,21 +13,17 @@ from agents.transport import bridge
 from governance.access.actors import Actor
 from governance.api.fields import StringField
 from governance.api.serializers import ApiSerializer
+from governance.core import stored_secrets
 from governance.core.db import briefly
 from governance.core.errors import DomainError, InvalidInputError
 from prompts.content.rendering import Rendered, TooLongError
 from workflows.language import conditions, paths, values
 from workflows.language.budget import Budget
 from workflows.language.structure import Step
-from workflows.steps.fields import (
-    ChoiceField,
-    ConditionField,
-    NumberField,
-    OnErrorField,
-    PathField,
-    StepIdField,
-    WholeField,
-)
+from workflows.steps.fields import secret
+from workflows.steps.fields.conditions import ConditionField
+from workflows.steps.fields.plain import ChoiceField, NumberField, WholeField
+from workflows.steps.fields.references import OnErrorField, PathField, StepIdField
 from workflows.steps.journal import Decision
 
 T = TypeVar("T")
@@ -175,6 +171,19 @@ class Context:
         """Whether a condition holds. Raises StepFailedError when it takes too long to tell."""
         return await holds(condition, self.names, self.run.budget)
 
+    def reveal(self, name: str, secret: Mapping[str, Any], *, destination: str) -> str:
+        """The value of a stored secret, which the step has under `name`, to be used for `destination`.
+
+        Raises StepFailedError if it was stored for something else (`StepSerializer.destination`), or can't be
+        decrypted.
+        """
+        if secret["origin"] != destination:
+            raise StepFailedError(f"{name}: this secret is for something else; store it again")
+        try:
+            return stored_secrets.reveal(secret)
+        except stored_secrets.UnreadableError:
+            raise StepFailedError(f"{name}: the secret can't be read: SECRET_KEY was changed; store it again") from None
+
     def _bounded(self, work: Callable[..., T], template: Any) -> T:
         limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
         try:
@@ -242,6 +251,8 @@ class StepSerializer(ApiSerializer):
     """The fields that every step has."""
 
     shapes: ClassVar[Sequence[Shape]] = ()
+    #: What `destination` returns, in a word for people.
+    destination_noun: ClassVar[str] = "type of step"
 
     id = StepIdField(required=False, help_text="By which later steps refer to this one: {{steps.<id>.output}}.")
     name = StringField(required=False, max_length=200)
@@ -257,7 +268,12 @@ class StepSerializer(ApiSerializer):
         problems = [self._misfits(attrs, shape) for shape in shapes]
         if problems and all(problems):
             raise serializers.ValidationError(problems[0])
-        return attrs
+        return secret.bound(type(self), attrs, destination=self.destination(attrs), noun=self.destination_noun)
+
+    def destination(self, attrs: Mapping[str, Any]) -> str:
+        """What the secrets of this step are for; they are not kept for anything else. By default it is the type of the
+        step. A type with a field that says where its secrets are sent returns that place instead."""
+        return str(attrs["type"])
 
     @staticmethod
     def _misfits(attrs: Mapping[str, Any], shape: Shape) -> dict[str, list[str]]:

@@ -1,7 +1,10 @@
 // The form of an agent. The text areas of what is JSON stay in the page's form and follow the fields made here.
 import { Cards } from "../governance/form/cards.js";
-import { ask, isObject, make, sentences } from "../governance/form/dom.js";
-import { enhanceAll, makeField } from "../governance/form/fields.js";
+import { ask, isObject, make } from "../governance/form/dom.js";
+import { enhanceAll } from "../governance/form/editors.js";
+import { makeField } from "../governance/form/fields.js";
+import { fieldsOf } from "../governance/form/json_schema.js";
+import { sentences } from "../governance/form/problems.js";
 
 const root = document.getElementById("agent-fitting");
 const settings = JSON.parse(root.dataset.settings);
@@ -103,7 +106,7 @@ control("provider").dispatchEvent(new Event("change"));
 const context = (changed) => ({ broken, listOf, changed });
 
 replace("config", {}, () => {
-  const own = settings.parameters.map(({ name }) => name);
+  const own = Object.keys(settings.parameters.properties);
   const numbers = {};
   const rest = { other: {} };
   for (const [name, value] of Object.entries(state.config)) {
@@ -115,9 +118,9 @@ replace("config", {}, () => {
     state.config = { ...numbers, ...(isObject(rest.other) ? rest.other : {}) };
     keep("config");
   };
-  const help = `A JSON object: ${settings.otherParameters.join(", ")}.`;
-  const other = makeField({ name: "other", label: "Other parameters", kind: "json", help }, rest, context(changed));
-  const fields = settings.parameters.map((one) => makeField({ help: "", ...one }, numbers, context(changed)));
+  const description = `A JSON object: ${settings.otherParameters.join(", ")}.`;
+  const other = makeField({ name: "other", schema: { description, "x-form": { title: "Other parameters" } } }, rest, context(changed));
+  const fields = fieldsOf(settings.parameters).map((one) => makeField(one, numbers, context(changed)));
   const more = make("details", { class: "more" }, make("summary", { text: "Other parameters" }), other);
   more.open = "other" in rest;
   more.addEventListener("toggle", () => enhanceAll(more));
@@ -131,8 +134,8 @@ const schemaPlace = replace("output_schema", {}, () => {
     state.output_schema = holder.schema ?? {};
     keep("output_schema");
   };
-  const help = "The JSON Schema that the answer has to be valid by. Without one any JSON will do.";
-  parts.output_schema = makeField({ name: "schema", label: "Schema of the answer", kind: "schema", help }, holder, context(changed));
+  const description = "The JSON Schema that the answer has to be valid by. Without one any JSON will do.";
+  parts.output_schema = makeField({ name: "schema", schema: { description, "x-form": { title: "Schema of the answer", widget: "schema" } } }, holder, context(changed));
   return parts.output_schema;
 });
 const showSchema = () => {
@@ -161,7 +164,7 @@ async function check(all = false) {
   const number = ++asked;
   const { problems } = await (await ask(settings.check, { body: state })).json();
   if (number !== asked) return problems; // what is shown is of a later state
-  for (const [name, part] of Object.entries(parts)) part.tell(problems[name] ?? (name === "tools" ? {} : []), { all });
+  for (const [name, part] of Object.entries(parts)) part.showProblems(problems[name] ?? (name === "tools" ? {} : []), { all });
   return problems;
 }
 

@@ -13,6 +13,7 @@ from governance.access.actors import Actor
 from governance.access.permissions import may
 from governance.access.visibility import visible_to
 from governance.admin.base import ReadOnlyAdmin, actor_of, block
+from governance.core import registry
 from governance.history.admin.lists import LogAdmin
 from governance.runs import log, traces
 from governance.runs.admin import statistics
@@ -163,10 +164,11 @@ def _said(request: HttpRequest) -> dict[str, Any]:
 
 def _subjects(run: Run, actor: Actor) -> list[tuple[str, str, str]]:
     """The pages of what ran, of those things that are still there and that one may see: word, name, address."""
+    models = {subject.word: subject.model for subject in registry.entries(log.RunSubject)}
     wanted = {run.source: run.ref_id, "prompt": run.prompt_id}
     found = []
     for word, identity in wanted.items():
-        model = log.SUBJECTS.get(word)
+        model = models.get(word)
         if model is None or identity is None:
             continue
         row = visible_to(actor, model._default_manager.filter(pk=identity)).first()

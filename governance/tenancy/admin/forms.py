@@ -5,7 +5,6 @@ from typing import Any, Generic, TypeVar
 from django import forms
 from django.db.models import Model
 
-from governance.admin.base import CHOICES
 from governance.admin.forms import ServiceForm
 from governance.tenancy.models import Environment
 
@@ -30,6 +29,3 @@ class InEnvironmentForm(ServiceForm[M], Generic[M]):
             choice: Any = self.fields["environment"]
             row: Any = self.instance
             choice.queryset = choice.queryset.filter(workspace_id=row.workspace_id)
-
-
-CHOICES[Environment] = EnvironmentField

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from governance.clients.connections import Registry
+from agents.providers import registry
+from governance.clients.connections import ConnectionTable
 from governance.realtime.runtime import with_database
 from workflows.engine import supervisor
 from workflows.runs import events
@@ -34,11 +35,9 @@ async def work(grace: float) -> None:
     async def in_thread(function: Any, *args: Any) -> Any:
         return await asyncio.to_thread(with_database, function, args)
 
-    registry = Registry(in_thread)
-    tasks: list[asyncio.Task[None]] = [asyncio.create_task(registry.run()), asyncio.create_task(events.announce())]
-    tasks.append(
-        asyncio.create_task(asyncio.to_thread(registry.warm_up))
-    )  # the first run should not wait for it
+    connections = ConnectionTable(in_thread)
+    tasks: list[asyncio.Task[None]] = [asyncio.create_task(connections.run()), asyncio.create_task(events.announce())]
+    tasks.append(asyncio.create_task(asyncio.to_thread(registry.warm_up)))  # the first run should not wait for it
     supervisor.start(takes_runs=True)
     logger.info("at work")
     await stopped.wait()
@@ -47,4 +46,4 @@ async def work(grace: float) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await registry.leave()
+    await connections.leave()

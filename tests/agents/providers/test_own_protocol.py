@@ -10,9 +10,9 @@ from pytest_httpserver import HTTPServer
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
-from agents.providers import registry
 from agents.providers.protocol import Completion, ModelCall, Provider
 from agents.transport import calls, outbound
+from governance.core import registry
 from governance.core.errors import ProviderError, ProviderTimeoutError
 from governance.runs.usage import TokenUsage
 from tests.agents.runtime.test_streaming import stream
@@ -101,19 +101,18 @@ class Parrots:
 def parrots(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parrots]:
     monkeypatch.setenv("PARROT_API_KEY", KEY)
     with HTTPServer(host="127.0.0.1", threaded=True) as server:
-        registry.register(
-            Provider(
-                name="parrot",
-                label="Parrot",
-                client=ParrotClient(),
-                base_url=f"http://127.0.0.1:{server.port}/v0",
-                default_model="grey",
-                key_variable="PARROT_API_KEY",
-                needs_key=True,
-            )
+        entry = Provider(
+            name="parrot",
+            label="Parrot",
+            client=ParrotClient(),
+            base_url=f"http://127.0.0.1:{server.port}/v0",
+            default_model="grey",
+            key_variable="PARROT_API_KEY",
+            needs_key=True,
         )
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # put back when the test is over
+        registry.register(entry)
         yield Parrots(server)
-        del registry.BUILT_IN["parrot"]
 
 
 def play(client: APIClient, **body: Any) -> Any:

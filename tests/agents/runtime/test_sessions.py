@@ -16,6 +16,7 @@ from agents.runtime import sessions
 from governance.access.actors import SYSTEM
 from governance.access.roles import Role
 from governance.audit.models import AuditEntry
+from governance.clients.connections import PeriodicTask
 from governance.core import registry
 from governance.identity import tokens
 from governance.runs.models import Run
@@ -165,7 +166,7 @@ def test_of_a_long_session_the_last_turns_are_remembered(
     assert [one["role"] for one in kept["messages"]] == ["user", "assistant"], "the last turn stays, however long"
 
 
-def test_a_session_that_nobody_used_for_long_is_forgotten_by_the_sweep(
+def test_a_session_that_nobody_used_for_long_is_forgotten_by_the_periodic_tasks(
     viewer: APIClient, make_agent: MakeAgent, settings: Settings
 ) -> None:
     agent = make_agent()
@@ -173,8 +174,8 @@ def test_a_session_that_nobody_used_for_long_is_forgotten_by_the_sweep(
         say(viewer, agent, "x", session_id=name)
     long_ago = timezone.now() - timedelta(days=settings.PROMPTOPS_AGENT_SESSION_DAYS, hours=1)
     AgentSession.objects.filter(session_id="old").update(used_at=long_ago)
-    for chore in registry.chores:
-        chore()
+    for task in registry.entries(PeriodicTask):
+        task.run()
     assert [row.session_id for row in AgentSession.objects.all()] == ["young"]
     assert AgentMessage.objects.count() == 2
 

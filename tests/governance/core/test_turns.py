@@ -10,27 +10,27 @@ import pytest
 from django.contrib.auth.hashers import ScryptPasswordHasher
 
 from governance.core import turns
-from governance.core.turns import Line
-from governance.identity.hashing import PasswordHasher
+from governance.core.turns import TurnQueue
+from governance.identity.credentials.hashing import PasswordHasher
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Line:
-    """A line of the test's own, in which nobody loses patience."""
-    made = Line(patience=60)
-    monkeypatch.setattr(turns, "_line", made)
+def queue(monkeypatch: pytest.MonkeyPatch) -> TurnQueue:
+    """A queue for this test alone, in which nobody is overtaken."""
+    made = TurnQueue(patience=60)
+    monkeypatch.setattr(turns, "_queue", made)
     return made
 
 
-def asks(line: Line, then: Callable[[], None], *, first: bool = False) -> threading.Thread:
-    """A thread that asks for a turn, does something in it and gives it back; it stands in line when this returns."""
-    waiting = line._first if first else line._others
+def asks(queue: TurnQueue, then: Callable[[], None], *, first: bool = False) -> threading.Thread:
+    """A thread that asks for a turn, does something in it and gives it back; it is in the queue when this returns."""
+    waiting = queue._first if first else queue._others
     before = len(waiting)
 
     def go() -> None:
-        turn = line.take(first=first)
+        turn = queue.take(first=first)
         then()
-        line.give_back(turn)
+        queue.give_back(turn)
 
     thread = threading.Thread(target=go)
     thread.start()
@@ -41,19 +41,19 @@ def asks(line: Line, then: Callable[[], None], *, first: bool = False) -> thread
     return thread
 
 
-def test_the_turn_goes_on_in_the_order_of_asking_and_to_the_first_before_the_others(line: Line) -> None:
-    mine = line.take()
+def test_the_turn_goes_on_in_the_order_of_asking_and_to_the_first_before_the_others(queue: TurnQueue) -> None:
+    held = queue.take()
     seen: list[str] = []
-    threads = [asks(line, lambda name=name: seen.append(name)) for name in ("a", "b")]  # type: ignore[misc]
-    threads += [asks(line, lambda name=name: seen.append(name), first=True) for name in ("c", "d")]  # type: ignore[misc]
+    threads = [asks(queue, lambda name=name: seen.append(name)) for name in ("a", "b")]  # type: ignore[misc]
+    threads += [asks(queue, lambda name=name: seen.append(name), first=True) for name in ("c", "d")]  # type: ignore[misc]
     assert seen == []
-    line.give_back(mine)
+    queue.give_back(held)
     for thread in threads:
         thread.join(10)
     assert seen == ["c", "d", "a", "b"]
 
 
-def test_threads_at_work_are_never_two_and_those_that_wait_are_many(line: Line) -> None:
+def test_threads_at_work_are_never_two_and_those_that_wait_are_many(queue: TurnQueue) -> None:
     working, most, meet = [0], [0], threading.Barrier(8)
 
     def task() -> None:
@@ -72,7 +72,7 @@ def test_threads_at_work_are_never_two_and_those_that_wait_are_many(line: Line) 
 
 
 @pytest.mark.parametrize("where", ["at work", "while it waits"])
-def test_a_thread_that_fails_gives_its_turn_back(line: Line, where: str) -> None:
+def test_a_thread_that_fails_gives_its_turn_back(queue: TurnQueue, where: str) -> None:
     def task() -> None:
         if where == "at work":
             raise RuntimeError
@@ -85,15 +85,15 @@ def test_a_thread_that_fails_gives_its_turn_back(line: Line, where: str) -> None
 
 
 def test_who_keeps_the_turn_is_overtaken_and_cannot_take_it_from_the_one_who_went_ahead() -> None:
-    line = Line(patience=0.05)
-    kept = line.take()
+    queue = TurnQueue(patience=0.05)
+    kept = queue.take()
     began = time.monotonic()
-    second = line.take()
+    second = queue.take()
     assert 0.04 < time.monotonic() - began < 5
-    line.give_back(kept)  # it was overtaken: the turn is not its own any more
+    queue.give_back(kept)  # it was overtaken: the turn is not its own any more
     seen: list[str] = []
-    patient = Line(patience=60)
-    patient._taken, patient._first, patient._others = line._taken, line._first, line._others
+    patient = TurnQueue(patience=60)
+    patient._holder, patient._first, patient._others = queue._holder, queue._first, queue._others
     third = asks(patient, lambda: seen.append("third"))
     assert seen == []
     patient.give_back(second)
@@ -101,14 +101,14 @@ def test_who_keeps_the_turn_is_overtaken_and_cannot_take_it_from_the_one_who_wen
     assert seen == ["third"]
 
 
-def test_a_thread_without_a_turn_waits_as_ever(line: Line) -> None:
-    mine = line.take()
+def test_a_thread_without_a_turn_waits_as_ever(queue: TurnQueue) -> None:
+    held = queue.take()
     with turns.waiting():
         pass  # it would wait here for the one that has the turn
-    line.give_back(mine)
+    queue.give_back(held)
 
 
-def test_others_work_while_a_password_is_hashed(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_work_while_a_password_is_hashed(queue: TurnQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     encode, others = ScryptPasswordHasher.encode, threading.Event()
 
     def while_others_work(self: ScryptPasswordHasher, *args: Any) -> str:

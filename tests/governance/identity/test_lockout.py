@@ -19,7 +19,7 @@ from governance.audit.models import AuditEntry
 from governance.core.errors import BusyError, TooManyAttemptsError
 from governance.identity import lockout, tokens
 from governance.identity.addresses import place_of
-from governance.identity.hashing import Slots
+from governance.identity.credentials.hashing import Slots
 from governance.identity.models import LoginFailures, User
 from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD, api
@@ -113,7 +113,7 @@ def test_tries_come_back_one_after_the_other(ada: User, clock: Any) -> None:
 def test_who_has_no_try_left_has_no_password_looked_at(
     ada: User, clock: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.PASSWORD_HASHERS = ["governance.identity.hashing.PasswordHasher"]
+    settings.PASSWORD_HASHERS = ["governance.identity.credentials.hashing.PasswordHasher"]
     hashed = []
 
     def note(self: Any, *args: Any) -> str:

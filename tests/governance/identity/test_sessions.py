@@ -14,7 +14,7 @@ from governance.access.actors import SYSTEM
 from governance.access.roles import Role
 from governance.audit.models import AuditEntry
 from governance.identity import tokens, users
-from governance.identity.bearer import digest_of
+from governance.identity.credentials.bearer import digest_of
 from governance.identity.models import Token, User
 from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD, api

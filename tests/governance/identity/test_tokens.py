@@ -9,7 +9,7 @@ import time_machine
 from rest_framework.test import APIClient
 
 from governance.audit.models import AuditEntry
-from governance.identity.bearer import digest_of
+from governance.identity.credentials.bearer import digest_of
 from governance.identity.models import Token, TokenKind
 from governance.tenancy.models import Workspace
 from tests.conftest import api

@@ -10,7 +10,7 @@ from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 from django.test import Client
 
-from governance.identity.admin_sessions import SessionStore, stored
+from governance.identity.credentials.admin_sessions import SessionStore, stored
 from governance.identity.models import Token, User
 from governance.tenancy.models import Workspace
 from tests.conftest import PASSWORD

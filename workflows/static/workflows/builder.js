@@ -2,7 +2,7 @@
 // are what is saved. The same definition can be edited as JSON and as YAML.
 import { Cards } from "../governance/form/cards.js";
 import { ask, identity, isObject, make } from "../governance/form/dom.js";
-import { enhanceAll } from "../governance/form/fields.js";
+import { enhanceAll } from "../governance/form/editors.js";
 import { Names, inputBody, outputBody } from "./names.js";
 import { idsOf } from "./references.js";
 
@@ -137,9 +137,9 @@ async function check({ all = false } = {}) {
   if (number !== asked) return answer.problems;
   const { problems } = answer;
   if (view === "form") {
-    inputs.tell(problems.inputs);
-    cards.tell(problems.steps, { all: all || tried });
-    outputs.tell(problems.outputs);
+    inputs.showProblems(problems.inputs);
+    cards.showProblems(problems.steps, { all: all || tried });
+    outputs.showProblems(problems.outputs);
     if (!Object.keys(problems).length && said.classList.contains("bad")) say("");
   } else {
     say(answer.message, "bad");

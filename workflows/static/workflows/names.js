@@ -1,9 +1,11 @@
 // Inputs and outputs of a workflow: rows of a name and what stands behind it.
-import { isObject, make, sentences } from "../governance/form/dom.js";
-import { makeField, tellAll } from "../governance/form/fields.js";
+import { isObject, make } from "../governance/form/dom.js";
+import { makeField } from "../governance/form/fields.js";
+import { fieldsOf } from "../governance/form/json_schema.js";
+import { sentences, showAllProblems } from "../governance/form/problems.js";
 
 export class Names {
-  /** `value` is an object; `set` takes what it is now. `bodyOf(entry, put)` makes {element, tell} of what is behind. */
+  /** `value` is an object; `set` takes what it is now. `bodyOf(entry, put)` makes {element, showProblems} of what is behind. */
   constructor(value, { noun, set, begin, bodyOf, context }) {
     Object.assign(this, { noun, set, begin, bodyOf, context });
     this.entries = Object.entries(value).map(([name, one]) => ({ name, one }));
@@ -20,12 +22,12 @@ export class Names {
     this.list.hidden = !this.entries.length;
   }
 
-  tell(problems) {
+  showProblems(problems) {
     const byName = isObject(problems) ? { ...problems } : {};
     for (const { entry, body, name } of this.rows) {
       const mine = byName[entry.name];
       delete byName[entry.name];
-      const said = sentences(body.tell(mine));
+      const said = sentences(body.showProblems(mine));
       name.toggleAttribute("aria-invalid", Boolean(mine));
       if (mine) name.setAttribute("aria-invalid", "true");
       body.problem.hidden = !said.length;
@@ -87,15 +89,15 @@ export class Names {
   }
 }
 
-/** What stands behind an input: its fields, as the server describes them. */
-export function inputBody(descriptions, context) {
+/** What stands behind an input: its fields, by the JSON Schema of an input. */
+export function inputBody(schema, context) {
   return (entry, put) => {
     if (!isObject(entry.one)) entry.one = {};
     const inner = { ...context, changed: put };
-    const fields = new Map(descriptions.map((one) => [one.name, makeField(one, entry.one, inner)]));
+    const fields = new Map(fieldsOf(schema).map((one) => [one.name, makeField(one, entry.one, inner)]));
     return {
       element: make("div", { class: "fields of-input" }, ...fields.values()),
-      tell: (problems) => (isObject(problems) ? tellAll(fields, problems) : (tellAll(fields), problems ?? [])),
+      showProblems: (problems) => (isObject(problems) ? showAllProblems(fields, problems) : (showAllProblems(fields), problems ?? [])),
     };
   };
 }
@@ -125,6 +127,6 @@ export function outputBody(context) {
       put();
     };
     text.placeholder = isPath ? "steps.answer.output" : "{{steps.answer.output}}";
-    return { element: make("div", { class: "pair" }, kind, text), tell: (problems) => problems ?? [] };
+    return { element: make("div", { class: "pair" }, kind, text), showProblems: (problems) => problems ?? [] };
   };
 }

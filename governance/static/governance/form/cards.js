@@ -1,17 +1,21 @@
 // A list of things of several kinds, a card each: added, moved, copied, removed and edited. The items are plain objects
 // that are changed in place, so that what no field knows of stays in them.
-import { identity, isObject, make, sentences } from "./dom.js";
-import { enhanceAll, makeField, tellAll } from "./fields.js";
+import { identity, isObject, make } from "./dom.js";
+import { enhanceAll } from "./editors.js";
+import { makeField } from "./fields.js";
+import { fieldsOf, labelOf, shapesOf, widgetOf } from "./json_schema.js";
+import { sentences, showAllProblems } from "./problems.js";
 
 /** What is remembered of an item while its card is made anew: whether it is open, and whether somebody was done with it. */
 const memory = new WeakMap();
 const remembered = (item) => memory.get(item) ?? memory.set(item, { open: false, left: true }).get(item);
 
 export class Cards {
-  /** `kinds` by their names: {summary, fields, shapes}. `common` names the fields that are folded away. `noun` is what
-   * one is called, `titleOf(item, place)` what stands at its top; `contextOf(place)` is what its fields are told. */
+  /** `kinds` has the JSON Schema of each kind of item by its name. `common` names the fields that are folded away, `noun`
+   * is the word for an item, `titleOf(item, place)` its title, and `contextOf(place)` the context of its fields. */
   constructor(items, { kinds, common = [], noun, titleOf, contextOf, changed, most = 50, begin = () => ({}) }) {
-    Object.assign(this, { items, kinds, common, noun, titleOf, contextOf, changed, most, begin });
+    this.kinds = Object.fromEntries(Object.entries(kinds).map(([name, schema]) => [name, kindOf(schema)]));
+    Object.assign(this, { items, common, noun, titleOf, contextOf, changed, most, begin });
     this.list = make("ol", { class: "cards" });
     this.said = make("p", { class: "problem", hidden: true });
     this.spoken = make("p", { class: "visually-hidden", role: "status" });
@@ -29,10 +33,10 @@ export class Cards {
   }
 
   /** Show problems: sentences about the whole, or an object of problems by the places of the items. */
-  tell(problems, { all = false } = {}) {
+  showProblems(problems, { all = false } = {}) {
     const byPlace = isObject(problems) ? problems : {};
     let left = isObject(problems) ? [] : sentences(problems);
-    this.cards.forEach((card, place) => card.tell(all || remembered(card.item).left ? byPlace[place] : undefined, all));
+    this.cards.forEach((card, place) => card.showProblems(all || remembered(card.item).left ? byPlace[place] : undefined, all));
     this.said.hidden = !left.length;
     this.said.textContent = left.join(" ");
     return [];
@@ -175,7 +179,7 @@ class Card {
   #changed() {
     this.#title();
     this.#shape();
-    this.tellCount(this.faults ?? 0);
+    this.showCount(this.faults ?? 0);
     this.cards.changed();
   }
 
@@ -196,9 +200,9 @@ class Card {
     this.fields = new Map();
     const known = this.kind?.fields ?? [];
     const put = (list) =>
-      list.map((description) => {
-        const field = makeField(description, this.item, this.context);
-        this.fields.set(description.name, field);
+      list.map((one) => {
+        const field = makeField(one, this.item, this.context);
+        this.fields.set(one.name, field);
         return field;
       });
     const { common } = this.cards;
@@ -217,8 +221,8 @@ class Card {
     const names = new Set(["type", ...known.map(({ name }) => name)]);
     const others = Object.keys(this.item).filter((name) => !names.has(name));
     for (const name of others) {
-      const description = { name, label: name, kind: "json", help: "This form does not know this field." };
-      const field = makeField(description, this.item, this.context);
+      const schema = { description: "This form does not know this field.", "x-form": { title: name } };
+      const field = makeField({ name, schema }, this.item, this.context);
       this.fields.set(name, field);
       this.body.append(field);
     }
@@ -239,20 +243,20 @@ class Card {
     }
   }
 
-  tell(problems, all = false) {
+  showProblems(problems, all = false) {
     const count = sentences(problems ?? {}).length;
     this.faults = count;
-    this.tellCount(count);
+    this.showCount(count);
     if (count && all && !this.isOpen) this.open(true);
     if (!this.fields) return;
-    const left = tellAll(this.fields, isObject(problems) ? problems : {});
+    const left = showAllProblems(this.fields, isObject(problems) ? problems : {});
     const said = sentences(isObject(problems) ? left : (problems ?? []));
     this.general.hidden = !said.length;
     this.general.textContent = said.join(" ");
     if (count && this.folded && this.cards.common.some((name) => name !== "name" && problems?.[name])) this.folded.open = true;
   }
 
-  tellCount(count) {
+  showCount(count) {
     this.count.hidden = !count;
     this.count.textContent = count === 1 ? "1 problem" : `${count} problems`;
     this.element.classList.toggle("faulty", count > 0);
@@ -268,12 +272,18 @@ class Card {
   }
 }
 
+function kindOf(schema) {
+  const fields = fieldsOf(schema).filter(({ name }) => name !== "type"); // it is chosen once and for all
+  return { summary: schema.description, fields, shapes: shapesOf(schema) };
+}
+
 /** What is in it, in a few words. */
 function gist(item, kind, common) {
   const words = kind.fields
-    .filter(({ name }) => !common.includes(name) && name in item)
-    .map(({ name, label }) => {
+    .filter(({ name, schema }) => !common.includes(name) && name in item && widgetOf(schema) !== "secret")
+    .map(({ name, schema }) => {
       const value = item[name];
+      const label = labelOf(name, schema);
       if (typeof value === "string") return value;
       if (Array.isArray(value)) return `${value.length} ${label.toLowerCase()}`;
       return typeof value === "object" ? "" : `${label} ${value}`;

@@ -1,7 +1,8 @@
 // Widgets that hold others: groups, lists, names with values, conditions, schemas.
 import { isObject, make, read, written } from "./dom.js";
-import { enhanceAll, makeField, tellAll } from "./fields.js";
-import { schema } from "./schema.js";
+import { enhanceAll } from "./editors.js";
+import { fieldsOf } from "./json_schema.js";
+import { showAllProblems } from "./problems.js";
 
 const remover = (what, act) =>
   make("button", { type: "button", class: "tool small", "aria-label": `Remove ${what}`, title: `Remove ${what}`, text: "Remove", onclick: act });
@@ -79,23 +80,35 @@ function textValue(entry, put, place, { shown = (one) => one, taken = (text) => 
   return input;
 }
 
-/** A secret: typed, or stored already and known by a hint. */
-function secretValue(entry, put, place) {
-  const place_ = make("span", { class: "secret" });
-  const show = () => {
-    if (isObject(entry.one)) {
-      const replace = () => {
-        entry.one = "";
-        put();
-        show();
-        place_.querySelector("input").focus();
-      };
-      const button = make("button", { type: "button", class: "tool small", text: "Replace", onclick: replace, "aria-label": `Replace the value of ${entry.name}` });
-      place_.replaceChildren(make("span", { class: "quiet", text: `stored, ${entry.one.hint ?? "hidden"}` }), button);
-    } else place_.replaceChildren(textValue(entry, put, place, { type: "password", autocomplete: "new-password" }));
+/** A secret: typed, or stored already and known by its hint. `put(value)` takes what it is now. */
+function secret({ value, put, label, ...more }) {
+  const place = make("span", { class: "secret" });
+  const showInput = (text) => {
+    const input = make("input", {
+      type: "password",
+      value: text,
+      placeholder: "Value",
+      autocomplete: "new-password",
+      ...more,
+      oninput: () => put(input.value),
+    });
+    place.replaceChildren(input);
+    return input;
   };
-  show();
-  return place_;
+  const replace = () => {
+    put("");
+    showInput("").focus();
+  };
+  if (isObject(value)) {
+    const button = make("button", { type: "button", class: "tool small", text: "Replace", onclick: replace, "aria-label": `Replace the value of ${label}` });
+    place.replaceChildren(make("span", { class: "quiet", text: `stored, ${value.hint ?? "hidden"}` }), button);
+  } else showInput(value ?? "");
+  return place;
+}
+
+function secretValue(entry, put, place) {
+  const take = (value) => ((entry.one = value), put());
+  return secret({ value: entry.one, put: take, label: entry.name, "aria-label": `Value ${place + 1}` });
 }
 
 const OPERATORS = {
@@ -198,34 +211,38 @@ export const compound = {
       empty: "",
       makeValue: (entry, put, place) => textValue(entry, put, place, { shown: written, taken: read }),
     }),
+  secret({ label, value, set, id }) {
+    const put = (text) => set(text === "" ? undefined : text);
+    return { element: secret({ value, put, label, id, "aria-label": label }), fieldset: true };
+  },
   secrets: (parts) => named(parts, { adds: "Add a secret header", empty: "", makeValue: secretValue }),
 
-  group({ description, value, set, context }) {
+  group({ schema, value, set, context, makeField }) {
     const object = { ...value };
     const inner = { ...context, changed: () => set(Object.keys(object).length ? { ...object } : undefined) };
-    const fields = new Map(description.fields.map((one) => [one.name, makeField(one, object, inner)]));
+    const fields = new Map(fieldsOf(schema).map((one) => [one.name, makeField(one, object, inner)]));
     return {
       element: make("div", { class: "fields" }, ...fields.values()),
       fieldset: true,
       wide: true,
-      tell: (problems) => (isObject(problems) ? tellAll(fields, problems) : (tellAll(fields), problems)),
+      showProblems: (problems) => (isObject(problems) ? showAllProblems(fields, problems) : (showAllProblems(fields), problems)),
     };
   },
 
-  list({ description, value, set, context }) {
+  list({ schema, label, value, set, context, makeField }) {
     const items = (value ?? []).map((one) => ({ ...one }));
     const rows = make("div", { class: "group-list" });
     let shown = [];
     const put = () => set(items.length ? items : undefined);
     const show = () => {
-      shown = items.map((item) => new Map(description.fields.map((one) => [one.name, makeField(one, item, { ...context, changed: put })])));
+      shown = items.map((item) => new Map(fieldsOf(schema.items).map((one) => [one.name, makeField(one, item, { ...context, changed: put })])));
       rows.replaceChildren(
         ...shown.map((fields, place) =>
           make(
             "div",
             { class: "group-item fields" },
             ...fields.values(),
-            remover(`${description.label.toLowerCase()} ${place + 1}`, () => {
+            remover(`${label.toLowerCase()} ${place + 1}`, () => {
               items.splice(place, 1);
               put();
               show();
@@ -239,7 +256,7 @@ export const compound = {
     const add = make("button", {
       type: "button",
       class: "tool small",
-      text: "Add", "aria-label": `Add to ${description.label.toLowerCase()}`,
+      text: "Add", "aria-label": `Add to ${label.toLowerCase()}`,
       onclick: () => {
         items.push({});
         put();
@@ -248,13 +265,13 @@ export const compound = {
       },
     });
     show();
-    const tell = (problems) => {
+    const showProblems = (problems) => {
       // A list of problems of each item, or an object of them by their places.
       const byItem = shown.map((_, place) => (isObject(problems?.[place]) ? problems[place] : {}));
-      const left = shown.map((fields, place) => tellAll(fields, byItem[place]));
+      const left = shown.map((fields, place) => showAllProblems(fields, byItem[place]));
       return [left, Array.isArray(problems) ? problems.filter((one) => typeof one === "string") : []].flat();
     };
-    return { element: make("div", {}, rows, add), fieldset: true, wide: true, tell };
+    return { element: make("div", {}, rows, add), fieldset: true, wide: true, showProblems };
   },
 
   condition({ value, set, context }) {
@@ -291,8 +308,6 @@ export const compound = {
     const steps = value ?? [];
     if (value === undefined) set(steps);
     const cards = context.cards(steps, context);
-    return { element: cards.element, fieldset: true, wide: true, tell: (problems) => cards.tell(problems) };
+    return { element: cards.element, fieldset: true, wide: true, showProblems: (problems) => cards.showProblems(problems) };
   },
-
-  schema,
 };

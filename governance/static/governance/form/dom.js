@@ -20,16 +20,6 @@ export const identity = () => `made-${(made += 1)}`;
 
 export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** All sentences in a nest of problems, each with its place in it. */
-export function sentences(problems, place = "") {
-  if (typeof problems === "string") return [place ? `${place}: ${problems}` : problems];
-  if (Array.isArray(problems)) return problems.flatMap((inner) => sentences(inner, place));
-  if (!isObject(problems)) return [];
-  return Object.entries(problems).flatMap(([name, inner]) =>
-    sentences(inner, name === "non_field_errors" ? place : place ? `${place}.${name}` : name),
-  );
-}
-
 /** An answer of the server as JSON; throws an Error with its sentence when it says no. */
 export async function ask(url, { body, ...options } = {}) {
   const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;

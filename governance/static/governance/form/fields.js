@@ -1,15 +1,18 @@
-// Fields as the server describes them (governance/admin/form_schema.py), a widget for each kind.
-//
-// makeField(description, holder, context) shows holder[description.name] and writes it there; a field that was emptied is
-// taken out. A value that its widget could not show is shown as JSON, so that nothing is lost. The element has a method
-// tell(problems). `context` has changed(), broken (fields whose text can't be read), words, and what some kinds need.
+// The fields of a form, each made from its JSON Schema by the widget for it.
 import { compound } from "./compound.js";
-import { identity, isObject, make, read, sentences, written } from "./dom.js";
-import { enhance } from "../editor.js";
+import { identity, isObject, make } from "./dom.js";
+import { labelOf, widgetOf } from "./json_schema.js";
+import { lines } from "./lines.js";
+import { sentences } from "./problems.js";
+import { schema as schemaWidget } from "./schema.js";
+
+const WIDGETS = { ...lines, ...compound, schema: schemaWidget };
 
 const isText = (value) => typeof value === "string";
+const isSecret = (value) => isText(value) || isText(value?.kept);
 const isScalar = (value) => ["string", "number", "boolean"].includes(typeof value);
 
+/** Which values each widget can show. */
 const FITS = {
   text: isText,
   path: isText,
@@ -21,7 +24,8 @@ const FITS = {
   words: (value) => Array.isArray(value) && value.every(isScalar),
   pairs: (value) => isObject(value) && Object.values(value).every(isText),
   values: isObject,
-  secrets: (value) => isObject(value) && Object.values(value).every((one) => isText(one) || isText(one?.kept)),
+  secret: isSecret,
+  secrets: (value) => isObject(value) && Object.values(value).every(isSecret),
   group: isObject,
   list: (value) => Array.isArray(value) && value.every(isObject),
   steps: (value) => Array.isArray(value) && value.every(isObject),
@@ -32,10 +36,18 @@ const FITS = {
   value: () => true,
 };
 
-export function makeField(description, holder, context) {
-  const { name, label, help, required } = description;
+/** An element that shows holder[name] and writes it there; a field that was emptied is removed from the holder.
+ *
+ * A value that the widget for `field.schema` can't show is shown as JSON, so that nothing is lost. The element has a
+ * method showProblems(problems). `context` has changed(), broken (a Set of what can't be read yet), listOf(name), which
+ * returns the id of a list of suggestions, and what some widgets need besides. */
+export function makeField(field, holder, context) {
+  const { name, schema, required = false } = field;
+  const label = labelOf(name, schema);
+  const help = schema.description;
   const value = holder[name];
-  const kind = value === undefined || FITS[description.kind]?.(value) ? description.kind : "json";
+  const wanted = widgetOf(schema);
+  const kind = value === undefined || FITS[wanted]?.(value) ? wanted : "json";
   const id = identity();
   const problem = make("p", { class: "problem", id: `${id}-problem`, hidden: true });
   const hint = help ? make("p", { class: "hint", id: `${id}-hint`, text: help }) : null;
@@ -44,7 +56,7 @@ export function makeField(description, holder, context) {
     else holder[name] = next;
     context.changed();
   };
-  const widget = (WIDGETS[kind] ?? compound[kind])({ description, value, set, id, context, holder });
+  const widget = WIDGETS[kind]({ schema, label, required, value, set, id, context, makeField });
   const whole = widget.fieldset ?? false;
   const caption = whole
     ? make("p", { class: "caption", id: `${id}-caption`, text: label })
@@ -60,227 +72,15 @@ export function makeField(description, holder, context) {
     problem,
   );
   if (whole) element.setAttribute("aria-labelledby", `${id}-caption`);
-  element.tell = (problems) => {
-    const left = widget.tell ? widget.tell(problems) : problems;
-    const said = sentences(left);
-    problem.hidden = !said.length;
-    problem.textContent = said.map((sentence) => sentence.replace("This field is required.", "It is required.")).join(" ");
+  element.showProblems = (problems) => {
+    const left = widget.showProblems ? widget.showProblems(problems) : problems;
+    const shown = sentences(left);
+    problem.hidden = !shown.length;
+    problem.textContent = shown.map((sentence) => sentence.replace("This field is required.", "It is required.")).join(" ");
     element.classList.toggle("faulty", sentences(problems).length > 0);
-    if (widget.control) widget.control.toggleAttribute("aria-invalid", said.length > 0);
-    if (said.length) widget.control?.setAttribute("aria-invalid", "true");
+    if (widget.control) widget.control.toggleAttribute("aria-invalid", shown.length > 0);
+    if (shown.length) widget.control?.setAttribute("aria-invalid", "true");
   };
   widget.attached?.();
   return element;
 }
-
-/** Tell each of these fields its problems; returns those that no field took. */
-export function tellAll(fields, problems = {}) {
-  const left = { ...problems };
-  for (const [name, element] of fields) {
-    element.tell(left[name] ?? []);
-    delete left[name];
-  }
-  return left;
-}
-
-// --- widgets of one line, or of one text -----------------------------------------------------------------------------
-
-function line({ description, value, set, id, context }, more = {}) {
-  const control = make("input", {
-    type: "text",
-    id,
-    value: value ?? "",
-    autocomplete: "off",
-    spellcheck: "false",
-    placeholder: description.default ?? null,
-    list: description.suggest ? context.listOf(description.suggest) : null,
-    oninput: () => set(control.value === "" ? undefined : control.value),
-    ...more,
-  });
-  return { element: control, control };
-}
-
-/** A text area in whose place an editor comes, once it is on the page. */
-function area(id, text, { rows, language, oninput, label }) {
-  const control = make("textarea", { id, rows, spellcheck: "false", class: "code", "data-editor": language, "data-label": label });
-  control.value = text;
-  control.addEventListener("input", oninput);
-  return control;
-}
-
-/** The editors of those text areas below `element` that have none yet; to be called when they are on the page. */
-export function enhanceAll(element) {
-  for (const control of element.querySelectorAll("textarea[data-editor]")) {
-    if (control.hidden || !control.isConnected) continue;
-    control.view = enhance(control);
-  }
-}
-
-function json({ description, value, set, id, context }) {
-  const mine = {};
-  const trouble = make("p", { class: "problem", hidden: true, role: "status" });
-  const oninput = () => {
-    const text = control.value;
-    context.broken.delete(mine);
-    trouble.hidden = true;
-    if (text.trim() === "") return set(undefined);
-    try {
-      set(JSON.parse(text));
-    } catch (error) {
-      trouble.hidden = false;
-      trouble.textContent = `This is no JSON: ${error.message}`;
-      context.broken.add(mine);
-      mine.control = control;
-      context.changed();
-    }
-  };
-  const text = value === undefined ? "" : JSON.stringify(value, null, 2);
-  const control = area(id, text, { rows: 4, language: "json", oninput, label: description.label });
-  return { element: make("div", {}, control, trouble), control, wide: true };
-}
-
-const WIDGETS = {
-  text(parts) {
-    if (!parts.description.long) return line(parts);
-    const { value, set, id } = parts;
-    const control = make("textarea", { id, rows: 2, oninput: () => set(control.value === "" ? undefined : control.value) });
-    control.value = value ?? "";
-    return { element: control, control, wide: true };
-  },
-  path: (parts) => line(parts, { class: "mono" }),
-  template({ description, value, set, id, context }) {
-    const oninput = () => set(control.value === "" ? undefined : control.value);
-    const control = area(id, value ?? "", { rows: 4, language: "template", oninput, label: description.label });
-    const chips = make("p", { class: "chips", "aria-label": "Names to put in", role: "group" });
-    const put = (name) => {
-      const text = `{{${name}}}`;
-      const { view } = control;
-      if (view) {
-        view.dispatch(view.state.replaceSelection(text));
-        view.focus();
-      } else {
-        control.setRangeText(text);
-        oninput();
-      }
-    };
-    const show = () => {
-      const names = context.names?.() ?? [];
-      chips.replaceChildren(
-        ...names.map((name) => make("button", { type: "button", class: "chip", text: name, title: `Put {{${name}}} in`, onclick: () => put(name) })),
-      );
-      chips.hidden = !names.length;
-    };
-    show();
-    const element = make("div", { onfocusin: (event) => chips.contains(event.target) || show() }, control, chips);
-    return { element, control, wide: true };
-  },
-  json,
-  value({ value, set, id }) {
-    const control = make("input", {
-      type: "text",
-      id,
-      autocomplete: "off",
-      value: value === undefined ? "" : written(value),
-      title: 'A number, true, false, null or other JSON; anything else is text. "3" in quotes is the text 3.',
-      oninput: () => set(control.value === "" ? undefined : read(control.value)),
-    });
-    return { element: control, control };
-  },
-  number({ description, value, set, id }) {
-    const control = make("input", {
-      type: "number",
-      id,
-      value: value ?? "",
-      min: description.min,
-      max: description.max,
-      step: description.whole ? 1 : "any",
-      placeholder: description.default,
-      oninput: () => set(control.value === "" ? undefined : control.valueAsNumber),
-    });
-    return { element: control, control };
-  },
-  flag({ value, set, id }) {
-    const control = make("input", { type: "checkbox", id, checked: value === true, onchange: () => set(control.checked || undefined) });
-    return { element: control, control };
-  },
-  choice({ description, value, set, id }) {
-    const { choices, required } = description;
-    const offered = value === undefined || choices.includes(value) ? choices : [value, ...choices];
-    const none = description.default === undefined ? "---------" : `${description.default} (if not said)`;
-    const control = make(
-      "select",
-      { id, onchange: () => set(control.value === "" ? undefined : control.value) },
-      ...(required && value !== undefined ? [] : [make("option", { value: "", text: none })]),
-      ...offered.map((choice) => make("option", { value: choice, text: choice })),
-    );
-    control.value = value ?? "";
-    return { element: control, control };
-  },
-  words({ description, value = [], set, id }) {
-    const put = (words) => set(words.length ? words : undefined);
-    const { kind, choices } = description.of;
-    if (kind !== "choice") {
-      const control = make("input", {
-        type: "text",
-        id,
-        value: value.join(", "),
-        placeholder: kind === "number" ? "404, 409" : null,
-        oninput: () => {
-          const words = control.value.split(",").map((word) => word.trim()).filter(Boolean);
-          put(kind === "number" ? words.map((word) => (Number.isNaN(Number(word)) ? word : Number(word))) : words);
-        },
-      });
-      return { element: control, control };
-    }
-    const boxes = choices.map((choice) => make("input", { type: "checkbox", value: choice, checked: value.includes(choice), onchange: collect }));
-    function collect() {
-      put(boxes.filter((box) => box.checked).map((box) => box.value));
-    }
-    const labels = boxes.map((box) => make("label", { class: "check" }, box, ` ${box.value.replaceAll("_", " ")}`));
-    return { element: make("div", { class: "checks" }, ...labels), fieldset: true, wide: true };
-  },
-  target({ description, value, set, id, context }) {
-    const control = make("select", { id, onfocus: fill, onchange: () => set(control.value === "" ? undefined : control.value) });
-    function fill() {
-      const chosen = control.value || value || "";
-      const later = context.later();
-      const offered = ["", ...later, "end", ...(chosen && chosen !== "end" && !later.includes(chosen) ? [chosen] : [])];
-      const words = { "": description.required ? "---------" : "The next step", end: "The end of the run" };
-      control.replaceChildren(...offered.map((target) => make("option", { value: target, text: words[target] ?? target })));
-      control.value = chosen;
-    }
-    fill();
-    return { element: control, control };
-  },
-  on_error(parts) {
-    const { value, set, id, context } = parts;
-    const word = isText(value) ? value : value ? "goto" : "";
-    const where = WIDGETS.target({
-      ...parts,
-      id: `${id}-goto`,
-      description: { required: true },
-      value: value?.goto,
-      set: (goto) => set({ goto: goto ?? "" }),
-      context,
-    });
-    where.control.setAttribute("aria-label", "Go on at");
-    where.control.hidden = word !== "goto";
-    const control = make(
-      "select",
-      {
-        id,
-        onchange: () => {
-          where.control.hidden = control.value !== "goto";
-          if (control.value === "goto") set({ goto: where.control.value });
-          else set(control.value || undefined);
-        },
-      },
-      make("option", { value: "", text: "The run fails (if not said)" }),
-      make("option", { value: "fail", text: "The run fails" }),
-      make("option", { value: "continue", text: "The run goes on" }),
-      make("option", { value: "goto", text: "The run goes on at …" }),
-    );
-    control.value = word;
-    return { element: make("div", { class: "pair" }, control, where.control), control };
-  },
-};

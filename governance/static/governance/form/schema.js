@@ -1,6 +1,6 @@
 // A JSON Schema: the properties of an object as rows, or the whole as JSON. What rows can't show stays as it is in it.
 import { isObject, make } from "./dom.js";
-import { enhanceAll, makeField } from "./fields.js";
+import { enhanceAll } from "./editors.js";
 
 const TYPES = ["string", "number", "integer", "boolean", "array", "object"];
 
@@ -16,7 +16,7 @@ function isPlain(schema) {
   );
 }
 
-export function schema({ description, value, set, context }) {
+export function schema({ label, value, set, context, makeField }) {
   const place = make("div", {});
   const holder = { schema: value };
   const put = () => set(holder.schema && Object.keys(holder.schema).length ? holder.schema : undefined);
@@ -84,7 +84,7 @@ export function schema({ description, value, set, context }) {
     return [list, make("div", { class: "tools" }, add, toggle("As JSON"))];
   };
   const text = () => {
-    const field = makeField({ name: "schema", label: `${description.label}, as JSON`, kind: "json", help: "" }, holder, inner);
+    const field = makeField({ name: "schema", schema: { "x-form": { title: `${label}, as JSON`, widget: "json" } } }, holder, inner);
     return [field, make("div", { class: "tools" }, toggle("As rows"))];
   };
   const toggle = (words) => {
