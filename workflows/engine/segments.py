@@ -13,7 +13,7 @@ from django.db import close_old_connections, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from agents.providers import openai_compatible
+from agents.providers import registry
 from agents.transport import bridge
 from governance.core import processes
 from governance.core.db import AWAY
@@ -87,7 +87,7 @@ def go_on(run: WorkflowRun) -> None:
         raise DomainError("it had an api_key or a base_url of its own, which is not kept: start it anew")
     journal = RunJournal(leaving=held.is_leaving)
     journal.load(run.pk, run.claim)
-    openai_compatible.warm_up()
+    registry.warm_up()
     context = RunContext(
         actor=actor,
         workspace_id=run.workspace_id,

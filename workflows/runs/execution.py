@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from agents.providers import openai_compatible
+from agents.providers import registry
 from agents.transport import bridge
 from agents.transport.outbound import check_base_url
 from governance.access.actors import Actor
@@ -158,7 +158,7 @@ class _Here:
     def __init__(self, actor: Actor, workflow: Workflow, values: Mapping[str, Any], own_call: OwnCall | None) -> None:
         self.actor = actor
         self.began = time.monotonic()
-        openai_compatible.warm_up()
+        registry.warm_up()
         loaded = parsing.load(values["definition"])
         with transaction.atomic():
             opened = log.start(

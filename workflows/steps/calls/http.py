@@ -15,7 +15,6 @@ from django.conf import settings
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from agents.providers import openai_compatible
 from agents.transport import calls, outbound
 from governance.api.parsing import loads
 from governance.core.errors import InvalidInputError
@@ -107,7 +106,7 @@ async def run(step: Step, context: Context) -> Outcome:
     headers, content = _headers(step, context), _content(step, context)
     stored = step.fields.get("secret_headers", {})
     secrets = {name: context.reveal(name, secret, destination=origin) for name, secret in stored.items()}
-    await on_database(openai_compatible.warm_up)  # brings the HTTP client, which takes a second the first time
+    await on_database(calls.warm_up)  # brings the HTTP client, which takes a second the first time
     seconds: float = settings.PROMPTOPS_PROVIDER_TIMEOUT if step.timeout is None else step.timeout
     started = time.monotonic()
     try:

@@ -29,7 +29,7 @@ class ModelStep(StepSerializer):
 
     def validate_provider(self, value: str) -> str:
         try:
-            return registry.hold(value).name
+            return registry.find_and_lock(value).name
         except InvalidInputError as error:
             raise serializers.ValidationError(error.message.removeprefix("provider: ")) from None
 
