@@ -23,7 +23,7 @@ class WorkflowsConfig(AppConfig):
         toolbox.register(agent_tool.KIND)
         services.USERS["workflows"] = usage.on_provider
         log.SUBJECTS["workflow"] = Workflow
-        log.KEPT.append(control.going)
+        log.KEPT.append(control.active)
         supervisor.CHORES.append(schedules.tick)
         runtime.companions.append(events.watch)
         waiting = Panel(
