@@ -132,10 +132,10 @@ class Engine(Protocol):
         """What somebody decided about it."""
 
     async def due(self, seconds: float) -> datetime:
-        """When so many seconds are over since it first asked, in any life of the run."""
+        """When so many seconds are over since it first asked, in any segment of the run."""
 
-    async def keep(self, value: Any) -> Any:
-        """The first value that it ever kept: the same in each life of the run."""
+    async def memoize(self, value: Any) -> Any:
+        """The first value that it ever memoized: the same in each segment of the run."""
 
     async def each(self, items: Sequence[Any], at_once: int) -> Outcome:
         """Run the steps inside it for each item, so many at once; the output has what each of them made."""

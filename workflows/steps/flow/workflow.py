@@ -21,21 +21,21 @@ async def run(step: Step, context: Context) -> Outcome:
     if context.run.depth + 1 >= MAX_DEPTH:
         raise StepFailedError(f"agents and workflows call each other {MAX_DEPTH} deep at most")
     found = await on_database(_served, context.run.workspace_id, step["workflow_key"])
-    served = await context.engine.keep(found)  # the same after a restart, even if another version was published
-    if served is None:
+    memo = await context.engine.memoize(found)  # in a later segment the same, whatever was published meanwhile
+    if memo is None:
         raise StepFailedError(f"there is no workflow {step['workflow_key']}")
-    if not served["definition"]["steps"]:
+    if not memo["definition"]["steps"]:
         raise StepFailedError(f"the workflow {step['workflow_key']} has no steps yet: there is nothing to run")
     variables, missing = context.fill(step.fields.get("variables", {}))
     below = replace(
         context.run,
-        workflow_id=uuid.UUID(served["id"]),
+        workflow_id=uuid.UUID(memo["id"]),
         workflow_key=step["workflow_key"],
         variables={"input": context.input, **variables},
         depth=context.run.depth + 1,
     )
-    made = await context.engine.below(served["definition"], below)
-    trace = {"workflow_key": step["workflow_key"], "version": served["version"], "missing": missing}
+    made = await context.engine.below(memo["definition"], below)
+    trace = {"workflow_key": step["workflow_key"], "version": memo["version"], "missing": missing}
     return Outcome(output=made.output, trace={**trace, **made.trace})
 
 
