@@ -54,7 +54,7 @@ class RunViewSet(OfLog, ReadViewSet[Run]):
         going = StatsFilter(request.query_params, queryset=running)
         for wishes in (chosen, going):
             if not wishes.is_valid():
-                raise ValidationError(dict(wishes.errors))
+                raise ValidationError({name: list(problems) for name, problems in wishes.errors.items()})
         since, until = window(chosen.cleaned_data.get("since"), chosen.cleaned_data.get("until"))
         return Response(RunStatsSerializer(statistics.of(chosen.qs, going.qs, since=since, until=until)).data)
 
