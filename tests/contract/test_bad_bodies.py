@@ -11,9 +11,10 @@ from rest_framework.test import APIClient
 
 from governance.tenancy.models import Environment
 from prompts.models import Prompt
-from tests.contract import world
 from tests.contract.endpoints import WITH_BODY, Endpoint
 from tests.contract.shapes import FIELDS, Field
+
+pytestmark = pytest.mark.usefixtures("full_installation")
 
 DEEP = 5_000
 MANY = ", ".join(f'"k{number}": 0' for number in range(50_000))
@@ -67,7 +68,6 @@ def state() -> dict[str, Any]:
 @pytest.fixture
 def admin_of_the_world(static: APIClient) -> Iterator[APIClient]:
     """A client in the world; after the test nothing in it has changed."""
-    world.make_all()
     before = state()
     yield static
     assert state() == before
@@ -116,7 +116,6 @@ def test_another_content_type_than_json_is_refused_everywhere(content_type: str,
 def test_json_is_taken_however_its_content_type_is_written(
     endpoint: Endpoint, content_type: str, static: APIClient
 ) -> None:
-    world.make_all()
     answer = endpoint.call_raw(static, json.dumps(endpoint.body), content_type=content_type)
     assert answer.status_code == endpoint.status
 
@@ -131,6 +130,7 @@ def test_an_unknown_field_is_refused_by_its_name_so_that_no_typo_is_lost(
     assert error.startswith("contnet: unknown field; expected ")
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("path", "body"),
     [
