@@ -33,6 +33,8 @@ SAME_ON_EACH = [
     "promptops/test_server.py",
     "promptops/test_start.py",
     "prompts/delivery/test_fastlane.py",
+    # How long a socket may take nothing is the server's own affair, and takes minutes to try.
+    "governance/realtime/test_realtime_bounds.py",
     # What goes out to models and services, and what comes back: the rows around it are those of every other run.
     "agents/providers/test_answers_at_work.py",
     "agents/providers/test_provider_failures.py",
