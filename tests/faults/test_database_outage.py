@@ -174,8 +174,10 @@ def test_while_postgresql_is_away_what_is_known_is_served_at_once_and_marked_and
                     assert (stale(answer), answer.content) == (True, before.content), place
                     assert answer.headers["x-promptops-revision"] == before.headers["x-promptops-revision"]
                     assert 0 <= int(answer.headers["x-promptops-stale"]) <= time.monotonic() - began + 2
-            assert max(took) < 0.5
-            assert sorted(took)[len(took) // 2] < 0.02
+            took.sort()
+            assert took[-1] < 2
+            assert took[len(took) * 99 // 100] < 0.5  # a busy machine may hold up one of 800
+            assert took[len(took) // 2] < 0.02
             unchanged = app.fetch("/greeting", **{"If-None-Match": expected["/greeting"].headers["etag"]})
             assert (unchanged.status_code, "x-promptops-stale" in unchanged.headers) == (304, True)
             assert stale(app.fetch(f"/greeting?min_revision={revision}"))
