@@ -257,8 +257,8 @@ def test_a_rule_of_the_database_that_a_start_breaks_is_not_told_as_a_repeated_ca
     editor: APIClient, anonymous: APIClient, make_workflow: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, secret = hook(editor, make_workflow(SAY))
-    field = WorkflowRun._meta.get_field("status")
-    monkeypatch.setattr(field, "_get_default", lambda: "odd", raising=False)
+    field = WorkflowRun._meta.get_field("segment")
+    monkeypatch.setattr(field, "_get_default", lambda: -1, raising=False)
     answer = call(anonymous, url, secret, b"{}")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "internal error" in Webhook.objects.get().last_error
