@@ -339,6 +339,7 @@ LOGGING: dict[str, Any] = {
         "uvicorn.access": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
+        "openai": {"level": "WARNING"},
         "dbos": {"level": "WARNING"},
     },
 }

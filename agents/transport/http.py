@@ -55,18 +55,25 @@ class Guarded(httpx2.AsyncBaseTransport):
 
 
 class Bounded(httpx2.AsyncBaseTransport):
-    """Reads at most PROMPTOPS_MAX_ANSWER_BYTES of an answer, then raises TooMuchError."""
+    """Reads at most PROMPTOPS_MAX_ANSWER_BYTES of an answer, then raises TooMuchError, also for any further request.
+
+    `too_much` is the reason.
+    """
 
     def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
         self._inner = inner
+        self.too_much: str | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self.too_much:  # asking again would bring as much again
+            raise TooMuchError(self.too_much)
         response = await self._inner.handle_async_request(request)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":  # a few bytes can be gigabytes
+            self.too_much = "the answer is compressed, which was not asked for"
             await response.aclose()
-            raise TooMuchError("the answer is compressed, which was not asked for")
+            raise TooMuchError(self.too_much)
         assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # what an asynchronous transport makes
-        response.stream = _Counted(response.stream)
+        response.stream = _Counted(response.stream, self)
         return response
 
     async def aclose(self) -> None:
@@ -74,8 +81,8 @@ class Bounded(httpx2.AsyncBaseTransport):
 
 
 class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
-        self._inner = inner
+    def __init__(self, inner: httpx2.AsyncByteStream, owner: Bounded) -> None:
+        self._inner, self._owner = inner, owner
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         limit: int = settings.PROMPTOPS_MAX_ANSWER_BYTES
@@ -83,7 +90,8 @@ class _Counted(httpx2.AsyncByteStream):
         async for chunk in self._inner:
             seen += len(chunk)
             if seen > limit:
-                raise TooMuchError(f"the answer is over {limit} bytes")
+                self._owner.too_much = f"the answer is over {limit} bytes"
+                raise TooMuchError(self._owner.too_much)
             yield chunk
 
     async def aclose(self) -> None:

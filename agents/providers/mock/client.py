@@ -9,11 +9,11 @@ from agents.providers.openai_compatible.client import OpenAICompatible
 from agents.providers.protocol import ModelCall
 
 if TYPE_CHECKING:
-    from agents.providers.openai_compatible.client import Connect
+    import httpx2
 
 
 class Mock(OpenAICompatible):
-    async def connection(self, call: ModelCall) -> "Connect":
+    async def transport(self, call: ModelCall) -> "httpx2.AsyncBaseTransport":
         from agents.providers.mock.transport import MockTransport  # brings httpx2, too slow for the start of a process
 
-        return MockTransport
+        return MockTransport()

@@ -141,6 +141,7 @@ def test_nothing_of_the_servers_surroundings_reaches_a_provider_but_its_own_key(
         "host",
         "accept",
         "accept-encoding",
+        "connection",
         "content-length",
         "content-type",
         "user-agent",
