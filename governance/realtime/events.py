@@ -8,7 +8,7 @@ from typing import Any
 from django.http import StreamingHttpResponse
 
 from governance.access.actors import Actor
-from governance.realtime import protocol
+from governance.realtime.frames import CloseCode
 from governance.realtime.runtime import holding
 
 #: Seconds of silence after which a comment is sent, since proxies close a connection on which nothing comes. The first
@@ -16,9 +16,9 @@ from governance.realtime.runtime import holding
 SILENCE, AT_FIRST = 10.0, 0.1
 COMMENT = b": still at work\n\n"
 WHY = {
-    protocol.CREDENTIAL_REVOKED: "this credential was revoked, or has expired",
-    protocol.NOT_ALLOWED_THERE: "this credential may not see this any more",
-    protocol.RESYNC_NEEDED: "this credential's role changed: ask again",
+    CloseCode.CREDENTIAL_REVOKED: "this credential was revoked, or has expired",
+    CloseCode.NOT_ALLOWED_THERE: "this credential may not see this any more",
+    CloseCode.RESYNC_NEEDED: "this credential's role changed: ask again",
 }
 
 #: An event by name and data, or one that is encoded already.
@@ -58,7 +58,7 @@ async def _frames(
                 await asyncio.wait(both, timeout=silence, return_when=asyncio.FIRST_COMPLETED)
                 silence = SILENCE
                 if closed.done():
-                    why = WHY[answer.close_code or protocol.CREDENTIAL_REVOKED]
+                    why = WHY[answer.close_code or CloseCode.CREDENTIAL_REVOKED]
                     ended(why)
                     yield encode("error", {"error": why, "code": "unauthorized"})
                     return

@@ -4,7 +4,8 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from governance.access.actors import Actor
-from governance.realtime import protocol
-from governance.realtime.protocol import Frame
+from governance.core.errors import BusyError, TooManyStreamsError
+from governance.realtime.encoding import EncodedChange
+from governance.realtime.frames import CloseCode, Frame, Heartbeat
 from governance.realtime.tail import Position
 from governance.realtime.wire import NO_WIRE, Text, Wire
 
@@ -31,10 +33,10 @@ class Listener(Protocol):
     """An open connection, which ends with its credential: a socket, or an answer that is a stream of events."""
 
     actor: Actor
-    close_code: int | None
+    close_code: CloseCode | None
 
     def may_stay(self, visible: Collection[str]) -> bool: ...
-    def close(self, code: int) -> None: ...
+    def close(self, code: CloseCode) -> None: ...
 
 
 class Answer:
@@ -42,14 +44,14 @@ class Answer:
 
     def __init__(self, actor: Actor, workspaces: Collection[str]) -> None:
         self.actor = actor
-        self.close_code: int | None = None
+        self.close_code: CloseCode | None = None
         self.closed = asyncio.Event()
         self._workspaces = frozenset(workspaces)
 
     def may_stay(self, visible: Collection[str]) -> bool:
         return self._workspaces.issubset(visible)
 
-    def close(self, code: int) -> None:
+    def close(self, code: CloseCode) -> None:
         if self.close_code is None:
             self.close_code = code
             self.closed.set()
@@ -110,12 +112,12 @@ class Socket:
         self.texts = since is not None  # a client without `since` takes every text for a change: it gets pings
         self.deletes = deletes or since is not None
         self.last_sent = time.monotonic()
-        self.close_code: int | None = None
+        self.close_code: CloseCode | None = None
         self.closed_at = 0.0
         self.wire = wire
         self.through = 0  # the backlog went up to here; the tail may be behind it
-        self._held: list[Frame] | None = [] if since is not None else None  # frames that wait for the backlog
-        self._backlog: deque[Text | Frame] = deque()
+        self._held: list[EncodedChange] | None = [] if since is not None else None  # frames that wait for the backlog
+        self._backlog: deque[Text | EncodedChange] = deque()
         self._queue: deque[str] = deque()
         self._bytes = 0
         self._ready = asyncio.Event()
@@ -131,7 +133,7 @@ class Socket:
     def may_stay(self, visible: Collection[str]) -> bool:
         return self.workspace_id in visible
 
-    def offer(self, frames: Iterable[Frame]) -> None:
+    def offer(self, frames: Iterable[EncodedChange]) -> None:
         if self._held is not None:
             self._held.extend(frames)
             return
@@ -145,7 +147,7 @@ class Socket:
         if self._held is None:
             self.push(text)
 
-    def go_live(self, revision: int, items: Iterable[Text | Frame]) -> None:
+    def go_live(self, revision: int, items: Iterable[Text | EncodedChange]) -> None:
         """The backlog is there: it comes first, then what is not in it, whether that arrived already or not."""
         held, self._held = self._held or [], None
         self.through = revision
@@ -161,7 +163,7 @@ class Socket:
             self.last_sent = time.monotonic()
             return
         if self._bytes > MAX_PENDING_BYTES:
-            self.close(protocol.TOO_SLOW)
+            self.close(CloseCode.TOO_SLOW)
             return
         self._queue.append(text)
         self._bytes += len(text)
@@ -183,7 +185,7 @@ class Socket:
             return False
         return now - self._looked_at > PATIENCE
 
-    def close(self, code: int) -> None:
+    def close(self, code: CloseCode) -> None:
         """Close with `code`; what has not been sent yet is dropped."""
         if self.close_code is None:
             self.close_code = code
@@ -210,10 +212,10 @@ class Socket:
                     self._bytes = max(0, self._bytes - len(text))
                 self.last_sent = time.monotonic()
             self._writing = False
-        await send({"type": "websocket.close", "code": self.close_code})
+        await send({"type": "websocket.close", "code": self.close_code.value})
 
-    def _text_of(self, item: Text | Frame) -> Text:
-        if not isinstance(item, Frame):
+    def _text_of(self, item: Text | EncodedChange) -> Text:
+        if not isinstance(item, EncodedChange):
             return item
         return item.draft_text if self.drafts or item.text is None else item.text
 
@@ -239,7 +241,7 @@ class Hub:
         self._by_credential: dict[str, set[Listener]] = defaultdict(set)
         self._answers: dict[None, set[Listener]] = defaultdict(set)
         self._open = 0
-        self.opening = 0  # sockets whose handshake is not over
+        self._opening = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._by_workspace.values()))
@@ -249,12 +251,28 @@ class Hub:
     def is_full(self) -> bool:
         """Whether this process takes no more."""
         most: int = settings.PROMPTOPS_MAX_SOCKETS
-        return self._open + self.opening >= most
+        return self._open + self._opening >= most
 
     def is_full_for(self, actor: Actor) -> bool:
         """Whether a credential has as many here as it may have."""
         most: int = settings.PROMPTOPS_MAX_SOCKETS_PER_TOKEN
         return len(self._by_credential.get(actor.credential, ())) >= most
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Count a socket whose handshake is not over. Raises BusyError when this process takes no more."""
+        if self.is_full():
+            raise BusyError("this server has as many streams open as it takes: try again")
+        self._opening += 1
+        try:
+            yield
+        finally:
+            self._opening -= 1
+
+    def require_room_for(self, actor: Actor) -> None:
+        """Raise TooManyStreamsError when a credential has as many as it may have."""
+        if self.is_full_for(actor):
+            raise TooManyStreamsError("this credential has as many streams open as it may have")
 
     # --- what is open ---
 
@@ -289,7 +307,7 @@ class Hub:
     def workspaces(self) -> Collection[str]:
         return self._by_workspace.keys()
 
-    def deliver(self, position: Position, frames: list[Frame]) -> None:
+    def deliver(self, position: Position, frames: list[EncodedChange]) -> None:
         for socket in self._by_environment.get(frames[0].environment_id, ()):
             socket.offer(frames)
         for socket in self._all_environments.get(position.workspace_id, ()):
@@ -298,10 +316,10 @@ class Hub:
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         """The line of changes broke: clients have to start anew, or have nothing to come back to."""
         for socket in self._by_environment.get(environment_id, ()):
-            socket.close(protocol.NOT_ALLOWED_THERE if gone else protocol.RESYNC_NEEDED)
+            socket.close(CloseCode.NOT_ALLOWED_THERE if gone else CloseCode.RESYNC_NEEDED)
         if not gone:
             for socket in self._all_environments.get(position.workspace_id, ()):
-                socket.close(protocol.RESYNC_NEEDED)
+                socket.close(CloseCode.RESYNC_NEEDED)
 
     def looked(self, at: float) -> None:
         pass
@@ -319,8 +337,12 @@ class Hub:
             if any(socket.runs for socket in sockets)
         }
 
-    def tell_of_run(self, workspace_id: str, environment: str | None, text: str) -> None:
-        """A token that is bound to one environment hears of the runs that its like started, and of no others."""
+    def publish_run(self, workspace_id: str, environment: str | None, frame: Frame) -> None:
+        """Send the frame of a run, or of its step, to the sockets that asked for runs.
+
+        `environment` is that of the token that started the run. A token of one environment gets no other runs.
+        """
+        text = frame.encode()
         for socket in self._by_workspace.get(workspace_id, ()):
             if socket.runs and socket.actor.environment in (None, environment):
                 socket.tell(text)
@@ -335,11 +357,11 @@ class Hub:
         """What a second look at a credential found: who holds it now (None: nobody), and what that one sees."""
         for listener in list(self._by_credential.get(credential, ())):
             if now is None:
-                listener.close(protocol.CREDENTIAL_REVOKED)
+                listener.close(CloseCode.CREDENTIAL_REVOKED)
             elif not listener.may_stay(visible):
-                listener.close(protocol.NOT_ALLOWED_THERE)
+                listener.close(CloseCode.NOT_ALLOWED_THERE)
             elif now.role is not listener.actor.role:
-                listener.close(protocol.RESYNC_NEEDED)  # the credential holds: come back with the new role
+                listener.close(CloseCode.RESYNC_NEEDED)  # the credential holds: come back with the new role
 
     # --- time ---
 
@@ -356,20 +378,19 @@ class Hub:
                 if now - socket.closed_at > GRACE:
                     socket.wire.abort()
             elif _has_expired(socket, clock):
-                socket.close(protocol.CREDENTIAL_REVOKED)
+                socket.close(CloseCode.CREDENTIAL_REVOKED)
             elif not socket.idle:
                 if socket.stalls(now):
-                    socket.close(protocol.TOO_SLOW)
+                    socket.close(CloseCode.TOO_SLOW)
             elif now - socket.last_sent >= SILENCE:
                 if socket.stalls(now):
-                    socket.close(protocol.TOO_SLOW)
+                    socket.close(CloseCode.TOO_SLOW)
                     continue
                 revision = max(self._revision_of(socket), socket.through)
-                beat = protocol.Heartbeat(type="heartbeat", revision=revision)
-                socket.beat(texts.setdefault(revision, protocol.encode(beat)))
+                socket.beat(texts.setdefault(revision, Heartbeat(revision=revision).encode()))
         for answer in list(self._answers.get(None, ())):
             if _has_expired(answer, clock):
-                answer.close(protocol.CREDENTIAL_REVOKED)
+                answer.close(CloseCode.CREDENTIAL_REVOKED)
 
 
 def _has_expired(listener: Listener, clock: datetime) -> bool:

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection, connections
 
 from governance.access import revision as access_revision
 from governance.changes.models import Change
-from governance.realtime.protocol import Frame, frame_of
+from governance.realtime.encoding import EncodedChange, encode_change
 from governance.tenancy.models import Environment
 
 logger = logging.getLogger("promptops.realtime")
@@ -45,7 +45,7 @@ class Listener(Protocol):
     """Who the tail reports to, on the event loop."""
 
     def workspaces(self) -> Collection[str]: ...
-    def deliver(self, position: Position, frames: list[Frame]) -> None: ...
+    def deliver(self, position: Position, changes: list[EncodedChange]) -> None: ...
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None: ...
     def looked(self, at: float) -> None: ...
     def unreachable(self) -> None: ...
@@ -140,9 +140,9 @@ class Tail:
                 self._lost(key, mine, gone=False)
                 continue
             mine.revision = found[-1].revision
-            frames = [frame_of(change, workspace=mine.workspace_id, env=mine.name) for change in found]
+            encoded = [encode_change(change, workspace=mine.workspace_id, env=mine.name) for change in found]
             for listener in self._listeners:
-                listener.deliver(mine, frames)
+                listener.deliver(mine, encoded)
         for key in [key for key in positions if key not in reading.heads]:
             self._lost(key, positions.pop(key), gone=True)
         if reading.more:

@@ -182,7 +182,9 @@ class Wire:
         if self._protocol is not None and self.waiting:
             self._protocol.loop.call_later(seconds, self._protocol.transport.abort)
 
-    def forget_handshake(self) -> None:
+    def forget_handshake(self, scope: dict[str, Any]) -> None:
+        """Drop the request from memory: sockets stay for days, and its head may be long."""
+        scope["headers"], scope["query_string"] = [], b""
         if isinstance(self._protocol, StreamProtocol):
             self._protocol.forget_handshake()
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from governance.realtime.protocol import Frame
+from governance.realtime.encoding import EncodedChange
 from governance.realtime.tail import Position
 from governance.tenancy.models import Environment
 from prompts import documents
@@ -95,8 +95,8 @@ class Shelf:
     entries: dict[str, Entry]
     _listing: Answer | None = None
 
-    def apply(self, frame: Frame) -> None:
-        change = frame.change
+    def apply(self, encoded: EncodedChange) -> None:
+        change = encoded.change
         self.revision = change.revision
         if not change.served:
             return
@@ -137,7 +137,7 @@ class Catalog:
     _shelves: dict[uuid.UUID, Shelf] = field(default_factory=dict)
     _by_place: dict[tuple[str, str], uuid.UUID] = field(default_factory=dict)
     _required: dict[uuid.UUID, int] = field(default_factory=dict)
-    _waiting: dict[uuid.UUID, list[Frame]] = field(default_factory=lambda: defaultdict(list))
+    _waiting: dict[uuid.UUID, list[EncodedChange]] = field(default_factory=lambda: defaultdict(list))
     _followed: set[str] = field(default_factory=set)
     _loading: set[tuple[str, str]] = field(default_factory=set)
     _looked_at: float = 0.0
@@ -216,9 +216,9 @@ class Catalog:
 
     def _take(self, loaded: Loaded) -> None:
         shelf, key = loaded.shelf, loaded.environment_id
-        for frame in self._waiting.pop(key, []):
-            if frame.revision > shelf.revision:
-                shelf.apply(frame)
+        for change in self._waiting.pop(key, []):
+            if change.revision > shelf.revision:
+                shelf.apply(change)
         self.require(key, loaded.ahead)
         self._shelves[key] = shelf
         self._by_place[(shelf.workspace_id, shelf.name)] = key
@@ -247,16 +247,16 @@ class Catalog:
         self._report.set()
         self._report = asyncio.Event()
 
-    def deliver(self, position: Position, frames: list[Frame]) -> None:
-        key = frames[0].environment_id
+    def deliver(self, position: Position, changes: list[EncodedChange]) -> None:
+        key = changes[0].environment_id
         shelf = self._shelves.get(key)
         if shelf is None:
             if (position.workspace_id, position.name) in self._loading:
-                self._waiting[key].extend(frames)
+                self._waiting[key].extend(changes)
             return
-        for frame in frames:
-            if frame.revision > shelf.revision:
-                shelf.apply(frame)
+        for change in changes:
+            if change.revision > shelf.revision:
+                shelf.apply(change)
 
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         """The line of changes broke: read anew when it is asked for again."""

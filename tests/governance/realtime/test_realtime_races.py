@@ -26,8 +26,8 @@ from governance.realtime import hub as hub_module
 from governance.realtime import runtime
 from governance.realtime import wire as wire_module
 from governance.realtime.consumer import EventStream
+from governance.realtime.encoding import EncodedChange
 from governance.realtime.hub import Hub, Socket
-from governance.realtime.protocol import Frame
 from governance.realtime.runtime import Runtime
 from governance.realtime.tail import Position
 from governance.realtime.wire import Shared, frame
@@ -188,9 +188,9 @@ def socket_of(environment: uuid.UUID, *, since: int | None = None) -> Socket:
     return Socket(actor=actor, workspace_id="default", environment_id=environment, drafts=False, since=since)
 
 
-def frames_of(environment: uuid.UUID, count: int, *, size: int) -> list[Frame]:
+def frames_of(environment: uuid.UUID, count: int, *, size: int) -> list[EncodedChange]:
     changes = [Change(environment_id=environment, revision=number + 1) for number in range(count)]
-    return [Frame(change, text := f"{change.revision} " + "x" * size, text) for change in changes]
+    return [EncodedChange(change, text := f"{change.revision} " + "x" * size, text) for change in changes]
 
 
 class Wire:
