@@ -10,7 +10,7 @@ from agents.runtime import plans, toolbox
 from agents.tools.http import HeadersField
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
-from governance.admin.form_schema import described, words
+from governance.admin.form_schema import form_schema, words
 from governance.core.errors import ConflictError
 from prompts.content.rendering import variables_of
 from prompts.models import Prompt
@@ -32,7 +32,7 @@ def tool_kinds() -> dict[str, Any]:
 
 
 def _fields(kind: toolbox.ToolKind) -> list[dict[str, Any]]:
-    return described(kind.fields(), kinds={HeadersField: "pairs"}, suggest={}, without=["type"])
+    return form_schema(kind.fields(), kinds={HeadersField: "pairs"}, suggest={}, without=["type"])
 
 
 def _tool_field(kind: str, field: dict[str, Any]) -> dict[str, Any]:

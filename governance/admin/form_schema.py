@@ -1,4 +1,4 @@
-"""What a serializer takes, told to a page whose script makes a form of it: so a new field needs no new form.
+"""Form schemas: the fields of a serializer as JSON, of which a page's script makes a form.
 
 A field is `{"name", "label", "kind", "help", "required"}` and what its kind needs besides: `choices`, `min`, `max`,
 `default`, the `fields` of a group or of each item of a list, `of`, what a list of plain values holds, and `suggest`,
@@ -15,7 +15,7 @@ from governance.access.actors import Actor
 from governance.access.visibility import visible_to
 from governance.api.fields import ObjectField
 
-#: What a field is called, for words that are not written as they are spoken.
+#: Labels of fields whose names, capitalized, would not do.
 LABELS = {"url": "URL", "json": "JSON body", "env": "Environment", "op": "Operation"}
 
 #: So many words are offered for a field; one that is not among them can be typed all the same.
@@ -24,13 +24,13 @@ WORDS_AT_MOST = 300
 Kinds = Mapping[type[Any], str]
 
 
-def described(
+def form_schema(
     serializer: Any, *, kinds: Kinds, suggest: Mapping[str, str], without: Collection[str] = ()
 ) -> list[dict[str, Any]]:
     """The fields of a serializer that can be sent, but for those `without`.
 
-    `kinds` are those of fields that are known to the caller alone, the more special one before the other; `suggest`
-    names lists of words by the fields that they are for.
+    `kinds` are the kinds of the caller's own field classes, subclasses before their bases. `suggest` names the list of
+    suggested words of a field.
     """
     return [
         _field(name, field, kinds, suggest)
@@ -48,7 +48,7 @@ def words(actor: Actor, rows: QuerySet[Any], name: str, workspace_id: str | None
 
 
 def _field(name: str, field: Any, kinds: Kinds, suggest: Mapping[str, str]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    schema: dict[str, Any] = {
         "name": name,
         "label": LABELS.get(name, name.replace("_", " ").capitalize()),
         "help": str(field.help_text or ""),
@@ -56,10 +56,10 @@ def _field(name: str, field: Any, kinds: Kinds, suggest: Mapping[str, str]) -> d
         **_kind(field, kinds, suggest),
     }
     if field.default is not serializers.empty and not callable(field.default):
-        told["default"] = field.default
+        schema["default"] = field.default
     if name in suggest:
-        told["suggest"] = suggest[name]
-    return told
+        schema["suggest"] = suggest[name]
+    return schema
 
 
 def _kind(field: Any, kinds: Kinds, suggest: Mapping[str, str]) -> dict[str, Any]:
@@ -67,9 +67,9 @@ def _kind(field: Any, kinds: Kinds, suggest: Mapping[str, str]) -> dict[str, Any
     if known is not None:
         return {"kind": known}
     if isinstance(field, serializers.ListSerializer):
-        return {"kind": "list", "fields": described(field.child, kinds=kinds, suggest=suggest)}
+        return {"kind": "list", "fields": form_schema(field.child, kinds=kinds, suggest=suggest)}
     if isinstance(field, serializers.BaseSerializer):
-        return {"kind": "group", "fields": described(field, kinds=kinds, suggest=suggest)}
+        return {"kind": "group", "fields": form_schema(field, kinds=kinds, suggest=suggest)}
     if isinstance(field, serializers.ListField):
         return {"kind": "words", "of": _kind(field.child, kinds, suggest)}
     if isinstance(field, serializers.BooleanField):
@@ -79,8 +79,8 @@ def _kind(field: Any, kinds: Kinds, suggest: Mapping[str, str]) -> dict[str, Any
     if isinstance(field, serializers.IntegerField | serializers.FloatField | serializers.DecimalField):
         whole = isinstance(field, serializers.IntegerField)
         bounds = {"min": field.min_value, "max": field.max_value}
-        given = {name: value for name, value in bounds.items() if value is not None}
-        return {"kind": "number", "whole": whole, **given}
+        limits = {name: value for name, value in bounds.items() if value is not None}
+        return {"kind": "number", "whole": whole, **limits}
     if isinstance(field, ObjectField | serializers.JSONField):
         return {"kind": "json"}
     long = (getattr(field, "max_length", None) or 0) >= 2000

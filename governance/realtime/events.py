@@ -15,7 +15,7 @@ from governance.realtime.runtime import holding
 #: one comes at once when there is no event yet: some proxies pass on headers only with the first bytes of a body.
 SILENCE, AT_FIRST = 10.0, 0.1
 COMMENT = b": still at work\n\n"
-WHY = {
+REASONS = {
     CloseCode.CREDENTIAL_REVOKED: "this credential was revoked, or has expired",
     CloseCode.NOT_ALLOWED_THERE: "this credential may not see this any more",
     CloseCode.RESYNC_NEEDED: "this credential's role changed: ask again",
@@ -34,7 +34,7 @@ def respond(
     *,
     actor: Actor,
     workspaces: Collection[str],
-    ended: Callable[[str], None] = lambda why: None,
+    ended: Callable[[str], None] = lambda reason: None,
 ) -> StreamingHttpResponse:
     """The events as an answer. `ended` is called with the reason when the credential ends before them."""
     frames = _frames(events, actor, workspaces, ended)
@@ -58,9 +58,9 @@ async def _frames(
                 await asyncio.wait(both, timeout=silence, return_when=asyncio.FIRST_COMPLETED)
                 silence = SILENCE
                 if closed.done():
-                    why = WHY[answer.close_code or CloseCode.CREDENTIAL_REVOKED]
-                    ended(why)
-                    yield encode("error", {"error": why, "code": "unauthorized"})
+                    reason = REASONS[answer.close_code or CloseCode.CREDENTIAL_REVOKED]
+                    ended(reason)
+                    yield encode("error", {"error": reason, "code": "unauthorized"})
                     return
                 if not waiting.done():
                     yield COMMENT

@@ -25,8 +25,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: documents in one transaction has to fit, since it arrives here at once.
 MAX_PENDING_BYTES = 32 * 1024 * 1024
 SILENCE = 4.0  # seconds; a heartbeat is due by five
-PATIENCE = 20.0  # seconds for which a client may take nothing of what waits for it
-GRACE = 10.0  # seconds that a client has to take the close, before the connection is ended under it
+PATIENCE = 20.0  # seconds for which a client may read nothing of what waits for it
+GRACE = 10.0  # seconds that a client has to answer the close, before the connection is cut
 
 
 class Listener(Protocol):
@@ -68,8 +68,8 @@ class Socket:
 
     __slots__ = (
         "_backlog",
+        "_before_live",
         "_bytes",
-        "_held",
         "_looked_at",
         "_queue",
         "_ready",
@@ -108,15 +108,17 @@ class Socket:
         self.workspace_id = workspace_id
         self.environment_id = environment_id  # None: all of the workspace's
         self.drafts = drafts
-        self.runs = runs  # whether it wants to hear of runs; clients of old would not know the frames
-        self.texts = since is not None  # a client without `since` takes every text for a change: it gets pings
+        self.runs = runs  # whether it asked for the frames of runs
+        self.texts = since is not None  # a client without `since` takes every text for a change: it gets pings instead
         self.deletes = deletes or since is not None
         self.last_sent = time.monotonic()
         self.close_code: CloseCode | None = None
         self.closed_at = 0.0
         self.wire = wire
         self.through = 0  # the backlog went up to here; the tail may be behind it
-        self._held: list[EncodedChange] | None = [] if since is not None else None  # frames that wait for the backlog
+        self._before_live: list[EncodedChange] | None = (
+            [] if since is not None else None
+        )  # changes that wait for the backlog
         self._backlog: deque[Text | EncodedChange] = deque()
         self._queue: deque[str] = deque()
         self._bytes = 0
@@ -128,35 +130,37 @@ class Socket:
 
     @property
     def idle(self) -> bool:
-        return self._held is None and not self._backlog and not self._queue and not self._writing
+        return self._before_live is None and not self._backlog and not self._queue and not self._writing
 
     def may_stay(self, visible: Collection[str]) -> bool:
         return self.workspace_id in visible
 
-    def offer(self, frames: Iterable[EncodedChange]) -> None:
-        if self._held is not None:
-            self._held.extend(frames)
+    def offer(self, changes: Iterable[EncodedChange]) -> None:
+        """Send those of the changes that the client asked for and has not seen."""
+        if self._before_live is not None:
+            self._before_live.extend(changes)
             return
-        for frame in frames:
-            text = frame.draft_text if self.drafts else frame.text
-            if text is not None and frame.revision > self.through and (self.deletes or not frame.deletes):
+        for change in changes:
+            text = change.draft_text if self.drafts else change.text
+            if text is not None and change.revision > self.through and (self.deletes or not change.deletes):
                 self.push(text)
 
-    def tell(self, text: str) -> None:
-        """What belongs to no revision. Who waits for the backlog is told nothing before it: it may be told again."""
-        if self._held is None:
+    def push_event(self, text: str) -> None:
+        """Send what belongs to no revision, unless the backlog has not been sent: the event may be repeated later."""
+        if self._before_live is None:
             self.push(text)
 
     def go_live(self, revision: int, items: Iterable[Text | EncodedChange]) -> None:
-        """The backlog is there: it comes first, then what is not in it, whether that arrived already or not."""
-        held, self._held = self._held or [], None
+        """Send the backlog, which goes up to `revision`, then the changes after it, also those that came meanwhile."""
+        waiting, self._before_live = self._before_live or [], None
         self.through = revision
         if self.close_code is None:
             self._backlog.extend(items)
             self._ready.set()
-        self.offer(held)
+        self.offer(waiting)
 
     def push(self, text: str) -> None:
+        """Send a text at once, or put it into the queue; a client with too much in it is closed."""
         if self.close_code is not None:
             return
         if self.idle and self.wire.write(text):
@@ -170,16 +174,16 @@ class Socket:
         self._ready.set()
 
     def beat(self, text: str) -> None:
-        """Send a sign of life: a heartbeat, or a ping."""
+        """Send a heartbeat, or a WebSocket ping to a client that takes every text for a change."""
         if self.texts:
             self.push(text)
         elif self.wire.ping():
             self.last_sent = time.monotonic()
 
     def stalls(self, now: float) -> bool:
-        """Whether something has been waiting for the client for long, and it took none of it."""
+        """Whether something has been waiting for the client for longer than PATIENCE, and it read none of it."""
         taken = (self._sent, self.wire.taken)
-        nothing_waits = self._held is not None or (self.idle and not self.wire.waiting)
+        nothing_waits = self._before_live is not None or (self.idle and not self.wire.waiting)
         if taken > self._taken or nothing_waits:
             self._taken, self._looked_at = taken, now
             return False
@@ -231,7 +235,7 @@ class Socket:
 
 
 class Hub:
-    """Indexes sockets by place, and them and the answers that are streams by credential."""
+    """Indexes the open connections of this process: sockets by what they follow, all connections by credential."""
 
     def __init__(self, *, revision_of: Callable[[Socket], int]) -> None:
         self._revision_of = revision_of
@@ -281,10 +285,10 @@ class Hub:
         if not isinstance(listener, Socket):
             return [by_credential, (self._answers, None)]
         if listener.environment_id is None:
-            place: tuple[Any, Any] = (self._all_environments, listener.workspace_id)
+            followed: tuple[Any, Any] = (self._all_environments, listener.workspace_id)
         else:
-            place = (self._by_environment, listener.environment_id)
-        return [place, (self._by_workspace, listener.workspace_id), by_credential]
+            followed = (self._by_environment, listener.environment_id)
+        return [followed, (self._by_workspace, listener.workspace_id), by_credential]
 
     def add(self, listener: Listener) -> None:
         self._open += 1
@@ -292,7 +296,7 @@ class Hub:
             index[key].add(listener)
 
     def remove(self, listener: Listener) -> None:
-        """What was added before."""
+        """Remove a connection that was added."""
         self._open -= 1
         for index, key in self._indexes(listener):
             index[key].discard(listener)
@@ -307,14 +311,14 @@ class Hub:
     def workspaces(self) -> Collection[str]:
         return self._by_workspace.keys()
 
-    def deliver(self, position: Position, frames: list[EncodedChange]) -> None:
-        for socket in self._by_environment.get(frames[0].environment_id, ()):
-            socket.offer(frames)
+    def deliver(self, position: Position, changes: list[EncodedChange]) -> None:
+        for socket in self._by_environment.get(changes[0].environment_id, ()):
+            socket.offer(changes)
         for socket in self._all_environments.get(position.workspace_id, ()):
-            socket.offer(frames)
+            socket.offer(changes)
 
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
-        """The line of changes broke: clients have to start anew, or have nothing to come back to."""
+        """Changes of an environment are missing, or it is gone: its clients have to start anew, or can't come back."""
         for socket in self._by_environment.get(environment_id, ()):
             socket.close(CloseCode.NOT_ALLOWED_THERE if gone else CloseCode.RESYNC_NEEDED)
         if not gone:
@@ -330,7 +334,7 @@ class Hub:
     # --- runs ---
 
     def watching_runs(self) -> set[str]:
-        """The workspaces whose runs somebody here wants to hear of."""
+        """The workspaces in which a socket of this process asked for runs."""
         return {
             workspace_id
             for workspace_id, sockets in self._by_workspace.items()
@@ -345,28 +349,31 @@ class Hub:
         text = frame.encode()
         for socket in self._by_workspace.get(workspace_id, ()):
             if socket.runs and socket.actor.environment in (None, environment):
-                socket.tell(text)
+                socket.push_event(text)
 
     # --- credentials ---
 
-    def holders(self) -> dict[str, Actor]:
-        """Each credential with connections here, and its actor."""
+    def actors(self) -> dict[str, Actor]:
+        """The credentials of the open connections, each with its actor."""
         return {credential: next(iter(here)).actor for credential, here in self._by_credential.items()}
 
-    def settle(self, credential: str, now: Actor | None, visible: Collection[str]) -> None:
-        """What a second look at a credential found: who holds it now (None: nobody), and what that one sees."""
+    def recheck(self, credential: str, actor: Actor | None, visible: Collection[str]) -> None:
+        """Close the credential's connections that its access, as it is now, doesn't allow.
+
+        `actor` is its actor now, None if it is no longer valid; `visible` are the workspaces that the actor sees.
+        """
         for listener in list(self._by_credential.get(credential, ())):
-            if now is None:
+            if actor is None:
                 listener.close(CloseCode.CREDENTIAL_REVOKED)
             elif not listener.may_stay(visible):
                 listener.close(CloseCode.NOT_ALLOWED_THERE)
-            elif now.role is not listener.actor.role:
+            elif actor.role is not listener.actor.role:
                 listener.close(CloseCode.RESYNC_NEEDED)  # the credential holds: come back with the new role
 
     # --- time ---
 
     async def beat(self) -> None:
-        """Forever: heartbeats where it was silent, the end of credentials that expire and of clients that stall."""
+        """Until it is cancelled: send heartbeats in silence, and close expired credentials and stalled clients."""
         while True:
             await asyncio.sleep(0.5)
             self.tick(time.monotonic(), timezone.now())

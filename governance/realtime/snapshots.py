@@ -1,4 +1,4 @@
-"""What an environment serves, and what changed in it since a revision: for clients that come back."""
+"""Backlogs: what a client missed that comes back, as single changes or as a snapshot."""
 
 import asyncio
 import uuid
@@ -52,13 +52,13 @@ class Snapshot(Shared):
 class Snapshots:
     """One snapshot of an environment for all clients that wait for one, until the last of them has it.
 
-    While it is there, who comes later gets the same one and the changes since. So a crowd that comes back at once, or
-    clients that don't read, cost its memory and its making once.
+    Until then, later clients get the same one and the changes since. So many clients that come back at once, or that
+    don't read, cost one snapshot.
     """
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._kept: WeakValueDictionary[uuid.UUID, Snapshot] = WeakValueDictionary()
+        self._shared: WeakValueDictionary[uuid.UUID, Snapshot] = WeakValueDictionary()
         self._making: dict[uuid.UUID, asyncio.Future[Snapshot]] = {}
 
     async def backlog(self, environment_id: uuid.UUID, *, since: int, epoch: str | None, drafts: bool) -> Backlog:
@@ -71,13 +71,13 @@ class Snapshots:
             whole: Backlog | None = await self._work(_from_snapshot, environment_id, snapshot, drafts)
             if whole is not None:
                 return whole
-            if self._kept.get(environment_id) is snapshot:  # too much happened since, or the epoch is another
-                del self._kept[environment_id]
+            if self._shared.get(environment_id) is snapshot:  # too much happened since, or the epoch is another
+                del self._shared[environment_id]
 
     async def _of(self, environment_id: uuid.UUID) -> Snapshot:
-        kept = self._kept.get(environment_id)
-        if kept is not None:
-            return kept
+        snapshot = self._shared.get(environment_id)
+        if snapshot is not None:
+            return snapshot
         making = self._making.get(environment_id)
         if making is None:
             making = self._making[environment_id] = asyncio.ensure_future(self._work(_make, environment_id))
@@ -87,7 +87,7 @@ class Snapshots:
     def _made(self, environment_id: uuid.UUID, made: "asyncio.Future[Snapshot]") -> None:
         del self._making[environment_id]
         if not made.cancelled() and made.exception() is None:
-            self._kept[environment_id] = made.result()
+            self._shared[environment_id] = made.result()
 
 
 def _make(environment_id: uuid.UUID) -> Snapshot:

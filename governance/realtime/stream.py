@@ -72,7 +72,7 @@ class Stream:
         self._writer = asyncio.create_task(self._write(socket))
         await self._runtime.tail.follow(place.workspace_id)
         if self._runtime.tail.access != access:
-            await self._runtime.look_at_credentials(actor.credential)
+            await self._runtime.recheck_credentials(actor.credential)
         if request.since is not None and environment_id is not None:
             missed = await self._runtime.snapshots.backlog(
                 environment_id, since=request.since, epoch=request.epoch, drafts=request.drafts

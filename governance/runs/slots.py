@@ -1,9 +1,9 @@
 """Limits how many runs the requests of this process wait for at once: for each credential, and in all.
 
 A run that waits for a model, a tool or a step costs a thread, or a stream's memory, for as long as its provider likes.
-Every way in takes a place for it here before anything is written, and keeps it until the work is over: also when the
-client has gone, and when the request was answered and the run goes on. The pool of request threads has a thread for
-each place beside those for all other requests (promptops/server/handler.py), so that these never wait for a run.
+Every run takes a slot here before anything is written, and releases it when the work is over: also when the client has
+gone, and when the request was answered and the run continues. The pool of request threads has a thread for each slot
+beside those for all other requests (promptops/server/handler.py), so that these never wait for a run.
 """
 
 import threading
@@ -24,15 +24,15 @@ _lock = threading.Lock()
 _taken: Counter[str] = Counter()
 
 
-class Places:
-    """Places of one credential, to be given back once: at the end of a `with` block, or when the work is over."""
+class RunSlots:
+    """Slots of one credential, released once: at the end of a `with` block, or when the work is over."""
 
     def __init__(self, holder: str, count: int) -> None:
         self._holder = holder
         self._count = count
 
     def give_back(self) -> None:
-        """On any thread. A second call does nothing."""
+        """Release them. On any thread; a second call does nothing."""
         with _lock:
             count, self._count = self._count, 0
             _taken[self._holder] -= count
@@ -40,12 +40,12 @@ class Places:
                 del _taken[self._holder]
 
     def keep_until(self, when_done: Callable[[Callable[[], None]], None]) -> None:
-        """Give them back when the work is over, and not before: `when_done` is given the function to call then."""
-        kept = Places(self._holder, self._count)
+        """Release them when the work is over, not at the block's end: `when_done` gets the function to call."""
+        slots = RunSlots(self._holder, self._count)
         self._count = 0
-        when_done(kept.give_back)
+        when_done(slots.give_back)
 
-    def __enter__(self) -> "Places":
+    def __enter__(self) -> "RunSlots":
         return self
 
     def __exit__(
@@ -54,8 +54,8 @@ class Places:
         self.give_back()
 
 
-def take(actor: Actor, count: int = 1) -> Places:
-    """Places for `count` runs of this actor. Raises TooManyRunsError when there are not so many left."""
+def take(actor: Actor, count: int = 1) -> RunSlots:
+    """Slots for `count` runs of this actor. Raises TooManyRunsError when so many are not free."""
     holder = actor.identity  # all sessions of a user together
     of_one, in_all = settings.PROMPTOPS_MAX_RUNS_PER_TOKEN, settings.PROMPTOPS_MAX_RUNS
     with _lock:
@@ -69,10 +69,10 @@ def take(actor: Actor, count: int = 1) -> Places:
                 f"at most {in_all} runs can be waited for at once here: try again in a moment", retry_after=RETRY_AFTER
             )
         _taken[holder] += count
-    return Places(holder, count)
+    return RunSlots(holder, count)
 
 
 def taken() -> int:
-    """How many are under way."""
+    """How many slots are taken in this process."""
     with _lock:
         return _taken.total()

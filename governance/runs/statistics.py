@@ -36,7 +36,7 @@ def spans(since: datetime, until: datetime, largest: str = Grain.MONTH) -> list[
 
 
 def running() -> list[uuid.UUID]:
-    """The runs that go on; few, and found by an index of theirs, whatever else they are to be narrowed down by."""
+    """Running runs. They are few, and found by an index of their own, whatever other filters there are."""
     return list(Run.objects.filter(status=RunStatus.RUNNING).order_by().values_list("pk", flat=True))
 
 

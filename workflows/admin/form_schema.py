@@ -5,7 +5,7 @@ from typing import Any
 from agents.models import Agent
 from agents.providers import registry
 from governance.access.actors import Actor
-from governance.admin.form_schema import described, words
+from governance.admin.form_schema import form_schema, words
 from governance.api.fields import ObjectField
 from governance.tenancy.models import Environment
 from prompts.models import Prompt
@@ -52,7 +52,7 @@ _SUGGEST = {
     "workflow_key": "workflows",
 }
 #: The fields that every step has; the rest is what its type is about.
-COMMON = [field["name"] for field in described(StepSerializer(), kinds=_KINDS, suggest={}, without=["type"])]
+COMMON = [field["name"] for field in form_schema(StepSerializer(), kinds=_KINDS, suggest={}, without=["type"])]
 
 
 def step_types() -> dict[str, Any]:
@@ -60,7 +60,7 @@ def step_types() -> dict[str, Any]:
     return {
         step_type.name: {
             "summary": step_type.summary,
-            "fields": described(step_type.fields(), kinds=_KINDS, suggest=_SUGGEST, without=["type"]),
+            "fields": form_schema(step_type.fields(), kinds=_KINDS, suggest=_SUGGEST, without=["type"]),
             "shapes": [
                 {"only": dict(shape.only), "required": list(shape.required), "without": list(shape.without)}
                 for shape in step_type.fields.shapes
@@ -76,7 +76,7 @@ def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
     return {
         "types": step_types(),
         "common": COMMON,
-        "inputs": described(InputSerializer(), kinds=_KINDS, suggest={}),
+        "inputs": form_schema(InputSerializer(), kinds=_KINDS, suggest={}),
         "comparisons": list(conditions.COMPARISONS),
         "tests": list(conditions.TESTS),
         "words": {

@@ -1,4 +1,4 @@
-"""The run log in the back office: the list, a page for each run, what people think of it."""
+"""The run log in the back office: the list, a page for each run, and its ratings."""
 
 from typing import Any
 
@@ -113,7 +113,7 @@ class RunAdmin(LogAdmin[Run]):
     ) -> HttpResponse:
         if obj is not None:
             actor = actor_of(request)
-            said = list(obj.feedback.all())
+            ratings = list(obj.feedback.all())
             context |= {
                 "title": f"{obj.source} {obj.ref_key}".strip().capitalize(),
                 "subtitle": None,
@@ -127,39 +127,39 @@ class RunAdmin(LogAdmin[Run]):
                     for node in traces.of(obj, visible_to(actor, Run.objects.all()))
                 ],
                 "subjects": _subjects(obj, actor),
-                "feedback": said,
-                "own": next((word for word in said if word.actor_identity == actor.identity), None),
+                "feedback": ratings,
+                "own": next((rating for rating in ratings if rating.actor_identity == actor.identity), None),
                 "may_rate": may(actor, "run.feedback"),
             }
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def feedback_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
-        """What somebody who may look at a run thinks of it."""
+        """Rate a run, by an actor who may see it."""
         actor, run = actor_of(request), self.get_object(request, str(object_id))
         if not (self.has_view_permission(request, run) and may(actor, "run.feedback")):
             raise PermissionDenied
         if run is None:
             return self._missing(request, str(object_id))
         if request.method == "POST":
-            said = FeedbackSerializer(data=_said(request))
-            if said.is_valid():
-                log.rate(run=run, actor=actor, **said.validated_data)
+            serializer = FeedbackSerializer(data=_feedback_of(request))
+            if serializer.is_valid():
+                log.rate(run=run, actor=actor, **serializer.validated_data)
                 self.message_user(request, "Your feedback is noted.", messages.SUCCESS)
             else:
-                name, problems = next(iter(said.errors.items()))
+                name, problems = next(iter(serializer.errors.items()))
                 self.message_user(request, f"{name}: {problems[0]}", messages.ERROR)
         return HttpResponseRedirect(reverse("admin:governance_run_change", args=[run.pk]))
 
 
-def _said(request: HttpRequest) -> dict[str, Any]:
-    """What a form says, in the types that the API is sent: a form knows nothing but text."""
-    said: dict[str, Any] = {"comment": request.POST.get("comment", "").replace("\r\n", "\n")}
+def _feedback_of(request: HttpRequest) -> dict[str, Any]:
+    """The submitted form, with the score as a number: a form has only texts, and the API takes no text for it."""
+    feedback: dict[str, Any] = {"comment": request.POST.get("comment", "").replace("\r\n", "\n")}
     if "score" in request.POST:
         try:
-            said["score"] = float(request.POST["score"])
+            feedback["score"] = float(request.POST["score"])
         except ValueError:
-            said["score"] = request.POST["score"]
-    return said
+            feedback["score"] = request.POST["score"]
+    return feedback
 
 
 def _subjects(run: Run, actor: Actor) -> list[tuple[str, str, str]]:
