@@ -3,6 +3,7 @@
 tail         reads what is new, once for the whole process
 encoding     changes as texts, made once for all sockets
 hub          hands each change to the sockets that it is for
+sockets      open connections, each with its bounded queue
 frames       every frame that a socket can get, as types; the close codes
 consumer     the Channels consumer of /ws
 handshake    the request that opens a socket: admitted or refused

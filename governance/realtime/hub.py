@@ -3,11 +3,11 @@
 import asyncio
 import time
 import uuid
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -16,222 +16,10 @@ from governance.access.actors import Actor
 from governance.core.errors import BusyError, TooManyStreamsError
 from governance.realtime.encoding import EncodedChange
 from governance.realtime.frames import CloseCode, Frame, Heartbeat
+from governance.realtime.sockets import GRACE, OpenConnection, Socket
 from governance.realtime.tail import Position
-from governance.realtime.wire import NO_WIRE, Text, Wire
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-#: What may wait for one client. Frames are shared by all sockets, so what waits is in memory once; a burst of large
-#: documents in one transaction has to fit, since it arrives here at once.
-MAX_PENDING_BYTES = 32 * 1024 * 1024
 SILENCE = 4.0  # seconds; a heartbeat is due by five
-PATIENCE = 20.0  # seconds for which a client may read nothing of what waits for it
-GRACE = 10.0  # seconds that a client has to answer the close, before the connection is cut
-
-
-class Listener(Protocol):
-    """An open connection, which ends with its credential: a socket, or an answer that is a stream of events."""
-
-    actor: Actor
-    close_code: CloseCode | None
-
-    def may_stay(self, visible: Collection[str]) -> bool: ...
-    def close(self, code: CloseCode) -> None: ...
-
-
-class Answer:
-    """An answer to a request that goes on as a stream of events, as the hub knows it."""
-
-    def __init__(self, actor: Actor, workspaces: Collection[str]) -> None:
-        self.actor = actor
-        self.close_code: CloseCode | None = None
-        self.closed = asyncio.Event()
-        self._workspaces = frozenset(workspaces)
-
-    def may_stay(self, visible: Collection[str]) -> bool:
-        return self._workspaces.issubset(visible)
-
-    def close(self, code: CloseCode) -> None:
-        if self.close_code is None:
-            self.close_code = code
-            self.closed.set()
-
-
-class Socket:
-    """One client's stream: a bounded queue of texts and the task that writes them, so that no client delays another.
-
-    Who waits for nothing is written to at once, past queue and task.
-
-    The backlog of a client that comes back is not counted: its length is no sign of a slow client. A client counts as
-    slow when it takes nothing of what waits for it.
-    """
-
-    __slots__ = (
-        "_backlog",
-        "_before_live",
-        "_bytes",
-        "_looked_at",
-        "_queue",
-        "_ready",
-        "_sent",
-        "_taken",
-        "_writing",
-        "actor",
-        "close_code",
-        "closed_at",
-        "deletes",
-        "drafts",
-        "environment_id",
-        "id",
-        "last_sent",
-        "runs",
-        "texts",
-        "through",
-        "wire",
-        "workspace_id",
-    )
-
-    def __init__(
-        self,
-        *,
-        actor: Actor,
-        workspace_id: str,
-        environment_id: uuid.UUID | None,
-        drafts: bool,
-        since: int | None,
-        runs: bool = False,
-        deletes: bool = False,
-        wire: Wire = NO_WIRE,
-    ) -> None:
-        self.id = uuid.uuid4()
-        self.actor = actor
-        self.workspace_id = workspace_id
-        self.environment_id = environment_id  # None: all of the workspace's
-        self.drafts = drafts
-        self.runs = runs  # whether it asked for the frames of runs
-        self.texts = since is not None  # a client without `since` takes every text for a change: it gets pings instead
-        self.deletes = deletes or since is not None
-        self.last_sent = time.monotonic()
-        self.close_code: CloseCode | None = None
-        self.closed_at = 0.0
-        self.wire = wire
-        self.through = 0  # the backlog went up to here; the tail may be behind it
-        self._before_live: list[EncodedChange] | None = (
-            [] if since is not None else None
-        )  # changes that wait for the backlog
-        self._backlog: deque[Text | EncodedChange] = deque()
-        self._queue: deque[str] = deque()
-        self._bytes = 0
-        self._ready = asyncio.Event()
-        self._writing = False
-        self._sent = 0  # texts that were handed on by ASGI
-        self._taken = (-1, -1)  # the most that the client had taken so far, and when we saw that
-        self._looked_at = 0.0
-
-    @property
-    def idle(self) -> bool:
-        return self._before_live is None and not self._backlog and not self._queue and not self._writing
-
-    def may_stay(self, visible: Collection[str]) -> bool:
-        return self.workspace_id in visible
-
-    def offer(self, changes: Iterable[EncodedChange]) -> None:
-        """Send those of the changes that the client asked for and has not seen."""
-        if self._before_live is not None:
-            self._before_live.extend(changes)
-            return
-        for change in changes:
-            text = change.draft_text if self.drafts else change.text
-            if text is not None and change.revision > self.through and (self.deletes or not change.deletes):
-                self.push(text)
-
-    def push_event(self, text: str) -> None:
-        """Send what belongs to no revision, unless the backlog has not been sent: the event may be repeated later."""
-        if self._before_live is None:
-            self.push(text)
-
-    def go_live(self, revision: int, items: Iterable[Text | EncodedChange]) -> None:
-        """Send the backlog, which goes up to `revision`, then the changes after it, also those that came meanwhile."""
-        waiting, self._before_live = self._before_live or [], None
-        self.through = revision
-        if self.close_code is None:
-            self._backlog.extend(items)
-            self._ready.set()
-        self.offer(waiting)
-
-    def push(self, text: str) -> None:
-        """Send a text at once, or put it into the queue; a client with too much in it is closed."""
-        if self.close_code is not None:
-            return
-        if self.idle and self.wire.write(text):
-            self.last_sent = time.monotonic()
-            return
-        if self._bytes > MAX_PENDING_BYTES:
-            self.close(CloseCode.TOO_SLOW)
-            return
-        self._queue.append(text)
-        self._bytes += len(text)
-        self._ready.set()
-
-    def beat(self, text: str) -> None:
-        """Send a heartbeat, or a WebSocket ping to a client that takes every text for a change."""
-        if self.texts:
-            self.push(text)
-        elif self.wire.ping():
-            self.last_sent = time.monotonic()
-
-    def stalls(self, now: float) -> bool:
-        """Whether something has been waiting for the client for longer than PATIENCE, and it read none of it."""
-        taken = (self._sent, self.wire.taken)
-        nothing_waits = self._before_live is not None or (self.idle and not self.wire.waiting)
-        if taken > self._taken or nothing_waits:
-            self._taken, self._looked_at = taken, now
-            return False
-        return now - self._looked_at > PATIENCE
-
-    def close(self, code: CloseCode) -> None:
-        """Close with `code`; what has not been sent yet is dropped."""
-        if self.close_code is None:
-            self.close_code = code
-            self.closed_at = time.monotonic()
-            self._backlog.clear()
-            self._queue.clear()
-            self._bytes = 0
-            self._ready.set()
-
-    async def write_to(self, send: Send) -> None:
-        """Write until the socket closes. Runs as a task of its own."""
-        while self.close_code is None:
-            await self._ready.wait()
-            self._ready.clear()
-            self._writing = True
-            while self._backlog or self._queue:
-                if self._backlog:
-                    item = self._backlog.popleft()
-                    await self._write(self._text_of(item), send)
-                    del item  # kept until here, so that clients that come meanwhile share it
-                else:
-                    text = self._queue.popleft()
-                    await self._write(text, send)
-                    self._bytes = max(0, self._bytes - len(text))
-                self.last_sent = time.monotonic()
-            self._writing = False
-        await send({"type": "websocket.close", "code": self.close_code.value})
-
-    def _text_of(self, item: Text | EncodedChange) -> Text:
-        if not isinstance(item, EncodedChange):
-            return item
-        return item.draft_text if self.drafts or item.text is None else item.text
-
-    async def _write(self, text: Text, send: Send) -> None:
-        await self.wire.writable()
-        if self.close_code is not None:
-            return
-        if self.wire.write(text):
-            await self.wire.writable()  # the text is not let go of before it is out
-        else:
-            await send({"type": "websocket.send", "text": text if isinstance(text, str) else text.text})
-            self._sent += 1
 
 
 class Hub:
@@ -242,8 +30,8 @@ class Hub:
         self._by_environment: dict[uuid.UUID, set[Socket]] = defaultdict(set)
         self._by_workspace: dict[str, set[Socket]] = defaultdict(set)
         self._all_environments: dict[str, set[Socket]] = defaultdict(set)
-        self._by_credential: dict[str, set[Listener]] = defaultdict(set)
-        self._answers: dict[None, set[Listener]] = defaultdict(set)
+        self._by_credential: dict[str, set[OpenConnection]] = defaultdict(set)
+        self._answers: dict[None, set[OpenConnection]] = defaultdict(set)
         self._open = 0
         self._opening = 0
 
@@ -280,26 +68,26 @@ class Hub:
 
     # --- what is open ---
 
-    def _indexes(self, listener: Listener) -> list[tuple[Any, Any]]:
-        by_credential = (self._by_credential, listener.actor.credential)
-        if not isinstance(listener, Socket):
+    def _indexes(self, connection: OpenConnection) -> list[tuple[Any, Any]]:
+        by_credential = (self._by_credential, connection.actor.credential)
+        if not isinstance(connection, Socket):
             return [by_credential, (self._answers, None)]
-        if listener.environment_id is None:
-            followed: tuple[Any, Any] = (self._all_environments, listener.workspace_id)
+        if connection.environment_id is None:
+            followed: tuple[Any, Any] = (self._all_environments, connection.workspace_id)
         else:
-            followed = (self._by_environment, listener.environment_id)
-        return [followed, (self._by_workspace, listener.workspace_id), by_credential]
+            followed = (self._by_environment, connection.environment_id)
+        return [followed, (self._by_workspace, connection.workspace_id), by_credential]
 
-    def add(self, listener: Listener) -> None:
+    def add(self, connection: OpenConnection) -> None:
         self._open += 1
-        for index, key in self._indexes(listener):
-            index[key].add(listener)
+        for index, key in self._indexes(connection):
+            index[key].add(connection)
 
-    def remove(self, listener: Listener) -> None:
+    def remove(self, connection: OpenConnection) -> None:
         """Remove a connection that was added."""
         self._open -= 1
-        for index, key in self._indexes(listener):
-            index[key].discard(listener)
+        for index, key in self._indexes(connection):
+            index[key].discard(connection)
             if not index[key]:
                 del index[key]
 
@@ -362,13 +150,13 @@ class Hub:
 
         `actor` is its actor now, None if it is no longer valid; `visible` are the workspaces that the actor sees.
         """
-        for listener in list(self._by_credential.get(credential, ())):
+        for connection in list(self._by_credential.get(credential, ())):
             if actor is None:
-                listener.close(CloseCode.CREDENTIAL_REVOKED)
-            elif not listener.may_stay(visible):
-                listener.close(CloseCode.NOT_ALLOWED_THERE)
-            elif actor.role is not listener.actor.role:
-                listener.close(CloseCode.RESYNC_NEEDED)  # the credential holds: come back with the new role
+                connection.close(CloseCode.CREDENTIAL_REVOKED)
+            elif not connection.may_stay(visible):
+                connection.close(CloseCode.NOT_ALLOWED_THERE)
+            elif actor.role is not connection.actor.role:
+                connection.close(CloseCode.RESYNC_NEEDED)  # the credential holds: come back with the new role
 
     # --- time ---
 
@@ -400,5 +188,5 @@ class Hub:
                 answer.close(CloseCode.CREDENTIAL_REVOKED)
 
 
-def _has_expired(listener: Listener, clock: datetime) -> bool:
-    return listener.actor.expires_at is not None and listener.actor.expires_at <= clock
+def _has_expired(connection: OpenConnection, clock: datetime) -> bool:
+    return connection.actor.expires_at is not None and connection.actor.expires_at <= clock

@@ -19,8 +19,9 @@ from governance.core import registry
 from governance.core.errors import TooManyStreamsError
 from governance.identity.credentials.token_cache import tokens
 from governance.realtime.credentials import current_access
-from governance.realtime.hub import Answer, Hub, Socket
+from governance.realtime.hub import Hub
 from governance.realtime.snapshots import Snapshots
+from governance.realtime.sockets import Answer, Socket
 from governance.realtime.tail import Listener, Tail
 
 logger = logging.getLogger("promptops.realtime")

@@ -10,8 +10,8 @@ from django.utils import timezone
 from governance.clients.connections import Presence
 from governance.realtime.frames import CloseCode
 from governance.realtime.handshake import Admission, Place, Send
-from governance.realtime.hub import GRACE, Socket
 from governance.realtime.runtime import Runtime
+from governance.realtime.sockets import GRACE, Socket
 from governance.realtime.wire import Wire
 from governance.tenancy.models import Environment
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from governance.realtime.frames import WorkflowRun
-from governance.realtime.hub import Socket
+from governance.realtime.sockets import Socket
 from governance.tenancy.models import Workspace
 from tests.workflows.runs.test_runs import SHOUT, model, started, work_off
 from workflows.runs import events
