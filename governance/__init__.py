@@ -1,4 +1,4 @@
-"""The floor everyone stands on: who may do what where, what was done, and who must hear of it.
+"""What every app builds on: users and access, workspaces, audit, the change log and its delivery, the run log.
 
-It knows no app above it.
+It imports none of the apps above it. What they bring is in the registry (governance.core.registry).
 """

@@ -17,11 +17,11 @@ class GovernanceConfig(AppConfig):
         from governance.access.revision import AccessListener
         from governance.admin.base import ChoiceField
         from governance.admin.home import Panel
-        from governance.audit import bounded  # the system checks register themselves
+        from governance.audit import bounded
         from governance.audit.models import AuditEntry
         from governance.changes.changelog import CommitListener
         from governance.clients.connections import PeriodicTask
-        from governance.core import registry
+        from governance.core import checks, registry  # noqa: F401  # the system checks register themselves
         from governance.history.counts import CountedLog
         from governance.identity import users
         from governance.identity.credentials.token_cache import tokens

@@ -1,4 +1,4 @@
-"""Secrets that nobody gave are made at random once, and kept in the data folder for their owner's eyes only."""
+"""Secrets that are not configured: made at random once, and stored in the data folder, readable by its owner alone."""
 
 import contextlib
 import itertools
@@ -86,7 +86,7 @@ def _close(path: Path, mode: int) -> None:
 
 
 def read(path: Path) -> str | None:
-    """The secret kept at `path`, or None when there is none."""
+    """The secret stored at `path`, or None when there is none."""
     try:
         return path.read_text("utf-8").strip() or None
     except FileNotFoundError:
@@ -94,12 +94,12 @@ def read(path: Path) -> str | None:
 
 
 def read_or_create(path: Path, *, nbytes: int = 32) -> str:
-    """The secret kept at `path`, made at random (`nbytes` of entropy, mode 600) when there is none.
+    """The secret stored at `path`, made at random (`nbytes` of entropy, mode 600) when there is none.
 
     Safe when several processes start at once: the file appears whole, and the first one wins.
     """
-    if kept := read(path):
-        return kept
+    if stored := read(path):
+        return stored
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -112,7 +112,7 @@ def read_or_create(path: Path, *, nbytes: int = 32) -> str:
             pass  # another process was first: its secret is the one
     finally:
         fresh.unlink(missing_ok=True)
-    kept = read(path)
-    if kept is None:
+    stored = read(path)
+    if stored is None:
         raise RuntimeError(f"{path} is empty: remove it, or put a secret into it")
-    return kept
+    return stored

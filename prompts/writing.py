@@ -9,12 +9,13 @@ from governance.api.concurrency import check_if_match
 from governance.changes import changelog
 from governance.changes.changelog import Document
 from governance.core.errors import NotFoundError
+from governance.realtime.frames import ChangeType
 from prompts import documents, searching
 from prompts.models import Prompt
 
-CREATED, UPDATED, DELETED = "prompt.created", "prompt.updated", "prompt.deleted"
-PUBLISHED, ROLLED_BACK = "prompt.published", "prompt.rolled_back"
-ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
+CREATED, UPDATED, DELETED = ChangeType.PROMPT_CREATED, ChangeType.PROMPT_UPDATED, ChangeType.PROMPT_DELETED
+PUBLISHED, ROLLED_BACK = ChangeType.PROMPT_PUBLISHED, ChangeType.PROMPT_ROLLED_BACK
+ROLLOUT_UPDATED, ROLLOUT_DELETED = ChangeType.ROLLOUT_UPDATED, ChangeType.ROLLOUT_DELETED
 
 
 def lock(prompt: Prompt, if_match: str | None = None) -> Prompt:

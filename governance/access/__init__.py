@@ -1,0 +1,1 @@
+"""Who may do what: actors, roles, capabilities, and the filter of visible rows."""

@@ -1,4 +1,4 @@
-"""Who acts: the one thing that every service is told, whichever door it came in by."""
+"""Who acts: every service takes an Actor, whether the call comes from the API, the admin or a command."""
 
 import uuid
 from dataclasses import dataclass, field, replace
@@ -12,9 +12,9 @@ ActorKind = Literal["session", "api", "static", "admin", "system", "anonymous"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Somebody with a role, and the bounds of what they see.
+    """A user, a token or the system: a role, and the bounds of what it may see.
 
-    `name` is how the audit log calls them. `workspace_id` is set for API tokens, which see that workspace only;
+    `name` is its name in the audit log. `workspace_id` is set for API tokens, which see that workspace only;
     `environment` narrows one down to a single environment of it.
     """
 
@@ -33,15 +33,15 @@ class Actor:
 
     @property
     def sees_all(self) -> bool:
-        """Admins see every workspace, but for API tokens, which are bound to theirs whatever their role."""
+        """Admins see every workspace, except API tokens, which are bound to one whatever their role."""
         return self.role is Role.ADMIN and self.workspace_id is None
 
     @property
     def identity(self) -> str:
         """Identifies this actor among all others, whatever their names are.
 
-        It is made of kind and id, so that a token which is given the name of a deleted one owns nothing of the deleted
-        one's. A person has the same identity over the API and in the admin.
+        It is made of kind and id, so that a new token with the name of a deleted one owns nothing that the deleted one
+        owned. A person has the same identity over the API and in the admin.
         """
         if self.user_id is not None:
             return f"user:{self.user_id}"
@@ -60,7 +60,7 @@ class Actor:
 
     @classmethod
     def of_user(cls, user: Any, *, session_key: str | None = None) -> "Actor":
-        """A user at work in the Django admin."""
+        """The actor of a user in the Django admin."""
         return cls(name=user.username, role=Role(user.role), kind="admin", user_id=user.pk, session_key=session_key)
 
 

@@ -2,10 +2,10 @@ from django.db import models
 
 
 class AccessRevision(models.Model):
-    """One row. It rises whenever somebody loses or changes what they may do.
+    """One row. It rises with each change of credentials, roles or memberships.
 
-    Each server process compares it with what it saw last: a single small read tells that there is something to look at,
-    whatever the number of users, tokens and open sockets.
+    Each server process compares it with the number that it read last: one small query shows whether credentials have to
+    be checked again, whatever the number of users, tokens and open sockets.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)

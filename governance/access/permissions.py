@@ -68,12 +68,12 @@ BEYOND_ONE_WORKSPACE = {
     "provider.write",
 }
 
-#: These reach beyond one environment, so a token that is bound to one can't have them. The audit log holds the texts of
-#: prompts, and does not tell of which environment. A workflow belongs to the whole workspace: people and schedules
-#: that run it may see more than the token that wrote it.
+#: These reach beyond one environment, so a token that is bound to one can't have them. The audit log has the texts of
+#: prompts without their environments. A workflow belongs to the whole workspace: users and schedules that run it may
+#: see more than the token that wrote it.
 BEYOND_ONE_ENVIRONMENT = {"workspace.write", "environment.write", "token.write", "audit.read", "workflow.write"}
 
-#: What the admin's models are called here; a model that is not named is for admins.
+#: The resource, as capabilities name it, of each model in the admin. A model that is not listed is for admins.
 ADMIN_MODELS: dict[str, str] = {
     "prompts.prompt": "prompt",
     "prompts.promptversion": "prompt",
@@ -140,7 +140,7 @@ def allows_model_permission(role: Role, permission: str) -> bool:
 
 
 class HasCapability(BasePermission):
-    """Asks the view which capability its action needs, and the table whether the caller has it."""
+    """Lets a request through if its actor has the capability that the view's action needs."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         if not isinstance(request.user, Actor):

@@ -1,4 +1,4 @@
-"""Says that somebody lost or changed what they may do, so that every process looks again."""
+"""The access revision: it rises with each change of credentials, roles or memberships, for processes to look again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ class AccessListener(registry.Entry):
 
 
 def bump() -> None:
-    """Note in the running transaction that credentials, roles or memberships changed."""
+    """Raise the revision, as part of the running transaction."""
     if not AccessRevision.objects.filter(pk=1).update(revision=F("revision") + 1):
         AccessRevision.objects.get_or_create(pk=1, defaults={"revision": 1})
-    transaction.on_commit(_tell)
+    transaction.on_commit(_call_listeners)
 
 
 def current() -> int:
-    """The revision that this moment's answers about access belong to."""
+    """The revision as it is now."""
     return AccessRevision.objects.filter(pk=1).values_list("revision", flat=True).first() or 0
 
 
-def _tell() -> None:
+def _call_listeners() -> None:
     for listener in registry.entries(AccessListener):
         listener.call()

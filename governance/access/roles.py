@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Role(models.TextChoices):
-    """What somebody may do; each role may do all that the ones before it may."""
+    """What an actor may do; each role may do all that the ones before it may."""
 
     VIEWER = "viewer", "Viewer"
     EDITOR = "editor", "Editor"

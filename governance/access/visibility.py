@@ -1,4 +1,4 @@
-"""Access as a queryset: which rows somebody can see, said once."""
+"""Access as a queryset: the one place that decides which rows an actor can see."""
 
 from typing import TypeVar
 
@@ -11,11 +11,11 @@ M = TypeVar("M", bound=Model)
 
 
 def visible_to(actor: Actor, queryset: QuerySet[M]) -> QuerySet[M]:
-    """The rows of `queryset` that `actor` may know of. One query more: none, memberships are a subquery.
+    """The rows of `queryset` that `actor` may see. It costs no query of its own: memberships are a subquery.
 
-    The model says by `workspace_path` how to get to its workspace. What it says besides is for tokens that are bound
-    to one environment: `environment_path` leads to the name of the row's environment, and `owner_path` to the identity
-    of who made the row, who may see it wherever it belongs.
+    The model's `workspace_path` is the lookup of a row's workspace. Two more are for tokens of one environment:
+    `environment_path` is the lookup of the name of the row's environment, and `owner_path` that of the identity of the
+    actor who made the row, who may see it in any environment.
     """
     model = queryset.model
     path: str = getattr(model, "workspace_path")  # noqa: B009  # every scoped model declares it

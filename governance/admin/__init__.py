@@ -1,1 +1,1 @@
-"""What every page of the back office is built from. The pages themselves are in the rooms whose rows they show."""
+"""Base classes, forms and lists that every page of the back office is built from. The pages are beside their models."""

@@ -1,4 +1,4 @@
-"""How the admin shows and saves: what one may see, said once; and every write by way of the services."""
+"""The base classes of the admin's pages: they show what the actor may see, and write by calling the services."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ from django.utils.safestring import SafeString
 
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
-from governance.admin.conflicts import clashes
+from governance.admin.conflicts import conflicts
 from governance.admin.forms import OperationForm, ServiceForm
 from governance.admin.lists import LeanChangeList, LeanPaginator
 from governance.admin.lookups import DeclaredLookups
@@ -38,10 +38,10 @@ from governance.core.text import words_of
 
 M = TypeVar("M", bound=Model)
 
-#: What a page reports to the person at it. The last three are rules that the database held where a service was raced.
+#: Errors that a page reports to the user. The last three are constraints that failed because two writers raced.
 REFUSALS = (DomainError, IntegrityError, DataError, ObjectDoesNotExist)
 
-#: So many rows that a search found are named one by one.
+#: Up to so many rows that a search found are put into the next query by their ids.
 FEW = 500
 
 
@@ -54,7 +54,7 @@ class ChoiceField(registry.Entry):
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Who is at work in the admin."""
+    """The actor of the user who is logged in to the admin."""
     assert isinstance(request.user, AbstractBaseUser)  # noqa: S101  # the admin site let nobody else in
     return Actor.of_user(request.user, session_key=request.session.session_key)
 
@@ -83,9 +83,9 @@ def as_json(value: object) -> SafeString:
 
 
 class ScopedAdmin(DeclaredLookups, admin.ModelAdmin[M], Generic[M]):
-    """Rows as somebody may see them, in lists, on pages and among the choices of a form.
+    """Shows the rows that the user may see, in lists, on pages and among the choices of a form.
 
-    `scoped` is False for the few models that belong to no workspace; the table of permissions guards these alone.
+    `scoped` is False for the few models that belong to no workspace: for these the table of permissions alone decides.
     """
 
     scoped: ClassVar[bool] = True
@@ -145,7 +145,7 @@ class ScopedAdmin(DeclaredLookups, admin.ModelAdmin[M], Generic[M]):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The audit log knows what was done here and over the API; Django's own log knows half of it."""
+        """Show the audit log, which has what was done over the API too; Django's own log has not."""
         row = self.get_object(request, unquote(object_id))
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
@@ -187,9 +187,9 @@ class ReadOnlyAdmin(ScopedAdmin[M], Generic[M]):
 
 
 class ServiceAdmin(ScopedAdmin[M], Generic[M]):
-    """Rows that people edit. A subclass names the services that do it, as the API's viewset does.
+    """Rows that users edit. A subclass calls the services that do it, as the API's viewset does.
 
-    What a service refuses is said on the page, with the input still in the form. `add_fields` and `change_fields` are
+    When a service refuses, the page shows why, with the input still in the form. `add_fields` and `change_fields` are
     the form's fields, `readonly_fields` what a page shows beside them.
     """
 
@@ -208,7 +208,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         raise NotImplementedError
 
     def belongings(self, rows: Iterable[M]) -> dict[str, int]:
-        """What is deleted with `rows`, by its plural name: for the page that asks whether one means it."""
+        """How many rows are deleted with `rows`, by their plural name: for the page that asks for confirmation."""
         return {}
 
     # --- the form -----------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
     ) -> HttpResponse:
         form: ServiceForm[M] = context["adminform"].form
         if form.stale:
-            context |= {"clashes": clashes(form), "tag": form.tag}
+            context |= {"conflicts": conflicts(form), "tag": form.tag}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     # --- writes -------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         obj.__dict__.update(saved.__dict__)  # Django goes on with `obj`: its log and its redirect need the row's id
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """The service wrote it all."""
+        """Nothing to do: the service has written it all."""
 
     def delete_model(self, request: HttpRequest, obj: M) -> None:
         self.perform_destroy(actor_of(request), obj)
@@ -277,7 +277,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
             self.delete_model(request, row)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What the question names. Whether it may be deleted is the service's to say, not the foreign keys'."""
+        """What the confirmation lists. The service decides whether it may be deleted, not the foreign keys."""
         rows = list(objs)
         counts = {str(self.opts.verbose_name_plural): len(rows), **self.belongings(rows)}
         return [f"{self.opts.verbose_name}: {row}" for row in rows], counts, set(), []
@@ -294,7 +294,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
     @admin.action(permissions=["delete"], description="Delete selected %(verbose_name_plural)s")
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[M]) -> HttpResponse | None:
         if not request.POST.get("post"):
-            return delete_selected(self, request, queryset)  # Django's own asks whether one means it
+            return delete_selected(self, request, queryset)  # Django's own asks for confirmation
 
         def delete(row: M) -> None:
             self.log_deletions(request, [row])  # type: ignore[arg-type]  # Django passes a list itself
@@ -304,7 +304,7 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         return None
 
     def for_each(self, request: HttpRequest, rows: Iterable[M], perform: Callable[[M], object], done_word: str) -> None:
-        """Do it to each row in a transaction of its own, and say how it went: one that is refused stops no other."""
+        """Perform it on each row in a transaction of its own and report the outcome: one refusal stops no other row."""
         done = 0
         for row in rows:
             name = f"{self.opts.verbose_name} {row}"
@@ -344,9 +344,9 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         template: str = "governance/admin/operation.html",
         facts: Callable[[M, Any], dict[str, Any]] | None = None,
     ) -> HttpResponse:
-        """A page with a small form that does one thing to one row. `perform` returns what to say when it is done.
+        """A page with a small form that does one thing to one row. `perform` returns the message of success.
 
-        `facts` is what `template` shows beside the form, of the row and the form as it is.
+        `facts` returns what `template` shows beside the form, from the row and the form.
         """
         row = self.get_object(request, unquote(object_id))
         if not self.has_change_permission(request, row):
@@ -357,11 +357,11 @@ class ServiceAdmin(ScopedAdmin[M], Generic[M]):
         if form.is_valid():
             try:
                 with transaction.atomic():
-                    said = perform(actor_of(request), row, form)
+                    message = perform(actor_of(request), row, form)
             except REFUSALS as error:
                 form.add_refusal(as_refusal(error))
             else:
-                self.message_user(request, said, messages.SUCCESS)
+                self.message_user(request, message, messages.SUCCESS)
                 return HttpResponseRedirect(self.page_of(row.pk))
         fields: Any = form  # AdminForm is typed for the forms of models; any form will do
         fieldsets: Any = [(None, {"fields": list(form.fields)})]

@@ -1,4 +1,4 @@
-"""Two people at one form: what the second one typed, beside what the first one saved."""
+"""Two users edit one row at once: what the second one typed, beside what the first one saved."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,34 +11,38 @@ from governance.core.diffs import Diff, side_by_side
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
-    """A field that differs. `theirs` and `mine` are as people read them; `value` is what puts theirs into the form."""
+class Conflict:
+    """A field of a form that differs from the row as it is now.
+
+    `saved` and `typed` are the two values as they are shown; `value` is the saved one as the form's field takes it,
+    None for fields that are not typed in. `diff` is there for texts of several lines.
+    """
 
     label: str
     id: str
-    theirs: str
-    mine: str
+    saved: str
+    typed: str
     value: str | None
     diff: Diff | None
 
 
-def clashes(form: ServiceForm[Any]) -> list[Clash]:
+def conflicts(form: ServiceForm[Any]) -> list[Conflict]:
     """The fields in which the form and the row, as it is now, are not the same."""
     found = []
     for name in form.changed_data:
         if name == "if_match":
             continue
         field, bound = form.fields[name], form[name]
-        theirs = field.prepare_value(form.get_initial_for_field(field, name))
-        mine = bound.value()
-        told = _told(field, theirs), _told(field, mine)
-        diff = side_by_side(*told) if isinstance(field, LinesField) else None
-        value = str(theirs) if isinstance(field.widget, forms.TextInput | forms.Textarea) else None
-        found.append(Clash(str(bound.label), bound.id_for_label, *told, value, diff))
+        saved = field.prepare_value(form.get_initial_for_field(field, name))
+        shown = _shown(field, saved), _shown(field, bound.value())
+        diff = side_by_side(*shown) if isinstance(field, LinesField) else None
+        value = str(saved) if isinstance(field.widget, forms.TextInput | forms.Textarea) else None
+        found.append(Conflict(str(bound.label), bound.id_for_label, *shown, value, diff))
     return found
 
 
-def _told(field: forms.Field, value: Any) -> str:
+def _shown(field: forms.Field, value: Any) -> str:
+    """A field's value as users read it."""
     if isinstance(value, Model):
         return str(value)
     if isinstance(field, forms.ModelChoiceField) and not isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What an audit entry changed, for people: short values as they are, long ones side by side."""
+"""What an audit entry changed, formatted: short values as they are, long ones side by side."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class FieldChange:
 
 
 def of_changes(changes: Any) -> list[FieldChange]:
-    """The fields that an entry says were changed; what is not in the usual form is taken as new."""
+    """The changed fields of an entry. A value that is not of the form {old, new} counts as the new one."""
     if not isinstance(changes, Mapping):
         return [_of_field("changes", changes)] if changes else []
     return [_of_field(str(name), value) for name, value in changes.items()]

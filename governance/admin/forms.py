@@ -1,4 +1,4 @@
-"""Forms whose input the API's serializers check, so that the admin takes what the API takes, and nothing else."""
+"""Forms whose input the API's serializers check, so that the admin accepts what the API accepts, and nothing else."""
 
 import hashlib
 import json
@@ -55,7 +55,7 @@ class LinesField(forms.CharField):
 class JsonField(LinesField):
     """JSON as text, read as strictly as the API reads it. `empty` is what no text at all stands for."""
 
-    empty_values = [None]  # an empty list is a value: whether it will do is not this field's to say
+    empty_values = [None]  # an empty list is a value, which the serializer checks
 
     def __init__(self, *, empty: Any = None, **kwargs: Any) -> None:
         self.empty = empty
@@ -83,11 +83,11 @@ class JsonField(LinesField):
 
 
 class CheckedForm(forms.BaseForm):
-    """What a form here adds to Django's: `values`, checked by the API's serializer, and a refusal's place in it.
+    """A form whose input the API's serializer checks. `values` is the checked input.
 
     Fields have the serializer's names. `related` are those that it doesn't know, since they hold a row;
-    `dropped_when_empty` are those that are left out when nothing was typed. `seen` names the state that somebody had
-    before them when they began to type.
+    `dropped_when_empty` are those that are left out when nothing was typed. `refusal` is a service's error to show.
+    `seen` is the tag of the state that the user saw when they began to type.
     """
 
     serializer_class: ClassVar[type[serializers.Serializer[Any]]]
@@ -101,15 +101,15 @@ class CheckedForm(forms.BaseForm):
 
     def check_input(self, names: Iterable[str]) -> None:
         """Put the fields of these names into `values`, or report what is wrong with them."""
-        given = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
+        typed = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
         for name in self.dropped_when_empty:
-            if given.get(name) in (None, ""):
-                given.pop(name, None)
+            if typed.get(name) in (None, ""):
+                typed.pop(name, None)
         known = self.serializer_class().fields
         serializer = self.serializer_class(
-            data={name: value for name, value in given.items() if name in known}, partial=True
+            data={name: value for name, value in typed.items() if name in known}, partial=True
         )
-        self.values = {name: given[name] for name in self.related if name in given}
+        self.values = {name: typed[name] for name in self.related if name in typed}
         if serializer.is_valid():
             self.values |= serializer.validated_data
         else:
@@ -119,21 +119,21 @@ class CheckedForm(forms.BaseForm):
             self.add_refusal(self.refusal)
 
     def add_refusal(self, refusal: DomainError) -> None:
-        """Show what a service refused: at the fields that it names, and as a sentence unless these say it all."""
+        """Show a service's error: at the fields that it names, and above the form unless a field has its message."""
         if isinstance(refusal, PreconditionError):
             self.add_stale()
             return
-        said = False
+        shown = False
         for name, problems in (refusal.fields or {}).items():
             if name in self.fields and not isinstance(problems, dict):
                 sentences = _sentences(problems)
-                said = said or refusal.message.endswith(sentences[0])
+                shown = shown or refusal.message.endswith(sentences[0])
                 self.add_error(name, sentences)
-        if not said:
+        if not shown:
             self.add_error(None, refusal.message)
 
     def add_stale(self) -> None:
-        """Say that somebody else was quicker."""
+        """Show that the row was changed since the form was opened."""
         self.stale = True
         self.add_error(None, self.stale_sentence)
 
@@ -141,8 +141,8 @@ class CheckedForm(forms.BaseForm):
 class ServiceForm(CheckedForm, forms.ModelForm[M], Generic[M]):
     """The form of a row. What was changed in it goes to the service, with the state that it was changed from.
 
-    Somebody who has seen what another one saved meanwhile may send the tag of that state as `over`: theirs is saved on
-    top of it, and on top of no later one.
+    A user who has seen what somebody else saved meanwhile may send the tag of that state as `over`: their input is then
+    saved over that state, but over no later one.
     """
 
     stale_sentence = STALE_FORM

@@ -1,4 +1,4 @@
-"""Messages for the next page. Some hold a new secret: they are stored in the session, encrypted, and in no cookie."""
+"""Messages for the next page. Some contain a new secret: they are stored encrypted in the session, not in a cookie."""
 
 from collections.abc import Sequence
 from typing import Any

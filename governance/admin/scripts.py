@@ -1,4 +1,4 @@
-"""Views that the scripts of the back office's pages ask: by the session, scoped, and with the API's JSON for a no."""
+"""Views for the scripts of the back office's pages: authenticated by the session, with errors in the API's JSON."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 def for_scripts(
     capability: str,
 ) -> Callable[[Callable[Concatenate[Actor, HttpRequest, P], HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """A view that a script of the page asks: who is not logged in is sent away, any refusal is the API's JSON."""
+    """Decorate a view that scripts call: it gets the actor, who needs `capability`; errors are as in the API."""
 
     def decorate(view: Callable[Concatenate[Actor, HttpRequest, P], HttpResponseBase]) -> Callable[..., Any]:
         @wraps(view)
@@ -33,9 +33,9 @@ def for_scripts(
             except Exception as error:
                 if isinstance(error, ForbiddenError):
                     denials.of_script(actor, request, capability, error.message)
-                said = handle(error, {})
-                later = {name: value for name, value in said.items() if name == "Retry-After"}
-                return JsonResponse(said.data, status=said.status_code, headers=later)
+                response = handle(error, {})
+                headers = {name: value for name, value in response.items() if name == "Retry-After"}
+                return JsonResponse(response.data, status=response.status_code, headers=headers)
 
         return answer
 

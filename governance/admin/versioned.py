@@ -1,4 +1,4 @@
-"""What has a draft, immutable versions and one that is live: the pages to publish, to roll back, and to compare."""
+"""Admin pages of models with a draft, versions and a live one: to publish, to roll back, and to compare."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -53,7 +53,7 @@ class RollbackForm(VersionsForm):
 class VersionedAdmin(ServiceAdmin[M]):
     """The part of an admin that has a page for each operation on versions.
 
-    `services` has `publish` and `rollback`, which take the row by its model's name. `compare` tells what differs
+    `services` has `publish` and `rollback`, which take the row by its model's name. `compare` returns the difference
     between two states, the first of which may be None, for the templates in `templates`. `bulky` are a version's
     columns that a list of them leaves in the database.
     """

@@ -1,4 +1,4 @@
-"""The audit log's one way in."""
+"""The audit log: who did what, written in the transaction of the operation. Every entry is made by `record`."""
 
 import uuid
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ def record(
     workspace_id: str | None,
     changes: Changes | None = None,
 ) -> AuditEntry:
-    """Write who did what, in the transaction of the deed: when this fails, nothing happened.
+    """Write who did what, in the transaction of the operation: if this fails, nothing happened.
 
-    `changes` is {field: {"old": ..., "new": ...}}; callers leave secrets out of it. No `workspace_id` means that it
-    concerns the whole installation. Texts that are longer than their columns are cut: PostgreSQL would refuse them, and
-    with them the deed.
+    `changes` is {field: {"old": ..., "new": ...}}; callers leave secrets out of it. Without a `workspace_id`
+    the entry concerns the whole installation. Texts that are longer than their columns are cut, since PostgreSQL would
+    refuse them, and the operation with them.
     """
     identity = request_id.get()
     return AuditEntry.objects.create(
@@ -45,10 +45,10 @@ def record(
 
 
 def created(**fields: Any) -> dict[str, dict[str, Any]]:
-    """The changes of something that was not there before."""
+    """The `changes` of something new."""
     return {name: {"old": None, "new": value} for name, value in fields.items()}
 
 
 def deleted(**fields: Any) -> dict[str, dict[str, Any]]:
-    """The changes of something that is no more."""
+    """The `changes` of something that is deleted."""
     return {name: {"old": value, "new": None} for name, value in fields.items()}

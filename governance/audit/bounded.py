@@ -1,7 +1,7 @@
 """Audit entries for events that anybody can repeat without end: denied writes, refused webhooks, exports.
 
 In each process an actor has one entry a minute for each thing. Repetitions are counted, and a second entry has their
-number, so that nothing is left out and nobody can fill the table. The counts of the last minute are lost when the
+number, so that nothing is left out and the table can't be filled. The counts of the last minute are lost when the
 process is killed.
 """
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("promptops.audit")
 
 WINDOW = 60.0  # seconds
 
-#: How many things a process counts at a time; further ones are counted together, by their action.
+#: How many kinds of events a process counts at a time; further ones are counted together, by their action.
 MOST = 2000
 
 Key = tuple[str, str, str]

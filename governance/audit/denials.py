@@ -16,19 +16,19 @@ READING = {"GET", "HEAD", "OPTIONS"}
 
 
 def of_api(request: Any, view: Any, reason: str) -> None:
-    """Note a request that was answered with 403, unless it only reads or has no known actor."""
+    """Record a request that was answered with 403, unless it only reads or has no known actor."""
     actor = getattr(request, "user", None)
     if request.method in READING or not isinstance(actor, Actor):
         return
     capability = str(view.capability() or "") if hasattr(view, "capability") else ""
-    _note(actor, str(request.method), request.path, capability, reason, getattr(view, "kwargs", {}).get("pk"))
+    _record(actor, str(request.method), request.path, capability, reason, getattr(view, "kwargs", {}).get("pk"))
 
 
 def of_admin(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A view of the back office that notes what it denies."""
+    """Decorate a view of the back office: writes that it denies are recorded."""
 
     @wraps(view)
-    def noting(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def recording(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             return view(request, *args, **kwargs)
         except PermissionDenied:
@@ -36,19 +36,19 @@ def of_admin(view: Callable[..., Any]) -> Callable[..., Any]:
                 match = request.resolver_match
                 name = match.url_name or "" if match else ""
                 actor = Actor.of_user(request.user)
-                _note(actor, str(request.method), request.path, name, "forbidden", kwargs.get("object_id"))
+                _record(actor, str(request.method), request.path, name, "forbidden", kwargs.get("object_id"))
             raise
 
-    return noting
+    return recording
 
 
 def of_script(actor: Actor, request: HttpRequest, capability: str, reason: str) -> None:
     """The same for a request by a script of the back office."""
     if request.method not in READING:
-        _note(actor, str(request.method), request.path, capability, reason, None)
+        _record(actor, str(request.method), request.path, capability, reason, None)
 
 
-def _note(actor: Actor, method: str, path: str, what: str, reason: str, row: Any) -> None:
+def _record(actor: Actor, method: str, path: str, what: str, reason: str, row: Any) -> None:
     """`what` is a capability, or the name of an address in the back office, such as prompts_prompt_change."""
     app, _, rest = what.partition("_")
     resource = what.partition(".")[0] if "." in what else ADMIN_MODELS.get(f"{app}.{rest.partition('_')[0]}", "admin")

@@ -6,15 +6,15 @@ from django.db import models
 
 
 class AuditEntry(models.Model):
-    """Who did what to what, and what it was before. Written in the transaction of the deed.
+    """Who did what to what, and what it was before. Written in the transaction of the operation.
 
     The database itself refuses to change or delete an entry (governance.core.append_only).
 
-    `actor` is what they were called then. Which user or token that was is told by `actor_kind` and `actor_id`, since
-    names can be given again. Both are empty in entries from before they were recorded.
+    `actor` is the actor's name at that time. `actor_kind` and `actor_id` identify the user or token, since names can be
+    used again. Both are empty in entries from before they were recorded.
 
-    It names things by id and has no foreign keys: it outlives what it speaks of. An entry without a workspace concerns
-    the whole installation, and only those who see all workspaces see it.
+    It refers to things by id and has no foreign keys, so that it remains when they are deleted. An entry without a
+    workspace concerns the whole installation; only actors who see all workspaces see it.
     """
 
     workspace_path: ClassVar[str] = "workspace_id"

@@ -1,0 +1,1 @@
+"""The change log: what clients are served, revision by revision."""

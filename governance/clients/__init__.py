@@ -1,0 +1,1 @@
+"""The open connections of all server processes, as they are listed to users."""

@@ -1,9 +1,8 @@
-"""The clients that listen now, on a page that keeps itself up to date.
+"""The open event streams, on a page that keeps itself up to date.
 
-The page asks for its rows every two seconds, and not over `/ws`. What comes and goes there is one process's affair, and
-the table of connections is everybody's, so that a socket would be told no sooner than the table is; `/ws` takes bearer
-tokens only, and one that is minted for a page would be a credential in an address, an entry in the audit log and, being
-connected, a client in its own list. The session's cookie and one small query need none of that.
+Its script reads the list every two seconds by the session's cookie, which is one small query. `/ws` would bring nothing
+sooner, since the table of connections is written by all processes. And `/ws` takes bearer tokens only: one for a page
+would be a credential in an address, an entry in the audit log, and a client in its own list.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""Tells the database that this process lives and which sockets are open in it, so that every process can list all.
+"""Registers this process and its open sockets in the database, so that every process can list those of all.
 
-What processes that are gone have left undone in the run log is put in order on the way.
+The same loop runs the periodic tasks that apps have registered.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from governance.core.models import ServerProcess
 
 logger = logging.getLogger("promptops.realtime")
 
-BEAT = 5.0  # seconds between two signs of life
+BEAT = 5.0  # seconds between two updates of `seen_at`
 
-FORGET_AFTER = 15.0  # seconds after the last one
+FORGET_AFTER = 15.0  # seconds after which a process that doesn't update it is deleted
 
-GATHER = 0.25  # seconds to wait for more of a burst: also a client that reconnects in a loop causes no more writes
+GATHER = 0.25  # seconds between a change and its write, so that a burst of changes is one write
 
 SWEEP = 20.0  # seconds between two rounds of the registered periodic tasks
 
@@ -57,7 +57,10 @@ class PeriodicTask(registry.Entry):
 
 
 class ConnectionTable:
-    """Keeps the table equal to what is open here: it writes the difference, so that what failed is made good later."""
+    """Keeps the table of connections equal to the sockets that are open in this process.
+
+    It writes differences, so that a write which failed is repeated with the next one.
+    """
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -76,7 +79,7 @@ class ConnectionTable:
             self._changed.set()
 
     async def run(self) -> None:
-        """Forever: write differences soon, and a sign of life every few seconds."""
+        """Until it is cancelled: write differences soon, and update `seen_at` every few seconds."""
         while True:
             try:
                 await self.flush()
@@ -112,7 +115,7 @@ class ConnectionTable:
 
 @transaction.atomic
 def _write(process_id: uuid.UUID, added: dict[uuid.UUID, Presence], removed: set[uuid.UUID]) -> bool:
-    """Returns whether this process had been forgotten, and its connections with it."""
+    """Write the difference. Returns whether others had deleted this process, and its connections with it."""
     silent = ServerProcess.objects.filter(seen_at__lt=ago(FORGET_AFTER)).exclude(pk=process_id)
     if gone_silent := list(silent.values_list("pk", flat=True)):
         ServerProcess.objects.filter(pk__in=gone_silent, seen_at__lt=ago(FORGET_AFTER)).delete()

@@ -10,7 +10,7 @@ from governance.tenancy.models import Workspace
 
 
 class Connection(models.Model):
-    """An open event stream: an SDK, a browser or a script that hears of changes."""
+    """An open event stream: an SDK, a browser or a script that follows changes."""
 
     workspace_path: ClassVar[str] = "workspace_id"
     environment_path: ClassVar[str | None] = "namespace"

@@ -1,0 +1,1 @@
+"""What needs no models of a domain: errors, the registry, database helpers, encryption, logs, system checks."""

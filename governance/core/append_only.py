@@ -1,8 +1,8 @@
 """The database refuses to change or to delete an entry of the audit log, whoever asks it.
 
-A trigger on the table does it, in SQLite and in PostgreSQL alike. What has a reason to go round it lifts it in a
-transaction: `manage.py forgetaudit`, by which an operator deletes old entries, and Django's `flush`, which empties all
-tables between tests.
+A trigger on the table does it, in SQLite and in PostgreSQL alike. Two things remove
+it for one transaction: `manage.py forgetaudit`, by which an operator deletes old entries, and Django's `flush`, which
+empties all tables between tests.
 """
 
 from collections.abc import Iterator

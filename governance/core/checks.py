@@ -17,7 +17,7 @@ ADDRESSES = frozenset({"admin", "api", "health", "livez", "metrics", "readyz", "
 
 
 @register(Tags.security)
-def debugging_is_told(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+def debugging_is_off(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if not settings.DEBUG:
         return []
     return [

@@ -14,17 +14,18 @@ from django.conf import settings
 
 
 class UnreadableError(Exception):
-    """It was encrypted with a SECRET_KEY that is not known any more."""
+    """The text was encrypted with a SECRET_KEY that is no longer configured, or is no ciphertext."""
 
 
 def encrypt(secret: str) -> str:
-    return _box(_secret_keys()).encrypt(secret.encode()).decode("ascii")
+    """The secret's ciphertext, as ASCII text."""
+    return _fernet(_secret_keys()).encrypt(secret.encode()).decode("ascii")
 
 
-def decrypt(box: str) -> str:
-    """What `encrypt` was given. Raises UnreadableError."""
+def decrypt(ciphertext: str) -> str:
+    """The secret that `encrypt` made this ciphertext of. Raises UnreadableError."""
     try:
-        return _box(_secret_keys()).decrypt(box.encode()).decode()
+        return _fernet(_secret_keys()).decrypt(ciphertext.encode()).decode()
     except InvalidToken:
         raise UnreadableError from None
 
@@ -34,12 +35,11 @@ def _secret_keys() -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=4)
-def _box(secret_keys: tuple[str, ...]) -> MultiFernet:
+def _fernet(secret_keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(_derived(secret_key)) for secret_key in secret_keys])
 
 
 def _derived(secret_key: str) -> bytes:
-    made = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"promptops secretbox").derive(
-        secret_key.encode()
-    )
-    return base64.urlsafe_b64encode(made)
+    # The `info` is part of the key: with another one, what is stored could not be read any more.
+    derivation = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"promptops secretbox")
+    return base64.urlsafe_b64encode(derivation.derive(secret_key.encode()))

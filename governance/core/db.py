@@ -18,7 +18,7 @@ logger = logging.getLogger("promptops.db")
 
 T = TypeVar("T")
 
-#: The database is away or busy: the same may go well a moment later. Any other error of it would come again.
+#: Errors of a database that is away or busy: the same statement may succeed a moment later.
 AWAY = (OperationalError, InterfaceError)
 
 
@@ -44,13 +44,12 @@ def ago(seconds: float) -> CombinedExpression:
 
 
 async def on_thread(work: Callable[..., T], *args: Any) -> T:
-    """Do `work(*args)` on the request's own thread, which gives its database connection back."""
-
+    """Run `work(*args)` on the request's own thread, and release its database connection afterwards."""
     return await sync_to_async(turns.work)(briefly, work, *args)
 
 
 def briefly(work: Callable[..., T], *args: Any) -> T:
-    """Do `work(*args)` here and give the connection back, unless a transaction is open on it."""
+    """Run `work(*args)` on this thread and release the connection, unless a transaction is open on it."""
     try:
         return work(*args)
     finally:
@@ -58,16 +57,16 @@ def briefly(work: Callable[..., T], *args: Any) -> T:
 
 
 def let_go() -> None:
-    """Give this thread's connection back before a wait, unless a transaction is open on it.
+    """Release this thread's connection before a wait, unless a transaction is open on it.
 
-    Where there is no pool nobody else could use it, and the thread keeps it.
+    Without a pool nothing else could use it, and the thread keeps it.
     """
     if not connection.in_atomic_block and connection.settings_dict["CONN_MAX_AGE"] == 0:
         connection.close()
 
 
 def later(work: Callable[..., object], *args: Any) -> None:
-    """Do it on a thread of its own, as soon as the database is there again."""
+    """Run `work(*args)` on a thread of its own, as soon as the database can be reached again."""
 
     def go() -> None:
         while True:

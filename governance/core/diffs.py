@@ -60,16 +60,17 @@ class Diff:
 
 
 def side_by_side(old: str, new: str) -> Diff:
-    """What became of the lines of `old` in `new`."""
-    ours, theirs = old.splitlines() or [""], new.splitlines() or [""]
+    """The difference between two texts, as rows that show them beside each other."""
+    old_lines, new_lines = old.splitlines() or [""], new.splitlines() or [""]
     if old == new:
         return Diff([], 0, 0)
-    if ours == theirs:  # the last line's end alone
-        ours, theirs = [*ours, *([""] if old.endswith("\n") else [])], [*theirs, *([""] if new.endswith("\n") else [])]
-    parts = list(_opcodes(ours, theirs))
+    if old_lines == new_lines:  # they differ in the last line's end alone
+        old_lines += [""] if old.endswith("\n") else []
+        new_lines += [""] if new.endswith("\n") else []
+    parts = list(_opcodes(old_lines, new_lines))
     removed = sum(end - start for tag, start, end, _, _ in parts if tag != "equal")
     added = sum(to - from_ for tag, _, _, from_, to in parts if tag != "equal")
-    rows = list(islice(_rows(ours, theirs, parts), ROWS + 1))
+    rows = list(islice(_rows(old_lines, new_lines, parts), ROWS + 1))
     return Diff(rows[:ROWS], added, removed, len(rows) > ROWS)
 
 
@@ -93,8 +94,8 @@ def _opcodes(old: list[str], new: list[str]) -> Iterator[Part]:
     if len(middle) + len(changed) > LINES or _comparisons(middle, changed) > COMPARISONS:
         yield "replace", head, len(old) - tail, head, len(new) - tail
     else:
-        for tag, *places in SequenceMatcher(None, middle, changed, autojunk=False).get_opcodes():
-            start, end, from_, to = (place + head for place in places)
+        for tag, *indexes in SequenceMatcher(None, middle, changed, autojunk=False).get_opcodes():
+            start, end, from_, to = (index + head for index in indexes)
             yield tag, start, end, from_, to
     if tail:
         yield "equal", len(old) - tail, len(old), len(new) - tail, len(new)

@@ -7,7 +7,7 @@ Fields = Mapping[str, Sequence[Any] | Mapping[str, Any]]
 
 
 class DomainError(Exception):
-    """A rule said no. The message is one sentence that a person can act on.
+    """An operation was refused by a rule. The message is one sentence that a person can act on.
 
     `fields` names the input fields at fault; `extra` goes into the body beside the error; `retry_after` is in seconds.
     """

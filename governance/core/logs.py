@@ -26,10 +26,10 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _AROUND = "\"'`()[]{}<>,:;="
 
 
-def new_request_id(given: str) -> str:
-    """The id that the client gave, if it is sane, else a fresh one: 128 bits as 32 digits, of no use to guess."""
-    if given and _SANE_ID.fullmatch(given):
-        return given
+def new_request_id(sent: str) -> str:
+    """The id that the client sent, if it is safe to log, else a new one: 128 random bits as 32 hexadecimal digits."""
+    if sent and _SANE_ID.fullmatch(sent):
+        return sent
     return f"{random.getrandbits(128):032x}"  # a UUID would take a tenth of a fetch's time here
 
 
@@ -92,8 +92,8 @@ def _message_of(record: logging.LogRecord) -> str:
 def _indented(text: str) -> list[str]:
     lines = text.splitlines()
     left_out = len(lines) - MOST_LINES
-    kept = [f"... ({left_out} more lines)", *lines[-MOST_LINES:]] if left_out > 0 else lines
-    return [f"  {safe(line)}" for line in kept]
+    written = [f"... ({left_out} more lines)", *lines[-MOST_LINES:]] if left_out > 0 else lines
+    return [f"  {safe(line)}" for line in written]
 
 
 class AddRequestId(logging.Filter):

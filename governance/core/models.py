@@ -1,4 +1,4 @@
-"""What models have in common: rows with an entity tag, and the server processes that live."""
+"""Base classes of models, and the server processes that are running."""
 
 import json
 import uuid
@@ -10,7 +10,7 @@ CONFIG_HELP = "A JSON object of model parameters, such as temperature and max_to
 
 
 class Versioned(models.Model):
-    """Something with an id, a history in the audit log and a version for optimistic locking."""
+    """A row with an id, timestamps, and a version number for optimistic locking."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     row_version = models.PositiveIntegerField(default=1, editable=False)
@@ -26,16 +26,16 @@ class Versioned(models.Model):
         return f'"{self.row_version}"'
 
     def save_fields(self, *names: str) -> None:
-        """Save just these fields, and with them what every change of a row moves."""
+        """Save just these fields, with the row's next version and the time."""
         self.row_version += 1
         self.save(update_fields=[*names, "row_version", "updated_at"])
 
 
 class Entity(Versioned):
-    """The same in a workspace.
+    """A Versioned row that belongs to a workspace.
 
-    `workspace_path` and `environment_path` tell the one access filter (governance.access.visibility) how to get from a
-    row to its workspace and to the name of its environment.
+    `workspace_path` and `environment_path` are the lookups from a row to its workspace's id and to the name of its
+    environment, for the access filter (governance.access.visibility).
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
@@ -46,7 +46,7 @@ class Entity(Versioned):
 
 
 def changed(instance: models.Model, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Set `values` on `instance`; returns what that changed, as the audit log keeps it: {field: {old, new}}."""
+    """Set `values` on `instance`, and return what that changed in the form of the audit log: {field: {old, new}}."""
     changes: dict[str, dict[str, Any]] = {}
     for name, new in values.items():
         old = getattr(instance, name)
@@ -64,7 +64,7 @@ def _same(old: Any, new: Any) -> bool:
 
 
 class ServerProcess(models.Model):
-    """A server process that is alive as long as it says so; its connections are forgotten with it."""
+    """A running server process. It updates `seen_at` every few seconds; a row that is not updated is deleted."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     host = models.CharField(max_length=255)

@@ -1,4 +1,4 @@
-"""Which server process this is, once it has told the database that it lives (governance.clients.connections)."""
+"""The id of this server process, once it is registered in the database (governance.clients.connections)."""
 
 import uuid
 

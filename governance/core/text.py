@@ -1,6 +1,6 @@
 """Texts as they are compared and searched: in one Unicode form, and stored in the one that they came in.
 
-`é` may come as one character or as `e` with an accent after it, by keyboard and system. People see one word.
+`é` may come as one character or as `e` with an accent after it, depending on keyboard and system. Both look the same.
 """
 
 import unicodedata

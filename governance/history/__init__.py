@@ -1,0 +1,1 @@
+"""How the logs are listed, counted, filtered and exported."""

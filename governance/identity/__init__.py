@@ -1,0 +1,1 @@
+"""Users, their credentials, and how requests are authenticated."""

@@ -1,7 +1,7 @@
-"""Addresses of clients. Nothing else reads them.
+"""Addresses of clients. Only this module reads them.
 
-The server has put the address into the request that a trusted proxy reports (settings.PROMPTOPS_TRUSTED_PROXIES). An
-X-Forwarded-For from anybody else is ignored.
+The server has already put the address that a trusted proxy reports into the request
+(settings.PROMPTOPS_TRUSTED_PROXIES). An X-Forwarded-For header from any other client is ignored.
 """
 
 import ipaddress
@@ -22,8 +22,8 @@ def address_in(scope: Mapping[str, Any]) -> str:
     return str(client[0] or "")[:64] if client else ""
 
 
-def place_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 of an IPv6 address, all of which one host may take."""
+def network_of(address: str) -> str:
+    """What counts as one client: an IPv4 address, or an IPv6 address's /64 network, all of which one host may use."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

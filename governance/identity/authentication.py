@@ -1,4 +1,4 @@
-"""From a bearer secret to an Actor, the same for HTTP and for the WebSocket."""
+"""Authentication: from a bearer secret to an Actor, the same for HTTP and for the WebSocket."""
 
 import hmac
 import uuid
@@ -43,10 +43,10 @@ def is_static_token(secret: str) -> bool:
 
 
 def authenticate(secret: str, *, address: str) -> Actor:
-    """Who holds `secret`, which came from `address`; at most one query.
+    """The actor of `secret`, which was sent from `address`; at most one query.
 
-    Raises UnauthorizedError when nobody does: unknown, revoked, expired, or its user was shut out. After too many wrong
-    tokens from one address it raises TooManyAttemptsError for further wrong ones; right ones are accepted from there.
+    Raises UnauthorizedError for one that is unknown, revoked or expired, or whose user is not active. After too many
+    wrong tokens from one address it raises TooManyAttemptsError for further wrong ones; right ones are still accepted.
     """
     if not secret or len(secret) > MAX_SECRET_LENGTH:
         raise UnauthorizedError("invalid token")
@@ -72,7 +72,7 @@ def _token_of(secret: str) -> Token | None:
 
 
 def still_valid(token_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Actor]:
-    """Of these tokens those that still let somebody in, each with who that is now; one query."""
+    """Those of the tokens that are still valid, each with its actor as it is now; one query."""
     tokens = Token.objects.select_related("user").filter(_valid(), pk__in=list(token_ids))
     return {token.pk: actor_of_token(token) for token in tokens}
 
@@ -106,7 +106,7 @@ def _valid() -> Q:
 
 
 class BearerAuthentication(BaseAuthentication):
-    """DRF's door: `request.user` is the Actor."""
+    """For DRF: `request.user` is the Actor."""
 
     def authenticate(self, request: Request) -> tuple[Actor, str] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")

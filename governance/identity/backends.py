@@ -1,4 +1,4 @@
-"""Names and passwords, the same for the API and the admin."""
+"""Authentication by name and password, the same for the API and the admin."""
 
 from typing import Any
 

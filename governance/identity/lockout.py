@@ -24,7 +24,7 @@ from django.utils import timezone
 from governance import audit
 from governance.access.actors import ANONYMOUS, Actor
 from governance.core.errors import TooManyAttemptsError
-from governance.identity.addresses import place_of
+from governance.identity.addresses import network_of
 from governance.identity.models import FailureKind, LoginFailures, User
 
 #: Tries of an address where a name, or all of them, are under attack from everywhere: the right password, or a slip.
@@ -39,26 +39,28 @@ SWEEP_EVERY = 100
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Something that failures are counted for, and the number of its tries."""
+    """A leaky bucket: something that failures are counted for, and the number of its tries."""
 
     kind: FailureKind
     tries: int
     name: str = ""
-    place: str = ""
+    network: str = ""
 
     @property
     def digest(self) -> str:
         """Keyed, since an unknown name may be a password that was typed into the wrong field."""
-        said = "\0".join([self.kind, self.name, self.place])
-        return hmac.new(settings.SECRET_KEY.encode(), said.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        counted = "\0".join([self.kind, self.name, self.network])
+        return hmac.new(
+            settings.SECRET_KEY.encode(), counted.encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).hexdigest()
 
     @property
     def regained(self) -> timedelta:
-        """How long it takes until a try is regained."""
+        """The time until one try is regained."""
         return timedelta(hours=settings.PROMPTOPS_LOGIN_LOCKOUT_HOURS) / self.tries
 
     def wait(self, row: LoginFailures | None, now: datetime, tries: int | None = None) -> timedelta:
-        """How long until the next try; none where there is one left."""
+        """The time until the next try; zero if one is left."""
         if row is None:
             return timedelta(0)
         at_once = min(tries or self.tries, self.tries)
@@ -71,7 +73,8 @@ class Bucket:
         row.forgotten_at = min(row.forgotten_at + self.regained, now + self.tries * self.regained)
 
 
-Held = dict[str, LoginFailures]
+#: Rows by their digests.
+Rows = dict[str, LoginFailures]
 
 NONE = timedelta(0)
 
@@ -87,10 +90,10 @@ class _Password:
 
     @classmethod
     def of(cls, username: str, address: str) -> "_Password":
-        name, place = username.casefold(), place_of(address)
+        name, network = username.casefold(), network_of(address)
         return cls(
-            Bucket(FailureKind.NAME_AT_ADDRESS, settings.PROMPTOPS_LOGIN_FAILURES, name, place),
-            Bucket(FailureKind.ADDRESS, settings.PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS, place=place),
+            Bucket(FailureKind.NAME_AT_ADDRESS, settings.PROMPTOPS_LOGIN_FAILURES, name, network),
+            Bucket(FailureKind.ADDRESS, settings.PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS, network=network),
             Bucket(FailureKind.NAME, settings.PROMPTOPS_LOGIN_FAILURES_PER_NAME, name),
             Bucket(FailureKind.ALL, settings.PROMPTOPS_LOGIN_FAILURES_IN_ALL),
         )
@@ -98,8 +101,8 @@ class _Password:
     def buckets(self) -> list[Bucket]:
         return [self.name_here, self.here, self.name, self.all]
 
-    def wait(self, held: Held, now: datetime) -> timedelta:
-        name_here, here, name, all_ = (held.get(bucket.digest) for bucket in self.buckets())
+    def wait(self, rows: Rows, now: datetime) -> timedelta:
+        name_here, here, name, all_ = (rows.get(bucket.digest) for bucket in self.buckets())
         attacked = self.all.wait(all_, now) or self.name.wait(name, now)
         fewer = UNDER_ATTACK if attacked else None
         return max(self.name_here.wait(name_here, now, fewer), self.here.wait(here, now))
@@ -108,7 +111,7 @@ class _Password:
 def check_password_guess(username: str, address: str) -> None:
     """Raise TooManyAttemptsError where this name is not to be tried from this address now. One query."""
     guess, now = _Password.of(username, address), timezone.now()
-    _refuse(guess.wait(_held(guess.buckets()), now))
+    _refuse(guess.wait(_rows_of(guess.buckets()), now))
 
 
 def wrong_password(username: str, address: str) -> None:
@@ -118,13 +121,13 @@ def wrong_password(username: str, address: str) -> None:
     known = user.username if user is not None else ""
     with transaction.atomic():
         now = timezone.now()
-        before, held = _charge(guess.buckets(), now, username=known, address=address)
-        wait = guess.wait(held, now)
+        before, rows = _charge(guess.buckets(), now, username=known, address=address)
+        wait = guess.wait(rows, now)
         if not guess.all.wait(before.get(guess.all.digest), now):
             who = known or "an unknown name"
-            _note(f"Wrong password of {who} from {address or 'an unknown address'}", known, wait)
-            if guess.all.wait(held[guess.all.digest], now):
-                _note(f"{guess.all.tries} wrong passwords in a short time: further ones are not listed one by one")
+            _record(f"Wrong password of {who} from {address or 'an unknown address'}", known, wait)
+            if guess.all.wait(rows[guess.all.digest], now):
+                _record(f"{guess.all.tries} wrong passwords in a short time: further ones are not listed one by one")
     _refuse(wait)
 
 
@@ -135,18 +138,18 @@ def forget(username: str, address: str) -> None:
 
 def wrong_token(address: str) -> None:
     """Count it for the address; raise TooManyAttemptsError when there were too many of them."""
-    here = Bucket(FailureKind.TOKENS, settings.PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS, place=place_of(address))
+    here = Bucket(FailureKind.TOKENS, settings.PROMPTOPS_LOGIN_FAILURES_PER_ADDRESS, network=network_of(address))
     everywhere = Bucket(FailureKind.ALL_TOKENS, settings.PROMPTOPS_LOGIN_FAILURES_IN_ALL)
 
-    def wait(held: Held) -> timedelta:
-        return max(here.wait(held.get(here.digest), now), everywhere.wait(held.get(everywhere.digest), now))
+    def wait(rows: Rows) -> timedelta:
+        return max(here.wait(rows.get(here.digest), now), everywhere.wait(rows.get(everywhere.digest), now))
 
     now = timezone.now()
-    _refuse(wait(_held([here, everywhere])))  # a read first: endless wrong tokens must not each cost a write
+    _refuse(wait(_rows_of([here, everywhere])))  # a read first: endless wrong tokens must not each cost a write
     with transaction.atomic():
-        _, held = _charge([here, everywhere], now, address=address)
-        until = wait(held)
-        _note(f"Wrong token from {address or 'an unknown address'}", "", until)
+        _, rows = _charge([here, everywhere], now, address=address)
+        until = wait(rows)
+        _record(f"Wrong token from {address or 'an unknown address'}", "", until)
     _refuse(until)
 
 
@@ -177,18 +180,18 @@ def _refuse(wait: timedelta) -> None:
         raise TooManyAttemptsError(f"too many wrong credentials: try again in {seconds} seconds", retry_after=seconds)
 
 
-def _held(buckets: Iterable[Bucket]) -> Held:
+def _rows_of(buckets: Iterable[Bucket]) -> Rows:
     return LoginFailures.objects.in_bulk([bucket.digest for bucket in buckets])
 
 
-def _charge(buckets: list[Bucket], now: datetime, *, username: str = "", address: str) -> tuple[Held, Held]:
+def _charge(buckets: list[Bucket], now: datetime, *, username: str = "", address: str) -> tuple[Rows, Rows]:
     """Count a failure for all of them, with their rows locked; returns the rows as they were, and as they are."""
     fresh = [
         LoginFailures(
             digest=bucket.digest,
             kind=bucket.kind,
             username=username if bucket.name else "",
-            address=bucket.place,
+            address=bucket.network,
             started_at=now,
             forgotten_at=now,
         )
@@ -221,13 +224,13 @@ def _sweep(now: datetime) -> None:
 
 
 def _delete(rows: QuerySet[LoginFailures]) -> None:
-    """All but those that somebody else counts at this moment: they wait for what we hold, and we must not for them."""
+    """Delete them, except rows that another transaction has locked: it may wait for locks of this one."""
     free = rows.select_for_update(skip_locked=True) if connection.vendor == "postgresql" else rows
     LoginFailures.objects.filter(pk__in=free.values("pk")).delete()
 
 
-def _note(summary: str, username: str = "", wait: timedelta = NONE) -> None:
-    """Write an audit entry. Guesses that are refused unchecked have none: the entry before them says for how long."""
+def _record(summary: str, username: str = "", wait: timedelta = NONE) -> None:
+    """Write an audit entry. Guesses that are refused unchecked have none: the entry before them has the time."""
     more = f"; more are refused for {math.ceil(wait.total_seconds())} seconds" if wait else ""
     audit.record(
         actor=ANONYMOUS,

@@ -34,7 +34,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person. Signs in to the admin and to the API; sees the workspaces they are a member of, an admin all."""
+    """A user of the admin and the API. They see the workspaces that they are a member of; an admin sees all."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     username = models.CharField(
@@ -65,7 +65,7 @@ class User(AbstractBaseUser):
 
     @property
     def is_staff(self) -> bool:
-        """Everybody may enter the admin; what they find there depends on their role."""
+        """Every active user may open the admin; what they see there depends on their role."""
         return self.is_active
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
@@ -133,10 +133,10 @@ class FailureKind(models.TextChoices):
 
 
 class LoginFailures(models.Model):
-    """How many wrong credentials came lately: of one name, of one address, or in all.
+    """How many wrong credentials were tried lately: of one name, of one address, or in all.
 
-    `forgotten_at` is when all of it will be forgotten: each failure moves it on by the time that regains one try
-    (governance/identity/lockout.py). A row that is past it says nothing, and is swept out.
+    `forgotten_at` is when the count is back at zero: each failure moves it on by the time that regains one try
+    (governance/identity/lockout.py). A row that is past it has no effect, and is deleted.
     """
 
     digest = models.CharField(max_length=64, primary_key=True, editable=False)

@@ -1,11 +1,11 @@
-"""Which names users and tokens can't have, since the audit log would seem to speak of another actor."""
+"""Reserved names: a user or token that had one would look like another actor in the audit log."""
 
 import re
 import unicodedata
 
 from governance.core.errors import InvalidInputError
 
-#: What the product itself is called in the log, and what one would take for it.
+#: Names of the product's own actors in the audit log, and names that look like one of them.
 RESERVED = {
     *("system", "static", "static token", "promptops", "promptops token", "anonymous", "nobody"),
     *("guard", "schedule", "scheduler", "webhook", "worker", "engine"),

@@ -1,4 +1,4 @@
-"""Tokens: sessions of people and API tokens of applications. A secret is returned once, and stored as its digest."""
+"""Tokens: sessions of users and API tokens of applications. A secret is returned once, and stored as its digest."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -88,7 +88,7 @@ def revoke_token(*, actor: Actor, token: Token) -> None:
 
 @transaction.atomic
 def open_session(*, user: User, name: str = "login") -> tuple[Token, str]:
-    """A session for somebody who proved who they are. Their expired sessions are swept out on the way."""
+    """A session for an authenticated user, and its secret. The user's expired sessions are deleted."""
     now = timezone.now()
     Token.objects.filter(user=user, expires_at__lte=now).delete()
     secret = _secret(SESSION_PREFIX)
@@ -128,7 +128,7 @@ def note_login(*, actor: Actor) -> None:
 
 @transaction.atomic
 def close_session(*, actor: Actor) -> None:
-    """Revoke the session that the actor came with; other credentials are left alone."""
+    """Revoke the session that the actor authenticated with. For an actor with another credential it does nothing."""
     if actor.kind != "session" or actor.token_id is None:
         return
     Token.objects.filter(pk=actor.token_id, kind=TokenKind.SESSION).delete()

@@ -1,4 +1,4 @@
-"""People: who they are, what their role is, which workspaces they see."""
+"""Users: created, changed and deleted, with their roles and the workspaces that they see."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether open connections may stay: their credentials are checked again, all of them in a few queries."""
+"""Checks the credentials of open connections again, all of them in a few queries."""
 
 import uuid
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from governance.identity.authentication import still_valid
 from governance.identity.models import User
 from governance.tenancy.models import Workspace
 
-#: The actor of a credential as it is now (None when it is no longer valid), and the workspaces that it sees.
-Verdict = tuple[Actor | None, set[str]]
+#: The actor of a credential as it is now (None if it is no longer valid), and the workspaces that it sees.
+CurrentAccess = tuple[Actor | None, set[str]]
 
 
-def verdicts(holders: Mapping[str, Actor]) -> dict[str, Verdict]:
-    """The verdict on each credential; `holders` has the actors as they were when they connected."""
-    token_ids: set[uuid.UUID] = {actor.token_id for actor in holders.values() if actor.token_id}
+def current_access(actors: Mapping[str, Actor]) -> dict[str, CurrentAccess]:
+    """The access of each credential as it is now; `actors` has their actors as they were when they connected."""
+    token_ids: set[uuid.UUID] = {actor.token_id for actor in actors.values() if actor.token_id}
     valid = still_valid(token_ids)
-    found: dict[str, Verdict] = {}
-    for credential, actor in holders.items():
+    found: dict[str, CurrentAccess] = {}
+    for credential, actor in actors.items():
         if actor.token_id is not None:
             now = valid.get(actor.token_id)
         elif actor.session_key is not None:
@@ -36,7 +36,7 @@ def verdicts(holders: Mapping[str, Actor]) -> dict[str, Verdict]:
 
 
 def _of_session(key: str) -> Actor | None:
-    """The actor of a session of the back office, by Django's rules: it ends with a logout or a new password."""
+    """The actor of a session of the back office, None if it ended: by a logout, or by a new password."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)

@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 from django.http import StreamingHttpResponse
 
 from governance.access.actors import Actor
-from governance.realtime import protocol
+from governance.realtime.frames import CloseCode
 from governance.realtime.runtime import holding
 
 #: Seconds of silence after which a comment is sent, because proxies close a connection on which nothing comes. The
 #: first comment comes at once when there is no event yet: some proxies pass on headers only with bytes of the body.
 SILENCE, AT_FIRST = 10.0, 0.1
 COMMENT = b": still at work\n\n"
-WHY = {
-    protocol.CREDENTIAL_REVOKED: "this credential was revoked, or has expired",
-    protocol.NOT_ALLOWED_THERE: "this credential may not see this any more",
-    protocol.RESYNC_NEEDED: "this credential's role changed: ask again",
+REASONS = {
+    CloseCode.CREDENTIAL_REVOKED: "this credential was revoked, or has expired",
+    CloseCode.NOT_ALLOWED_THERE: "this credential may not see this any more",
+    CloseCode.RESYNC_NEEDED: "this credential's role changed: ask again",
 }
 
 #: An event to be sent: its name and its data, or an event that is encoded already.
@@ -69,7 +69,7 @@ async def _frames(
                 await asyncio.wait(both, timeout=silence, return_when=asyncio.FIRST_COMPLETED)
                 silence = SILENCE
                 if closed.done():
-                    reason = WHY[credential.close_code or protocol.CREDENTIAL_REVOKED]
+                    reason = REASONS[credential.close_code or CloseCode.CREDENTIAL_REVOKED]
                     on_revoked(reason)
                     yield encode("error", {"error": reason, "code": "unauthorized"})
                     return

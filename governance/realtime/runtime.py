@@ -18,9 +18,10 @@ from governance.clients.connections import ConnectionTable
 from governance.core import registry
 from governance.core.errors import TooManyStreamsError
 from governance.identity.credentials.token_cache import tokens
-from governance.realtime.credentials import verdicts
-from governance.realtime.hub import Answer, Hub, Socket
+from governance.realtime.credentials import current_access
+from governance.realtime.hub import Hub
 from governance.realtime.snapshots import Snapshots
+from governance.realtime.sockets import Answer, Socket
 from governance.realtime.tail import Listener, Tail
 
 logger = logging.getLogger("promptops.realtime")
@@ -43,6 +44,8 @@ class RuntimeTask(registry.Entry):
 
 
 class Runtime:
+    """The parts of realtime in this process. It belongs to the event loop that it was made on."""
+
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.hub = Hub(revision_of=self._revision_of)
@@ -51,7 +54,7 @@ class Runtime:
         self.connections = ConnectionTable(self.work)
         self.snapshots = Snapshots(self.work)
         self._threads = ThreadPoolExecutor(4, "realtime")
-        self._tell_others = asyncio.Event()
+        self._others_to_wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def work(self, function: Callable[..., T], *args: Any) -> T:
@@ -75,12 +78,12 @@ class Runtime:
         try:
             await self.connections.leave()
         except Exception as error:
-            logger.warning("could not sign off, others will forget this process by themselves: %s", error)
+            logger.warning("could not sign off, other processes will delete this one's row: %s", error)
         self.tail.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def spawn(self, coroutine: Any) -> None:
-        """Run beside everything else, and stop with it."""
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine as a task of the runtime, which is cancelled when the runtime stops."""
         task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -94,14 +97,14 @@ class Runtime:
 
     def _woken(self) -> None:
         self.tail.wake()
-        self._tell_others.set()
+        self._others_to_wake.set()
 
     async def _announce(self) -> None:
-        """Wake the other processes. At most a hint: when it is lost, they look with their next tick."""
+        """Wake the other processes after a commit here. If that is lost, they read the log with their next tick."""
         me = str(self.connections.process_id)
         while True:
-            await self._tell_others.wait()
-            self._tell_others.clear()
+            await self._others_to_wake.wait()
+            self._others_to_wake.clear()
             try:
                 async with asyncio.timeout(1):
                     await get_channel_layer().group_send(WAKE_GROUP, {"type": "wake", "from": me})
@@ -109,6 +112,7 @@ class Runtime:
                 logger.warning("could not wake the other processes: %s", error)
 
     async def _listen(self) -> None:
+        """Wake the tail when another process announces a commit."""
         layer, me = get_channel_layer(), str(self.connections.process_id)
         while True:
             try:
@@ -129,26 +133,27 @@ class Runtime:
 
     def _recheck(self) -> None:
         tokens.clear()
-        self.spawn(self.look_at_credentials())
+        self.spawn(self.recheck_credentials())
 
-    async def look_at_credentials(self, only: str | None = None) -> None:
-        """Close what is open of credentials (of `only` that one, if given) that may no longer do what they did."""
+    async def recheck_credentials(self, only: str | None = None) -> None:
+        """Close connections whose credentials lost their access: of all credentials, or of `only` one."""
         while True:
-            holders = self.hub.holders()
+            actors = self.hub.actors()
             if only is not None:
-                holders = {only: holders[only]} if only in holders else {}
+                actors = {only: actors[only]} if only in actors else {}
             try:
-                found = await self.work(verdicts, holders)
+                found = await self.work(current_access, actors)
             except Exception as error:
-                logger.warning("could not look at credentials, trying again: %s", error)
+                logger.warning("could not check credentials, trying again: %s", error)
                 await asyncio.sleep(0.5)
                 continue
-            for credential, (now, visible) in found.items():
-                self.hub.settle(credential, now, visible)
+            for credential, (actor, visible) in found.items():
+                self.hub.recheck(credential, actor, visible)
             return
 
 
 def with_database(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    """Call `function(*args)` on this thread, with a database connection that works, released afterwards."""
     close_old_connections()
     try:
         return function(*args)
@@ -166,13 +171,13 @@ def running() -> Runtime | None:
 
 @asynccontextmanager
 async def holding(actor: Actor, workspaces: Collection[str]) -> AsyncIterator[Answer]:
-    """Register a streamed answer while it lasts, so that it is closed when its credential ends, as sockets are."""
+    """Register a streamed answer while the block lasts, so that it ends with its credential, as sockets do."""
     answer, here = Answer(actor, workspaces), running()
     if here is None:  # no server: a test, a command
         yield answer
         return
     here.hub.add(answer)
-    here.spawn(here.look_at_credentials(actor.credential))  # it may have ended since the request was let in
+    here.spawn(here.recheck_credentials(actor.credential))  # it may have ended since it was authenticated
     try:
         yield answer
     finally:
@@ -203,7 +208,7 @@ def on_access_change() -> None:
 
 
 async def start() -> Runtime:
-    """The running realtime of this event loop, started if need be: servers without a lifespan start it by its use."""
+    """The runtime of this event loop, started if need be: a server without a lifespan starts it with its first use."""
     global _runtime
     if _runtime is None or _runtime.loop is not asyncio.get_running_loop():
         _runtime = Runtime()
@@ -212,6 +217,7 @@ async def start() -> Runtime:
 
 
 async def stop() -> None:
+    """Stop the runtime of this event loop, if there is one."""
     global _runtime
     running, _runtime = _runtime, None
     if running is not None and running.loop is asyncio.get_running_loop():

@@ -1,4 +1,4 @@
-"""What an environment serves, and what changed in it since a revision: for clients that come back."""
+"""Backlogs: what a client missed that comes back, as single changes or as a snapshot."""
 
 import asyncio
 import uuid
@@ -9,8 +9,9 @@ from weakref import WeakValueDictionary
 
 from governance.changes.models import Change
 from governance.core import registry
-from governance.realtime import protocol
-from governance.realtime.protocol import Frame
+from governance.realtime import frames
+from governance.realtime.encoding import EncodedChange, encode_change
+from governance.realtime.frames import JsonText
 from governance.realtime.wire import Shared, Text
 from governance.tenancy.models import Environment
 
@@ -23,17 +24,17 @@ Work = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class DocumentSource(registry.Entry):
-    """`texts` returns all documents that an environment serves, each as JSON text. It reads the database."""
+    """`texts` returns all documents that an environment serves. It reads the database."""
 
-    texts: Callable[[Environment], list[str]]
+    texts: Callable[[Environment], list[JsonText]]
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What brings a client to `revision`: hello first. Frames stay frames, since other sockets share them."""
+    """What brings a client to `revision`: hello first. Changes stay as they are, since other sockets share them."""
 
     revision: int
-    items: list[Text | Frame]
+    items: list[Text | EncodedChange]
 
 
 class Snapshot(Shared):
@@ -44,19 +45,20 @@ class Snapshot(Shared):
     def __init__(self, environment: Environment) -> None:
         self.epoch, self.revision = environment.epoch, environment.revision
         documents = [text for source in registry.entries(DocumentSource) for text in source.texts(environment)]
-        super().__init__(protocol.snapshot_text(environment.revision, documents))
+        frame = frames.Snapshot(revision=environment.revision, documents=documents)
+        super().__init__(frame.encode())
 
 
 class Snapshots:
     """One snapshot of an environment for all clients that wait for one, until the last of them has it.
 
-    While it is there, who comes later gets the same one and the changes since. So a crowd that comes back at once, or
-    clients that don't read, cost its memory and its making once.
+    Until then, later clients get the same one and the changes since. So many clients that come back at once, or that
+    don't read, cost one snapshot.
     """
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._kept: WeakValueDictionary[uuid.UUID, Snapshot] = WeakValueDictionary()
+        self._shared: WeakValueDictionary[uuid.UUID, Snapshot] = WeakValueDictionary()
         self._making: dict[uuid.UUID, asyncio.Future[Snapshot]] = {}
 
     async def backlog(self, environment_id: uuid.UUID, *, since: int, epoch: str | None, drafts: bool) -> Backlog:
@@ -69,13 +71,13 @@ class Snapshots:
             whole: Backlog | None = await self._work(_from_snapshot, environment_id, snapshot, drafts)
             if whole is not None:
                 return whole
-            if self._kept.get(environment_id) is snapshot:  # too much happened since, or the epoch is another
-                del self._kept[environment_id]
+            if self._shared.get(environment_id) is snapshot:  # too much happened since, or the epoch is another
+                del self._shared[environment_id]
 
     async def _of(self, environment_id: uuid.UUID) -> Snapshot:
-        kept = self._kept.get(environment_id)
-        if kept is not None:
-            return kept
+        snapshot = self._shared.get(environment_id)
+        if snapshot is not None:
+            return snapshot
         making = self._making.get(environment_id)
         if making is None:
             making = self._making[environment_id] = asyncio.ensure_future(self._work(_make, environment_id))
@@ -85,7 +87,7 @@ class Snapshots:
     def _made(self, environment_id: uuid.UUID, made: "asyncio.Future[Snapshot]") -> None:
         del self._making[environment_id]
         if not made.cancelled() and made.exception() is None:
-            self._kept[environment_id] = made.result()
+            self._shared[environment_id] = made.result()
 
 
 def _make(environment_id: uuid.UUID) -> Snapshot:
@@ -96,26 +98,31 @@ def _make(environment_id: uuid.UUID) -> Snapshot:
 def _resumed(environment_id: uuid.UUID, since: int, epoch: str | None, drafts: bool) -> Backlog | None:
     """The changes after `since`; None when they can't be replayed one by one."""
     environment = Environment.objects.get(pk=environment_id)
-    frames = _replay(environment, since) if epoch in (None, environment.epoch) else None
-    return None if frames is None else _backlog(environment, environment.revision, True, [], frames, drafts)
+    changes = _replay(environment, since) if epoch in (None, environment.epoch) else None
+    return None if changes is None else _backlog(environment, environment.revision, True, [], changes, drafts)
 
 
 def _from_snapshot(environment_id: uuid.UUID, snapshot: Snapshot, drafts: bool) -> Backlog | None:
     environment = Environment.objects.get(pk=environment_id)
-    frames = _replay(environment, snapshot.revision) if snapshot.epoch == environment.epoch else None
-    return None if frames is None else _backlog(environment, snapshot.revision, False, [snapshot], frames, drafts)
+    changes = _replay(environment, snapshot.revision) if snapshot.epoch == environment.epoch else None
+    return None if changes is None else _backlog(environment, snapshot.revision, False, [snapshot], changes, drafts)
 
 
 def _backlog(
-    environment: Environment, revision: int, resumed: bool, first: list[Snapshot], frames: list[Frame], drafts: bool
+    environment: Environment,
+    revision: int,
+    resumed: bool,
+    first: list[Snapshot],
+    changes: list[EncodedChange],
+    drafts: bool,
 ) -> Backlog:
-    hello = protocol.Hello(type="hello", revision=revision, epoch=environment.epoch, resumed=resumed)
-    wanted = (frame for frame in frames if drafts or frame.text is not None)
-    through = max([revision, environment.revision, *(frame.revision for frame in frames)])
-    return Backlog(through, [protocol.encode(hello), *first, *wanted])
+    hello = frames.Hello(revision=revision, epoch=environment.epoch, resumed=resumed)
+    wanted = (change for change in changes if drafts or change.text is not None)
+    through = max([revision, environment.revision, *(change.revision for change in changes)])
+    return Backlog(through, [hello.encode(), *first, *wanted])
 
 
-def _replay(environment: Environment, since: int) -> list[Frame] | None:
+def _replay(environment: Environment, since: int) -> list[EncodedChange] | None:
     """Every change after `since`; None when some were deleted, they are too many, or `since` is beyond the head.
 
     The head was read before: changes that come meanwhile are in it as well, and none is lost.
@@ -125,11 +132,11 @@ def _replay(environment: Environment, since: int) -> list[Frame] | None:
         return []
     if since > head or head - since > REPLAY_AT_MOST:
         return None
-    frames, size = [], 0
+    found, size = [], 0
     changes = Change.objects.filter(environment=environment, revision__gt=since).order_by("revision")
     for change in changes.iterator(chunk_size=100):
-        frames.append(protocol.frame_of(change, workspace=environment.workspace_id, env=environment.name))
+        found.append(encode_change(change, workspace=environment.workspace_id, env=environment.name))
         size += len(change.document or "")
         if size > REPLAY_BYTES_AT_MOST:
             return None
-    return frames if frames and frames[0].revision == since + 1 else None
+    return found if found and found[0].revision == since + 1 else None

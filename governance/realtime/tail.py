@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection, connections
 
 from governance.access import revision as access_revision
 from governance.changes.models import Change
-from governance.realtime.protocol import Frame, frame_of
+from governance.realtime.encoding import EncodedChange, encode_change
 from governance.tenancy.models import Environment
 
 logger = logging.getLogger("promptops.realtime")
@@ -33,7 +33,7 @@ class Position:
 
 @dataclass(slots=True)
 class Reading:
-    """What one look at the database found."""
+    """What was read of the database at once."""
 
     access: int
     heads: dict[uuid.UUID, Position]
@@ -42,20 +42,29 @@ class Reading:
 
 
 class Listener(Protocol):
-    """Who the tail reports to, on the event loop."""
+    """Gets what the tail reads. All methods are called on the event loop."""
 
-    def workspaces(self) -> Collection[str]: ...
-    def deliver(self, position: Position, frames: list[Frame]) -> None: ...
-    def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None: ...
-    def looked(self, at: float) -> None: ...
-    def unreachable(self) -> None: ...
+    def workspaces(self) -> Collection[str]:
+        """The workspaces whose changes it wants."""
+
+    def deliver(self, position: Position, changes: list[EncodedChange]) -> None:
+        """The next changes of one environment, in order; `position` is after the last of them."""
+
+    def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
+        """Changes of the environment are missing: what was known of it is void. `gone`: it was deleted."""
+
+    def looked(self, at: float) -> None:
+        """The database was read, and everything up to `at` (time.monotonic) was delivered."""
+
+    def unreachable(self) -> None:
+        """The database could not be read."""
 
 
 class Tail:
-    """Reads `revision > mine` on a wake-up and on a tick, once for each environment that somebody here follows."""
+    """Reads new changes on a wake-up and on a tick, once for each environment that a listener follows."""
 
     def __init__(self, listeners: Sequence[Listener], *, access_changed: Callable[[], None]) -> None:
-        self._listeners = listeners  # in their order: who hears of a change first has it when the next one tells of it
+        self._listeners = listeners  # in their order: the catalog has a change before a socket gets it
         self._access_changed = access_changed
         self._positions: dict[uuid.UUID, Position] = {}
         self._known: set[str] = set()
@@ -78,13 +87,13 @@ class Tail:
         return max((p.revision for p in self._positions.values() if p.workspace_id == workspace_id), default=0)
 
     async def follow(self, workspace_id: str) -> None:
-        """From here on, changes of this workspace are delivered; no look at the database when they are already."""
+        """Return when changes of this workspace are delivered. No query if they are already."""
         async with self._reading:
             if workspace_id not in self._known:
                 await self._look()
 
     async def run(self) -> None:
-        """Forever. A database that is away is asked again by the next tick."""
+        """Until it is cancelled. A database that can't be reached is read again with the next tick."""
         while True:
             try:
                 async with asyncio.timeout(settings.PROMPTOPS_TICK_SECONDS):
@@ -107,42 +116,42 @@ class Tail:
         self._thread.shutdown(wait=False)
 
     async def _look(self) -> None:
-        """One look at the database; the caller holds `_reading`."""
+        """Read the database once; the caller has locked `_reading`."""
         wanted = {workspace for listener in self._listeners for workspace in listener.workspaces()}
         began = time.monotonic()
         positions = {key: at for key, at in self._positions.items() if at.workspace_id in wanted}
         known = self._known & wanted
         loop = asyncio.get_running_loop()
-        reading = await loop.run_in_executor(self._thread, _read_surely, wanted, positions)
+        reading = await loop.run_in_executor(self._thread, _read_with_retry, wanted, positions)
         self._apply(reading, wanted, known, positions)
         for listener in self._listeners:
             listener.looked(began)
 
     def _apply(self, reading: Reading, wanted: set[str], known: set[str], positions: dict[uuid.UUID, Position]) -> None:
-        """Take over what was read. Nothing here waits: positions and deliveries move as one."""
+        """Deliver what was read. Nothing here waits, so that positions and deliveries change together."""
         self._positions, self._known = positions, wanted
         for key, head in reading.heads.items():
-            mine = positions.get(key)
-            if mine is None:
-                # New to us: an environment that appeared in a known workspace is read from its start.
+            position = positions.get(key)
+            if position is None:
+                # An environment that appeared in a workspace which was followed before is read from its start.
                 positions[key] = (
                     head if head.workspace_id not in known else Position(head.workspace_id, head.name, head.epoch, 0)
                 )
                 if positions[key].revision < head.revision:
                     self._woken.set()
-            elif mine.epoch != head.epoch or head.revision < mine.revision:
+            elif position.epoch != head.epoch or head.revision < position.revision:
                 positions[key] = head
                 self._lost(key, head, gone=False)
         for key, found in reading.changes.items():
-            mine = positions[key]
-            if not found or found[0].revision != mine.revision + 1:
+            position = positions[key]
+            if not found or found[0].revision != position.revision + 1:
                 positions[key] = reading.heads[key]
-                self._lost(key, mine, gone=False)
+                self._lost(key, position, gone=False)
                 continue
-            mine.revision = found[-1].revision
-            frames = [frame_of(change, workspace=mine.workspace_id, env=mine.name) for change in found]
+            position.revision = found[-1].revision
+            encoded = [encode_change(change, workspace=position.workspace_id, env=position.name) for change in found]
             for listener in self._listeners:
-                listener.deliver(mine, frames)
+                listener.deliver(position, encoded)
         for key in [key for key in positions if key not in reading.heads]:
             self._lost(key, positions.pop(key), gone=True)
         if reading.more:
@@ -157,14 +166,14 @@ class Tail:
 
 
 def leave_the_pool() -> None:
-    """Give this thread a connection that is not one of the pool's, where all may be taken; it stays open."""
+    """Give this thread a connection of its own, outside the pool, where all may be taken; it stays open."""
     own = connection.copy()
     own.settings_dict["OPTIONS"].pop("pool", None)
     connections[own.alias] = own
 
 
-def _read_surely(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
-    """Read, on a new connection if the old one broke: only what fails with that too is the database's own absence."""
+def _read_with_retry(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
+    """Read; after a failure once more, on a new connection. If that fails too, the database can't be reached."""
     try:
         return _read(wanted, positions)
     except (DatabaseError, InterfaceError):
@@ -176,13 +185,13 @@ def _read(wanted: set[str], positions: dict[uuid.UUID, Position]) -> Reading:
     try:
         rows = Environment.objects.filter(workspace_id__in=wanted) if wanted else Environment.objects.none()
         heads = {env.pk: Position(env.workspace_id, env.name, env.epoch, env.revision) for env in rows}
-        # Read after the heads: when a credential went before a change that is seen here, that is seen here too.
+        # Read after the heads: whoever sees a change here also sees a credential that was revoked before it.
         reading = Reading(access_revision.current(), heads)
         for key, head in heads.items():
-            mine = positions.get(key)
-            if mine is None or mine.epoch != head.epoch or mine.revision >= head.revision:
+            position = positions.get(key)
+            if position is None or position.epoch != head.epoch or position.revision >= head.revision:
                 continue
-            changes = Change.objects.filter(environment_id=key, revision__gt=mine.revision).order_by("revision")
+            changes = Change.objects.filter(environment_id=key, revision__gt=position.revision).order_by("revision")
             reading.changes[key] = found = list(changes[:READ_AT_ONCE])
             reading.more = reading.more or len(found) == READ_AT_ONCE
         return reading

@@ -17,7 +17,7 @@ from websockets.frames import CloseCode, Frame
 UNSENT_BYTES = 128 * 1024
 #: Bytes of a client's that are read before we look at how many frames they were: a few milliseconds' work at most.
 PORTION = 4096
-#: Frames that a client may send in a window of so many seconds; it has nothing to say but pings and pongs.
+#: Frames that a client may send in a window of so many seconds. It needs to send nothing but pings and pongs.
 MOST_FRAMES, WINDOW = 1_000, 10.0
 PING = b"\x89\x00"
 _BAD = b'{"error": "the handshake has a line or a number of lines that is too long", "code": "invalid"}'
@@ -126,7 +126,7 @@ frame = functools.lru_cache(maxsize=8)(encoded)
 
 
 class Wire:
-    """The connection under a consumer. On a server that isn't uvicorn there is none to be had, and all goes by ASGI."""
+    """The connection under a consumer. On a server other than uvicorn there is none, and everything is sent by ASGI."""
 
     __slots__ = ("_protocol", "_written")
 
@@ -173,7 +173,7 @@ class Wire:
         return self._written - self.waiting
 
     def abort(self) -> None:
-        """End the connection without asking the client, for which ASGI has no word."""
+        """Cut the connection without a closing handshake, which ASGI can't do."""
         if self._protocol is not None:
             self._protocol.transport.abort()
 
@@ -182,10 +182,12 @@ class Wire:
         if self._protocol is not None and self.waiting:
             self._protocol.loop.call_later(seconds, self._protocol.transport.abort)
 
-    def forget_handshake(self) -> None:
+    def forget_handshake(self, scope: dict[str, Any]) -> None:
+        """Drop the request from memory: sockets stay for days, and its head may be long."""
+        scope["headers"], scope["query_string"] = [], b""
         if isinstance(self._protocol, StreamProtocol):
             self._protocol.forget_handshake()
 
 
-#: Where there is no connection to be had.
+#: For sockets without a connection of uvicorn's.
 NO_WIRE = Wire()

@@ -1,4 +1,4 @@
-"""The run log: a run is opened before the call and closed whatever happens. Runs move no revision."""
+"""The run log: a run is opened before the call and closed whatever happens. Runs change no revision."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ from governance.tenancy.models import Workspace
 
 logger = logging.getLogger("promptops.runs")
 
-#: A run that no server process answers for, such as a command's, is given up after this long.
+#: A run without a server process, such as a command's, counts as interrupted after this long.
 ORPHANED_AFTER = timedelta(hours=6)
 
 SWEPT_AT_ONCE = 500
@@ -32,8 +32,10 @@ SWEPT_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class RunSubject(registry.Entry):
-    """A model whose rows runs are of: `ref_id` is the id of one where a run's source is `word`; the word `prompt` goes
-    with `prompt_id`."""
+    """A model whose rows are run.
+
+    `word` is the `source` of its runs, whose `ref_id` is then a row's id. The word `prompt` goes with `prompt_id`.
+    """
 
     word: str
     model: type[Model]
@@ -138,9 +140,9 @@ def fail(
 @transaction.atomic
 def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | None, **fields: Any) -> None:
     run.stop()
-    # Only a running run can be closed: a sweep that gave it up and the process that ran it can't both decide.
-    going = Run.objects.filter(pk=run.id, status=RunStatus.RUNNING)
-    if not going.update(status=status, latency_ms=run.elapsed_ms, **fields):
+    # Only a running run can be closed, so that a sweep and the process that runs it can't both close it.
+    running = Run.objects.filter(pk=run.id, status=RunStatus.RUNNING)
+    if not running.update(status=status, latency_ms=run.elapsed_ms, **fields):
         return
     ended = Run.objects.get(pk=run.id)
     rollups.add([ended])
@@ -154,7 +156,7 @@ def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | No
 
 @transaction.atomic
 def reopen(run_id: uuid.UUID) -> None:
-    """A run that was over goes on: it is counted anew when it ends."""
+    """Set an ended run to running again: it is taken out of the statistics, and counted when it ends again."""
     over = Run.objects.select_for_update().filter(pk=run_id).exclude(status=RunStatus.RUNNING).first()
     if over is None:
         return
@@ -165,13 +167,15 @@ def reopen(run_id: uuid.UUID) -> None:
 
 
 def orphans() -> set[uuid.UUID]:
-    """Running runs that nobody will close: their server process is gone, or nobody ever answered for them."""
-    going = Run.objects.filter(status=RunStatus.RUNNING).order_by()
+    """The ids of running runs that nothing will close: their process is gone, or they had none and are old."""
+    running = Run.objects.filter(status=RunStatus.RUNNING).order_by()
     for active in registry.entries(ActiveRuns):
-        going = going.exclude(pk__in=active.ids())
-    of_the_dead = going.filter(process_id__isnull=False).exclude(process_id__in=ServerProcess.objects.values("pk"))
-    old = going.filter(process_id__isnull=True, created_at__lt=timezone.now() - ORPHANED_AFTER)
-    return {*of_the_dead.values_list("pk", flat=True), *old.values_list("pk", flat=True)}
+        running = running.exclude(pk__in=active.ids())
+    of_dead_processes = running.filter(process_id__isnull=False).exclude(
+        process_id__in=ServerProcess.objects.values("pk")
+    )
+    old = running.filter(process_id__isnull=True, created_at__lt=timezone.now() - ORPHANED_AFTER)
+    return {*of_dead_processes.values_list("pk", flat=True), *old.values_list("pk", flat=True)}
 
 
 def interrupt(run_ids: set[uuid.UUID]) -> int:
@@ -180,10 +184,10 @@ def interrupt(run_ids: set[uuid.UUID]) -> int:
     ids = sorted(run_ids)
     for first in range(0, len(ids), SWEPT_AT_ONCE):
         with transaction.atomic():
-            going = Run.objects.select_for_update().filter(
+            running = Run.objects.select_for_update().filter(
                 pk__in=ids[first : first + SWEPT_AT_ONCE], status=RunStatus.RUNNING
             )
-            ended = list(going.order_by("pk"))
+            ended = list(running.order_by("pk"))
             for run in ended:
                 run.status = RunStatus.INTERRUPTED
                 run.error = "interrupted: the server process that ran it ended before it did"
@@ -202,10 +206,10 @@ def forget_content() -> int:
 
 
 class Sweep:
-    """What a server does now and then for the logs.
+    """The periodic work on the logs: closes orphaned runs, deletes texts that are over, counts the hours that ended.
 
-    A run is given up when it was found orphaned twice in a row: a process that could not reach the database for a while
-    is forgotten and comes back, and its runs with it.
+    A run is closed when it was found orphaned twice in a row: a process that could not reach the database for a while
+    is missing from it for a moment, and so are its runs.
     """
 
     def __init__(self) -> None:
@@ -225,15 +229,15 @@ class Sweep:
 
 @transaction.atomic
 def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedback:
-    """What `actor` thinks of a run, from -1 to 1; it replaces what the same one said before."""
-    said = {"score": score, "comment": comment}
+    """Rate a run from -1 to 1. It replaces the former rating by the same actor."""
+    rating = {"score": score, "comment": comment}
     Run.objects.select_for_update(no_key=True).filter(pk=run.pk).first()  # two ratings by one actor wait for each other
     former = RunFeedback.objects.filter(run=run, actor_identity=actor.identity).first()
-    old = {name: getattr(former, name) if former else None for name in said}
-    if old == said and former is not None:
+    old = {name: getattr(former, name) if former else None for name in rating}
+    if old == rating and former is not None:
         return former
     feedback, _ = RunFeedback.objects.update_or_create(
-        run=run, actor_identity=actor.identity, defaults={"actor": actor.name, **said}
+        run=run, actor_identity=actor.identity, defaults={"actor": actor.name, **rating}
     )
     audit.record(
         actor=actor,
@@ -243,6 +247,6 @@ def rate(*, run: Run, actor: Actor, score: float, comment: str = "") -> RunFeedb
         key=run.ref_key,
         summary=f"Rated a run {run.ref_key or run.source}: {score:g}",
         workspace_id=run.workspace_id,
-        changes={name: {"old": old[name], "new": said[name]} for name in said if old[name] != said[name]},
+        changes={name: {"old": old[name], "new": rating[name]} for name in rating if old[name] != rating[name]},
     )
     return feedback

@@ -14,9 +14,9 @@ class RunStatus(models.TextChoices):
 class Run(models.Model):
     """One use of a model, an agent or a workflow: opened before the call, closed whatever happens.
 
-    It has no foreign keys, so that it outlives the prompt, the agent and the user it speaks of. Token counts and costs
-    are null where nobody knows them. `parent_id` is the run that started this one, `process_id` the server process
-    that it is in, by which a sweep can tell that nobody will close it.
+    It has no foreign keys, so that it remains when the prompt, the agent or the user is deleted. Token counts and costs
+    are null where they are not known. `parent_id` is the run that started this one. `process_id` is its server process:
+    when that has died, a sweep closes the run.
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
@@ -93,7 +93,7 @@ class RunContent(models.Model):
 
 
 class RunFeedback(models.Model):
-    """What somebody thought of a run. A later word of the same one replaces the former."""
+    """An actor's rating of a run. A later one by the same actor replaces it."""
 
     workspace_path: ClassVar[str] = "run__workspace_id"
     environment_path: ClassVar[str | None] = "run__environment"

@@ -34,7 +34,7 @@ class Slots:
         self._count = count
 
     def give_back(self) -> None:
-        """On any thread. A second call does nothing."""
+        """Release them. On any thread; a second call does nothing."""
         with _lock:
             count, self._count = self._count, 0
             _taken[self._owner] -= count

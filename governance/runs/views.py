@@ -62,5 +62,5 @@ class RunViewSet(OfLog, ReadViewSet[Run]):
     @action(detail=True, methods=["post"], filterset_class=None)
     def feedback(self, request: Request, pk: str) -> Response:
         """Say what the run was worth; a later word of the same one replaces the former."""
-        said = self.valid(FeedbackSerializer)
-        return one(FeedbackSerializer(runs.rate(run=self.get_object(), actor=self.actor, **said)).data)
+        rating = self.valid(FeedbackSerializer)
+        return one(FeedbackSerializer(runs.rate(run=self.get_object(), actor=self.actor, **rating)).data)

@@ -1,0 +1,1 @@
+"""Workspaces and their environments, to which everything else belongs."""

@@ -92,9 +92,9 @@ def delete_environment(*, actor: Actor, environment: Environment) -> None:
     environment = Environment.objects.select_for_update().get(pk=environment.pk)
     counts = holdings(environment=environment)
     if counts:
-        held = ", ".join(f"{count} {name}" for name, count in counts.items())
+        contents = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise ConflictError(
-            f"environment {environment.name} still holds {held}: delete them first", extra={"holds": counts}
+            f"environment {environment.name} still holds {contents}: delete them first", extra={"holds": counts}
         )
     audit.record(
         actor=actor,

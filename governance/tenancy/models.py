@@ -19,7 +19,7 @@ def new_epoch() -> str:
 
 
 class Workspace(models.Model):
-    """A team's own room. What is in one is invisible from another."""
+    """A team's own part of the installation. What is in one workspace is invisible from another."""
 
     workspace_path: ClassVar[str] = "pk"
     environment_path: ClassVar[str | None] = None
@@ -53,7 +53,8 @@ class Environment(models.Model):
 
     `revision` rises by one with each change, in the change's own transaction: whoever changes something holds this
     row's lock until it commits, so revisions become visible in order and without a gap. `served_revision` is the last
-    one that changed what applications are served. `epoch` tells this line of revisions from any other.
+    one that changed what applications are served. `epoch` identifies this line of revisions: a restored database begins
+    a new one.
     """
 
     workspace_path: ClassVar[str] = "workspace_id"
@@ -87,7 +88,7 @@ class Environment(models.Model):
 
 
 class Membership(models.Model):
-    """This user sees this workspace."""
+    """A user's membership in a workspace, which they see by it."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey("governance.User", models.CASCADE, related_name="memberships")

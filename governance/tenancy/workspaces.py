@@ -1,4 +1,4 @@
-"""Workspaces: made, renamed, deleted when empty; and the one way to find the one that a request means."""
+"""Workspaces: created, renamed, deleted when empty; `resolve` finds the one that a request is about."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ class WorkspaceContent(registry.Entry):
 
 
 def holdings(*, workspace: Workspace | None = None, environment: Environment | None = None) -> dict[str, int]:
-    """How many prompts, agents, ... are in there; what there is none of is left out."""
+    """How many rows of each WorkspaceContent a workspace or an environment has; those with none are left out."""
     counts: dict[str, int] = {}
     for content in registry.entries(WorkspaceContent):
         model = content.model
@@ -50,7 +50,7 @@ def holdings(*, workspace: Workspace | None = None, environment: Environment | N
 
 
 def resolve(actor: Actor, workspace_id: str | None) -> Workspace:
-    """The workspace that a request means: the named one, else the token's, else `default`, else the first they see.
+    """The workspace of a request: the named one, else the token's, else `default`, else the first that the actor sees.
 
     Raises InvalidInputError for one that the actor can't see, whether it exists or not.
     """
@@ -129,9 +129,9 @@ def delete_workspace(*, actor: Actor, workspace: Workspace) -> None:
     workspace = Workspace.objects.select_for_update().get(pk=workspace.pk)
     counts = holdings(workspace=workspace)
     if counts:
-        held = ", ".join(f"{count} {name}" for name, count in counts.items())
+        contents = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise ConflictError(
-            f"workspace {workspace.name} still holds {held}: delete them first", extra={"holds": counts}
+            f"workspace {workspace.name} still holds {contents}: delete them first", extra={"holds": counts}
         )
     audit.record(
         actor=actor,
@@ -162,6 +162,6 @@ def _free_slug(slug: str | None, name: str, but: Workspace | None = None) -> str
 
 
 def refuse_move(workspace_id: str, wanted: str | None) -> None:
-    """What belongs to a workspace stays there: raise InvalidInputError when `wanted` is another."""
+    """Raise InvalidInputError if `wanted` is another workspace: nothing can be moved between workspaces."""
     if wanted is not None and wanted != workspace_id:
         raise InvalidInputError.of("workspace_id", "nothing can be moved to another workspace; create it there instead")

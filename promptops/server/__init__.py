@@ -1,0 +1,1 @@
+"""The ASGI server: limits, the order of applications before Django, shutdown."""

@@ -1,4 +1,4 @@
-"""The end of a server process in order: it says that it is not ready, goes on serving for a while, and only then stops.
+"""Graceful shutdown: a process reports that it is not ready, goes on serving for a while, and only then stops.
 
 Load balancers look at /readyz every few seconds; a process that refuses connections before they have looked loses
 requests.
@@ -17,19 +17,19 @@ _draining = False
 
 
 def is_draining() -> bool:
-    """Whether this process was told to stop."""
+    """Whether this process has got SIGTERM."""
     return _draining
 
 
 def on_sigterm() -> None:
-    """Put the drain before what SIGTERM does so far (uvicorn: finish requests, close sockets with 1012, stop)."""
+    """Drain before the present handler of SIGTERM runs (uvicorn's: finish requests, close sockets with 1012, stop)."""
     stop, loop = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop()
     if not callable(stop):
         return
 
     def drain(number: int, frame: FrameType | None) -> None:
         global _draining
-        if _draining:  # told twice: at once, then
+        if _draining:  # a second SIGTERM: stop at once
             stop(number, frame)
             return
         _draining = True

@@ -1,4 +1,4 @@
-"""What stands before Django: it would write a body of any size to the disk before a view could refuse it."""
+"""ASGI applications before Django: the limit of a body, which Django would write to the disk, and the lifespan."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 SWITCH_INTERVAL = 0.0001
 #: Seconds that steps under way are waited for when the server stops.
 GRACE = 5.0
-#: What is read and forgotten of a body that was refused, so that its client finds the time to read the answer.
+#: How much of a refused body is read and dropped, and for how long, so that its client can read the answer.
 LINGER_BYTES = 64 * 1024 * 1024
 LINGER_SECONDS = 10.0
 
@@ -39,7 +39,7 @@ class _TooLargeError(Exception):
 
 
 class BodyLimit:
-    """Answers 413 as soon as a body is longer than the limit, by what it says or by what has arrived."""
+    """Answers 413 as soon as a body is longer than the limit, by its Content-Length or by what has arrived."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -76,8 +76,8 @@ class BodyLimit:
 
 def error_body(scope: Scope, sentence: str, code: str) -> dict[str, Any]:
     """The contract's body of an error, for a request that Django does not see."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return {**body(sentence, code), "request_id": new_request_id(given.decode("latin-1"))}
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return {**body(sentence, code), "request_id": new_request_id(sent.decode("latin-1"))}
 
 
 async def send_json(
@@ -113,7 +113,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, limit: int, *, mor
 
 
 class Lifespan:
-    """Starts realtime with the server and stops it with it."""
+    """Starts realtime and the supervisor of workflow runs with the server, and stops them with it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         while True:
@@ -123,7 +123,7 @@ class Lifespan:
                 supervisor.start(takes_runs=settings.PROMPTOPS_WORKFLOW_WORKERS != "external")
                 draining.on_sigterm()
                 sys.setswitchinterval(SWITCH_INTERVAL)
-                gc.freeze()  # what was loaded until here stays: the collector need not walk it again and again
+                gc.freeze()  # the garbage collector need not look again at what was loaded until here
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(supervisor.stop, GRACE)

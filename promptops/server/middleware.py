@@ -1,4 +1,4 @@
-"""What every HTTP request passes first and last."""
+"""Middleware of every HTTP request."""
 
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
@@ -19,7 +19,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class RequestGate:
-    """Gives the request its id, and turns away what no view should have to think about: NUL in an address."""
+    """Gives the request its id, and refuses an address with a NUL character."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -41,7 +41,7 @@ class RequestGate:
 
 
 class Refusals:
-    """Turns what a rule refuses outside of the API into its status: too many logins, or too many at once."""
+    """Answers a DomainError outside of the API with its status: too many failed logins, or too many at once."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready: answered on the event loop, so that no probe waits for requests, whatever these wait for.
+"""Liveness and readiness probes, answered on the event loop, so that no probe waits for other requests.
 
 Probes come from load balancers and orchestrators, which know the process by its address: any Host is fine.
 """
@@ -115,7 +115,7 @@ async def _alive() -> tuple[int, dict[str, Any]]:
 
 
 async def _health() -> tuple[int, dict[str, Any]]:
-    """For people and simple monitors."""
+    """For users and simple monitors."""
     return 200, {"status": "ok", "version": __version__}
 
 

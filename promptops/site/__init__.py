@@ -1,0 +1,1 @@
+"""The admin site, its navigation, the first page and the metrics."""

@@ -1,7 +1,7 @@
-"""Figures for Prometheus at /metrics: of this process, and of what all processes share.
+"""Metrics for Prometheus at /metrics: of this process, and of what all processes share.
 
-They tell of everybody's work and hold no content. They are for those who run the server, by an admin's token: a request
-that comes from the machine itself may have come through a proxy on it, and for anybody.
+They cover all workspaces and contain no texts, so they need an admin's token. That a request comes from the machine
+itself proves nothing: a proxy on it may have passed it on.
 """
 
 import logging
@@ -36,7 +36,7 @@ _USED = {"prompt_tokens": "prompt", "output_tokens": "output", "cached_tokens": 
 
 
 class Collector:
-    """Reads the figures when they are asked for."""
+    """Reads the metrics at each request."""
 
     def collect(self) -> Iterator[Metric]:
         yield from self._process()
@@ -75,9 +75,9 @@ class Collector:
         for kind, count in Connection.objects.order_by().values_list("client_type").annotate(count=Count("pk")):
             everywhere.add_metric([kind], count)
         yield everywhere
-        going = GaugeMetricFamily("promptops_runs_running", "Runs under way in all processes.")
-        going.add_metric([], Run.objects.filter(status=RunStatus.RUNNING).count())
-        yield going
+        running = GaugeMetricFamily("promptops_runs_running", "Runs under way in all processes.")
+        running.add_metric([], Run.objects.filter(status=RunStatus.RUNNING).count())
+        yield running
         ended = CounterMetricFamily(
             "promptops_runs", "Runs that ended, in all processes.", labels=["source", "provider", "status"]
         )
@@ -97,26 +97,29 @@ class Collector:
         yield from (ended, tokens, cost, seconds)
 
 
-registry = CollectorRegistry(auto_describe=False)
-registry.register(Collector())
-ProcessCollector(registry=registry)
-PlatformCollector(registry=registry)
-GCCollector(registry=registry)
+collectors = CollectorRegistry(auto_describe=False)
+collectors.register(Collector())
+ProcessCollector(registry=collectors)
+PlatformCollector(registry=collectors)
+GCCollector(registry=collectors)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The figures; an error for those whom they are not for. Each process tells of itself what only it knows."""
+    """The metrics, or an error for anybody but an admin. Each process answers for itself alone."""
     try:
         _admit(request)
     except DomainError as error:
         again = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
         return json_error(error.status, error.message, error.code, **again)
-    except (OperationalError, InterfaceError) as error:  # a token of ours has to be looked up; the static one has not
+    except (
+        OperationalError,
+        InterfaceError,
+    ) as error:  # a stored token can't be looked up now; the static one needs no database
         logger.warning("figures for nobody: %s", error)
         connection.close()
         content, again = unavailable()
         return JsonResponse(content, status=503, headers=again)
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(collectors), content_type=CONTENT_TYPE_LATEST)
 
 
 def _admit(request: HttpRequest) -> None:

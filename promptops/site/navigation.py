@@ -1,8 +1,7 @@
-"""The back office's navigation: grouped as operators think, not as the code is cut.
+"""The back office's navigation: a table of all pages, in groups for operators.
 
-A line here gives a page its place. A model that is registered and has no line is under "More" of its app's group, so
-that none gets lost. What somebody may not see is not in it: the admin site tells which models they may look at, the
-table of permissions which pages.
+A model that is registered and not in the table is under "More" in its app's group. Entries that a user may not see are
+left out: by the admin site for models, by the table of permissions for other pages.
 """
 
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from governance.admin.base import actor_of
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the navigation. `target` is a model (`app.Model`) or, with a `capability`, the name of a page."""
+    """An entry of the navigation. `target` is a model (`app.Model`) or, with a `capability`, the name of a page."""
 
     label: str
     target: str
@@ -29,7 +28,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Link:
-    """An entry for one request."""
+    """An entry for one request, with its address."""
 
     label: str
     url: str
@@ -91,12 +90,12 @@ GROUPS: dict[str, list[Entry]] = {
     ],
 }
 
-#: Where a model goes that has no line of its own.
+#: The group of models that are not in the table, by app.
 GROUP_OF_APP = {"prompts": "Prompts", "agents": "Agents", "workflows": "Workflows", "governance": "Observe"}
 
 
 def navigation(request: HttpRequest, app_list: list[dict[str, Any]]) -> list[Group]:
-    """The groups for whoever asks; `app_list` is the admin site's, which holds what they may see. No query."""
+    """The groups that the user of the request may see; `app_list` is the admin site's. No query."""
     models = {
         model["model"]._meta.label: (app["app_label"], model)
         for app in app_list
@@ -128,7 +127,7 @@ def _add(group: Group, entry: Entry, url: str) -> None:
 
 
 def _mark_current(groups: Iterable[Group], path: str) -> None:
-    """Where one is: the longest address that leads there, since pages of a model are below its list."""
+    """Mark the link of the current page: the longest address that it begins with, since pages are below their list."""
     links = [link for group in groups for link in (*group.links, *group.more) if path.startswith(link.url)]
     if links:
         max(links, key=lambda link: len(link.url)).current = True

@@ -19,7 +19,7 @@ from governance.access.actors import Actor
 from governance.admin.base import ServiceAdmin, actor_of, block
 from governance.api.parsing import loads
 from governance.core.errors import InvalidInputError
-from governance.templatetags.desk import ago, badge
+from governance.templatetags.admin_tags import ago, badge
 from governance.tenancy.admin.filters import EnvironmentFilter, WorkspaceFilter
 from prompts import searching, services
 from prompts.admin.filters import CategoryFilter, StatusFilter, TagFilter

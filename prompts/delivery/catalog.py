@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from governance.realtime.protocol import Frame
+from governance.realtime.encoding import EncodedChange
 from governance.realtime.tail import Position
 from governance.tenancy.models import Environment
 from prompts import documents
@@ -91,8 +91,8 @@ class EnvironmentSnapshot:
     def place(self) -> Place:
         return self.workspace_id, self.name
 
-    def apply(self, frame: Frame) -> None:
-        change = frame.change
+    def apply(self, encoded: EncodedChange) -> None:
+        change = encoded.change
         self.revision = change.revision
         if not change.served:
             return
@@ -134,7 +134,7 @@ class Catalog:
     _snapshots: dict[uuid.UUID, EnvironmentSnapshot] = field(default_factory=dict)
     _by_place: dict[Place, uuid.UUID] = field(default_factory=dict)
     _required: dict[uuid.UUID, int] = field(default_factory=dict)
-    _waiting: dict[uuid.UUID, list[Frame]] = field(default_factory=lambda: defaultdict(list))
+    _waiting: dict[uuid.UUID, list[EncodedChange]] = field(default_factory=lambda: defaultdict(list))
     _followed: set[str] = field(default_factory=set)
     _loading: set[Place] = field(default_factory=set)
     _looked_at: float = 0.0
@@ -215,9 +215,9 @@ class Catalog:
 
     def _take(self, loaded: Loaded) -> None:
         snapshot, key = loaded.snapshot, loaded.environment_id
-        for frame in self._waiting.pop(key, []):
-            if frame.revision > snapshot.revision:
-                snapshot.apply(frame)
+        for change in self._waiting.pop(key, []):
+            if change.revision > snapshot.revision:
+                snapshot.apply(change)
         self.require(key, loaded.ahead)
         self._snapshots[key] = snapshot
         self._by_place[snapshot.place] = key
@@ -247,18 +247,18 @@ class Catalog:
         self._looked.set()
         self._looked = asyncio.Event()
 
-    def deliver(self, position: Position, frames: list[Frame]) -> None:
-        key = frames[0].environment_id
+    def deliver(self, position: Position, changes: list[EncodedChange]) -> None:
+        key = changes[0].environment_id
         snapshot = self._snapshots.get(key)
         if snapshot is None:
             if (position.workspace_id, position.name) in self._loading:
-                self._waiting[key].extend(frames)
+                self._waiting[key].extend(changes)
             return
-        for frame in frames:
-            if frame.revision > snapshot.revision:
-                snapshot.apply(frame)
-            if frame.deletes:
-                self.pinned.forget(snapshot.place, frame.change.key)
+        for change in changes:
+            if change.revision > snapshot.revision:
+                snapshot.apply(change)
+            if change.deletes:
+                self.pinned.forget(snapshot.place, change.change.key)
 
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         """Changes are missing, or the environment is gone: its snapshot is loaded anew when it is asked for again."""

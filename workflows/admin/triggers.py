@@ -21,7 +21,7 @@ from governance.admin.forms import JsonField, ServiceForm
 from governance.admin.scripts import for_scripts
 from governance.core.errors import InvalidInputError
 from governance.runs.admin.formatting import NOTHING
-from governance.templatetags.desk import ago
+from governance.templatetags.admin_tags import ago
 from governance.tenancy.admin.filters import WorkspaceFilter
 from workflows.models import DEFINITION_FIELDS, Schedule, Webhook
 from workflows.runs.serializers import ScheduleSerializer, WebhookSerializer

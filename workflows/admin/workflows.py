@@ -19,7 +19,7 @@ from governance.access.visibility import visible_to
 from governance.admin.base import actor_of, block
 from governance.admin.scripts import for_scripts, object_of
 from governance.core.errors import InvalidInputError
-from governance.templatetags.desk import badge
+from governance.templatetags.admin_tags import badge
 from governance.tenancy.admin.filters import WorkspaceFilter
 from workflows import services
 from workflows.admin import form_schema

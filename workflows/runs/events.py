@@ -14,7 +14,8 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.utils import timezone
 
-from governance.realtime.protocol import encode
+from governance.realtime import frames
+from governance.realtime.frames import Frame
 from governance.realtime.runtime import Runtime
 from workflows.engine import wakeups
 from workflows.engine.wakeups import OVERLAP, TICK, Notifier
@@ -46,7 +47,7 @@ async def watch(runtime: Runtime) -> None:
                     for key, at, workspace_id, environment, frame in changed:
                         if at > since - OVERLAP and told.get(key) != at:
                             told[key] = at
-                            runtime.hub.tell_of_run(workspace_id, environment, encode(frame))
+                            runtime.hub.publish_run(workspace_id, environment, frame)
                     told = {key: at for key, at in told.items() if at > began - 2 * OVERLAP}
                     since = began
             except Exception as error:
@@ -54,39 +55,37 @@ async def watch(runtime: Runtime) -> None:
             await notifier.wait(TICK)
 
 
-def _changes(workspaces: Iterable[str], since: datetime) -> list[tuple[Any, datetime, str, str | None, dict[str, Any]]]:
+def _changes(workspaces: Iterable[str], since: datetime) -> list[tuple[Any, datetime, str, str | None, Frame]]:
     """What changed since then: key, when, in which workspace, of which environment's token, and the frame."""
-    found: list[tuple[Any, datetime, str, str | None, dict[str, Any]]] = []
+    found: list[tuple[Any, datetime, str, str | None, Frame]] = []
     runs = WorkflowRun.objects.filter(workspace_id__in=workspaces, changed_at__gt=since)
     for run in runs.defer("definition", "variables", "output").order_by("changed_at"):
-        frame = {
-            "type": "workflow.run",
-            "run_id": str(run.pk),
-            "workflow_id": str(run.workflow_id),
-            "key": run.key,
-            "workspace": run.workspace_id,
-            "status": run.status,
-            "waits_for": run.waits_for,
-        }
+        frame = frames.WorkflowRun(
+            run_id=str(run.pk),
+            workflow_id=str(run.workflow_id),
+            key=run.key,
+            workspace=run.workspace_id,
+            status=run.status,
+            waits_for=run.waits_for,
+        )
         found.append((run.pk, run.changed_at, run.workspace_id, run.bounds.get("environment"), frame))
     attempts = StepAttempt.objects.filter(run__workspace_id__in=workspaces, changed_at__gt=since)
     fields = ("pk", "changed_at", "run_id", "path", "step_id", "name", "type", "number", "status")
     place = ("run__workspace_id", "run__bounds", "run__workflow_id")
     for step in attempts.order_by("changed_at", "pk").values(*fields, *place):
-        frame = {
-            "type": "workflow.step",
-            "run_id": str(step["run_id"]),
-            "workflow_id": str(step["run__workflow_id"]),
-            "workspace": step["run__workspace_id"],
-            "path": step["path"],
-            "id": step["step_id"],
-            "name": step["name"],
-            "step_type": step["type"],
-            "attempt": step["number"],
-            "status": step["status"],
-        }
+        step_frame = frames.WorkflowStep(
+            run_id=str(step["run_id"]),
+            workflow_id=str(step["run__workflow_id"]),
+            workspace=step["run__workspace_id"],
+            path=step["path"],
+            id=step["step_id"],
+            name=step["name"],
+            step_type=step["type"],
+            attempt=step["number"],
+            status=step["status"],
+        )
         environment = step["run__bounds"].get("environment")
-        found.append((step["pk"], step["changed_at"], step["run__workspace_id"], environment, frame))
+        found.append((step["pk"], step["changed_at"], step["run__workspace_id"], environment, step_frame))
     return sorted(found, key=lambda change: change[1])
 
 

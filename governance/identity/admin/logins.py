@@ -17,7 +17,7 @@ def note_login(sender: Any, user: User, **kwargs: Any) -> None:
 
 @receiver(user_logged_out)
 def note_logout(sender: Any, user: User | None, **kwargs: Any) -> None:
-    if user is not None:  # a session that had ended already is nobody's
+    if user is not None:  # None for a session that had ended already
         _note(user, "logout", "logged out of the admin")
 
 

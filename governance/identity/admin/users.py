@@ -29,7 +29,7 @@ def _password_field(**kwargs: Any) -> forms.CharField:
 
 
 class WithNewPassword(CheckedForm):
-    """A password that is typed twice, since nobody sees what they type."""
+    """A password that is typed twice, since it is not shown."""
 
     def clean_again(self) -> str:
         again: str = self.cleaned_data["again"]
@@ -203,9 +203,9 @@ class TokenAdmin(ServiceAdmin[Token]):
         tokens.revoke_token(actor=actor, token=row)
 
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
-        said = (
+        sentence = (
             'The secret of {}, which is shown this once: <code class="secret" id="new-secret">{}</code> '
             '<button type="button" class="tool" data-copy="new-secret">Copy</button>'
         )
-        self.message_user(request, format_html(said, obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
+        self.message_user(request, format_html(sentence, obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
         return super().response_add(request, obj, post_url_continue)

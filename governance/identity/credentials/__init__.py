@@ -1,1 +1,1 @@
-"""The secrets that prove who somebody is: read from a request, hashed, and remembered as digests."""
+"""Secrets of users and tokens: read from requests, hashed, and cached or stored as digests."""

@@ -13,7 +13,7 @@ LENGTH = 40
 
 
 def stored(session_key: str) -> str:
-    """What a row has for a session's key."""
+    """The value that a row has in place of the session's key."""
     return digest_of(session_key)[:LENGTH]
 
 
@@ -22,7 +22,7 @@ class SessionStore(db.SessionStore):
         key, self._session_key = self._session_key, stored(self.session_key or "")
         try:
             session: AbstractBaseSession | None = super()._get_session_from_db()  # type: ignore[misc]  # not in the stubs
-        finally:  # also where the database is away: who is asked again must not be looked for by the digest's digest
+        finally:  # also after a database error: otherwise a second try would look for the digest of the digest
             self._session_key = key if self._session_key is not None else None
         return session
 

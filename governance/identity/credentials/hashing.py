@@ -57,16 +57,16 @@ class Slots:
                 return
             if len(self._waiting) >= self._most_waiting and not first:
                 raise _busy()
-            mine = threading.Event()
-            (self._waiting.appendleft if first else self._waiting.append)(mine)
+            turn = threading.Event()
+            (self._waiting.appendleft if first else self._waiting.append)(turn)
         with turns.waiting():
-            called = mine.wait(self._patience)
+            called = turn.wait(self._patience)
         if called:
             return
         with self._lock:
-            if mine.is_set():
+            if turn.is_set():
                 return
-            self._waiting.remove(mine)
+            self._waiting.remove(turn)
         raise _busy()
 
     def _leave(self) -> None:

@@ -1,7 +1,7 @@
 """Who holds a token, and which workspaces people see: remembered until somebody loses or changes what they may do.
 
-It is emptied in the moment of such a change in this process, and by the tail's next look for one elsewhere: within a
-second. Only the fast lane reads it; every other way asks the database.
+It is emptied at once when access changes in this process, and within a second when it changes in another one. Only the
+fast lane reads it; everything else asks the database.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ AT_MOST = 10_000
 
 
 class TokenCache:
-    """By digest of the header's usual form: the secrets themselves are not kept."""
+    """Actors by the digest of the `Authorization` header. The secrets themselves are not stored."""
 
     def __init__(self) -> None:
         self._actors: dict[bytes, tuple[Actor, float]] = {}
@@ -23,12 +23,12 @@ class TokenCache:
         self._lock = threading.Lock()
 
     def find(self, authorization: bytes, now: float) -> Actor | None:
-        """The holder of an `Authorization: Bearer ...` header, if known and not expired; `now` is a Unix time."""
+        """The actor of an `Authorization: Bearer ...` header, if it is cached and not expired; `now` is a Unix time."""
         found = self._actors.get(_digest(authorization))
         return found[0] if found is not None and now < found[1] else None
 
     def remember(self, secret: str, actor: Actor, generation: int) -> None:
-        """Keep who holds `secret`, as it was found out since `generation`; dropped when something changed meanwhile."""
+        """Cache the actor of `secret`. `generation` was read before: if access changed since, it is not cached."""
         expires = actor.expires_at.timestamp() if actor.expires_at else float("inf")
         with self._lock:
             if generation != self.generation:
@@ -54,7 +54,7 @@ class TokenCache:
             self._memberships.add(pair)
 
     def clear(self) -> None:
-        """Somebody lost or changed what they may do. On any thread."""
+        """Forget everything, since access changed. On any thread."""
         with self._lock:
             self.generation += 1
             self._actors.clear()

@@ -1,4 +1,4 @@
-"""How figures, states and texts of runs are written for people, on every page alike."""
+"""Formatting: how figures, states and texts of runs are shown on every page."""
 
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ _COLOURS = {RunStatus.OK: "good", RunStatus.ERROR: "bad", RunStatus.INTERRUPTED:
 
 
 def badge(run: Run) -> SafeString:
-    """The status: a colour, and the word for those who can't tell colours apart."""
+    """The status: a colour, and the word for readers who can't distinguish colours."""
     return format_html(
         '<span class="badge {}">{}</span>', _COLOURS.get(RunStatus(run.status), ""), run.get_status_display()
     )

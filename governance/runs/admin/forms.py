@@ -20,7 +20,7 @@ OFFERED = 200
 
 
 class TalliedForm(LogForm):
-    """By what tallies tell runs apart."""
+    """Filters by the dimensions of tallies."""
 
     columns = {
         "workspace": "workspace_id",
@@ -87,7 +87,7 @@ class RunForm(TalliedForm):
 
 
 class StatsForm(TalliedForm):
-    """Charts: of which runs, by what told apart."""
+    """Charts: of which runs, and grouped by what."""
 
     BY = {
         "provider": "provider",

@@ -1,4 +1,4 @@
-"""The run log in the back office: the list, a page for each run, what people think of it."""
+"""The run log in the back office: the list, a page for each run, and its ratings."""
 
 from typing import Any
 
@@ -134,7 +134,7 @@ class RunAdmin(LogAdmin[Run]):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def feedback_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
-        """What somebody who may look at a run thinks of it."""
+        """Rate a run, by an actor who may see it."""
         actor, run = actor_of(request), self.get_object(request, str(object_id))
         if not (self.has_view_permission(request, run) and may(actor, "run.feedback")):
             raise PermissionDenied

@@ -18,7 +18,7 @@ from governance.runs.models import RunTally
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One figure over time. `unit` tells how a value is written."""
+    """One figure over time. `unit` is how a value is written."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class Chart:
 
     def written(self, figures: dict[str, Any] | None) -> str:
         if self.unit == "usd" and figures and figures["unpriced"] == figures["count"]:
-            return NOTHING  # nobody knows
+            return NOTHING  # not known
         return {"ms": duration, "usd": money}.get(self.unit, number)(self.value(figures))
 
 

@@ -1,4 +1,4 @@
-"""List filters that offer only what somebody may see; Django's own would list the names of every workspace's rows."""
+"""List filters that offer only what the user may see; Django's own would list the names of every workspace's rows."""
 
 from typing import Any
 

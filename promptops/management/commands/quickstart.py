@@ -23,7 +23,7 @@ from prompts.models import Prompt
 class Credential(NamedTuple):
     """What to say of a secret: itself, once, when it is new; else where it is. `word` is how a shell finds it."""
 
-    said: str
+    shown: str
     word: str
 
 
@@ -35,13 +35,13 @@ class Command(BaseCommand):
         parser.add_argument("--port", default=settings.PROMPTOPS_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        username, given = self.wanted_admin()
+        username, chosen = self.wanted_admin()
         call_command("migrate", verbosity=0, interactive=False)
         token = self.token()
-        username, password = self.first_admin(username, given)
+        username, password = self.first_admin(username, chosen)
         if not Prompt.objects.exists():
             examples.load(actor=SYSTEM)
-        self.tell(f"http://{options['host']}:{options['port']}", username, password, token)
+        self.show(f"http://{options['host']}:{options['port']}", username, password, token)
 
     def wanted_admin(self) -> tuple[str, str]:
         """The first admin's name and password as the environment has them, white space around them left out."""
@@ -60,33 +60,33 @@ class Command(BaseCommand):
         return username, password
 
     def token(self) -> Credential:
-        kept = settings.SECRETS_DIR / "token"
+        path = settings.SECRETS_DIR / "token"
         if os.environ.get("PROMPTOPS_TOKEN", "").strip():
             return Credential("(as you set it in PROMPTOPS_TOKEN)", "'\"$PROMPTOPS_TOKEN\"'")
-        is_new = secrets.read(kept) is None
-        made = secrets.read_or_create(kept)
+        is_new = secrets.read(path) is None
+        made = secrets.read_or_create(path)
         return Credential(
-            made if is_new else f"(in {_shown(kept)})", made if is_new else f"'\"$(cat {_shown(kept)})\"'"
+            made if is_new else f"(in {_shown(path)})", made if is_new else f"'\"$(cat {_shown(path)})\"'"
         )
 
-    def first_admin(self, username: str, given: str) -> tuple[str, str]:
+    def first_admin(self, username: str, chosen: str) -> tuple[str, str]:
         """The admin's name, and the password if it was made now, or where it is to be had."""
-        kept = settings.SECRETS_DIR / "admin_password"
+        path = settings.SECRETS_DIR / "admin_password"
         is_new = not User.objects.filter(role=Role.ADMIN).exists()
         if is_new:
-            password = given or secrets.read_or_create(kept, nbytes=12)
+            password = chosen or secrets.read_or_create(path, nbytes=12)
             users.create_user(actor=SYSTEM, username=username, password=password, role=Role.ADMIN)
         user = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("created_at").first()
         if user is None:
             return username, "(shut out)"
-        if given and user.check_password(given):
+        if chosen and user.check_password(chosen):
             return user.username, "(as you set it in PROMPTOPS_ADMIN_PASSWORD)"
-        made = secrets.read(kept)
+        made = secrets.read(path)
         if made and user.check_password(made):
-            return user.username, made if is_new else f"(in {_shown(kept)})"
+            return user.username, made if is_new else f"(in {_shown(path)})"
         return user.username, "(as you set it; `manage.py changepassword` makes a new one)"
 
-    def tell(self, url: str, username: str, password: str, token: Credential) -> None:
+    def show(self, url: str, username: str, password: str, token: Credential) -> None:
         prompt = Prompt.objects.filter(
             environment__workspace_id=DEFAULT_WORKSPACE, environment__name="prod", key=examples.SHOWN
         ).first()
@@ -95,7 +95,7 @@ class Command(BaseCommand):
         say(self.style.SUCCESS(f"PromptOps   {url}"))
         say(f"  admin     {url}/admin/   {username} / {password}")
         say(f"  API docs  {url}/api/docs")
-        say(f"  token     {token.said}")
+        say(f"  token     {token.shown}")
         if prompt is None:
             say("")
             return

@@ -70,10 +70,10 @@ class Command(BaseCommand):
 
     def refused(self, status: int, body: bytes | bytearray | None) -> None:
         """Raises CommandError unless it may go well a moment later: the server is busy, or begins anew."""
-        said = f"refused with {status}: {_text(body)}"
+        message = f"refused with {status}: {_text(body)}"
         if status != 429 and status < 500:
-            raise CommandError(said)
-        self.stderr.write(f"{said}, trying again")
+            raise CommandError(message)
+        self.stderr.write(f"{message}, trying again")
 
 
 def begin(options: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from governance.access.roles import Role
 from governance.audit.models import AuditEntry
 from governance.core.errors import BusyError, TooManyAttemptsError
 from governance.identity import lockout, tokens
-from governance.identity.addresses import place_of
+from governance.identity.addresses import network_of
 from governance.identity.credentials.hashing import Slots
 from governance.identity.models import LoginFailures, User
 from governance.tenancy.models import Workspace
@@ -68,7 +68,7 @@ def test_addresses_of_one_ipv6_network_share_their_tries(ada: User, clock: Any) 
     ],
 )
 def test_what_counts_as_one_place(address: str, place: str) -> None:
-    assert place_of(address) == place
+    assert network_of(address) == place
 
 
 def test_many_names_from_one_address_are_slowed_down_and_from_elsewhere_they_are_not(ada: User, clock: Any) -> None:

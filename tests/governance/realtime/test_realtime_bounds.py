@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from governance.realtime import hub, wire
+from governance.realtime import sockets, wire
 from tests.faults.tools.support import Stream, data, installation, listening
 from tests.governance.realtime.test_realtime import Raw, Room, eventually
 from tests.servers import TOKEN, Server
@@ -78,9 +78,9 @@ def test_sixty_clients_that_do_not_read_cost_one_snapshot_and_are_gone_within_a_
     eventually(
         lambda: len(data(room.client.get("/api/clients", params={"workspace": room.id}))),
         0,
-        timeout=hub.PATIENCE + hub.GRACE + 15,
+        timeout=sockets.PATIENCE + sockets.GRACE + 15,
     )
-    assert time.monotonic() - began > hub.PATIENCE / 2  # it was no impatience
+    assert time.monotonic() - began > sockets.PATIENCE / 2  # it was no impatience
     assert not any(client.is_open() for client in deaf)
     assert server.memory() - before < 40 * MB
 
@@ -194,7 +194,7 @@ def test_a_client_that_reads_slowly_but_steadily_is_not_closed(room: Room) -> No
     path = room.server.stream_url(workspace=room.id, namespace="prod", since=99).partition(str(room.server.port))[2]
     client = Deaf(room.server, path)
     received = 0
-    end = time.monotonic() + hub.PATIENCE + 5
+    end = time.monotonic() + sockets.PATIENCE + 5
     while time.monotonic() < end:
         received += len(client.connection.recv(16_384))
         time.sleep(0.3)
@@ -212,6 +212,6 @@ def test_a_socket_is_closed_with_4410_when_it_takes_nothing_and_told_so_if_it_re
     with connect(stale, max_size=None, ping_interval=None, max_queue=1) as connection:
         stream = Stream(connection)
         stream.connection.recv_messages.pause()
-        time.sleep(hub.PATIENCE + 3)
+        time.sleep(sockets.PATIENCE + 3)
         stream.connection.recv_messages.resume()
         assert stream.close_code(20) == 4410

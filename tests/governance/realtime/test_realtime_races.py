@@ -22,13 +22,13 @@ from governance.access.actors import SYSTEM, Actor
 from governance.access.roles import Role
 from governance.changes.models import Change
 from governance.identity import tokens
-from governance.realtime import hub as hub_module
-from governance.realtime import runtime
+from governance.realtime import runtime, sockets
 from governance.realtime import wire as wire_module
 from governance.realtime.consumer import EventStream
-from governance.realtime.hub import Hub, Socket
-from governance.realtime.protocol import Frame
+from governance.realtime.encoding import EncodedChange
+from governance.realtime.hub import Hub
 from governance.realtime.runtime import Runtime
+from governance.realtime.sockets import Socket
 from governance.realtime.tail import Position
 from governance.realtime.wire import Shared, frame
 from governance.tenancy import environments
@@ -188,9 +188,9 @@ def socket_of(environment: uuid.UUID, *, since: int | None = None) -> Socket:
     return Socket(actor=actor, workspace_id="default", environment_id=environment, drafts=False, since=since)
 
 
-def frames_of(environment: uuid.UUID, count: int, *, size: int) -> list[Frame]:
+def frames_of(environment: uuid.UUID, count: int, *, size: int) -> list[EncodedChange]:
     changes = [Change(environment_id=environment, revision=number + 1) for number in range(count)]
-    return [Frame(change, text := f"{change.revision} " + "x" * size, text) for change in changes]
+    return [EncodedChange(change, text := f"{change.revision} " + "x" * size, text) for change in changes]
 
 
 class Wire:
@@ -226,7 +226,7 @@ async def test_a_client_that_stalls_is_closed_with_4410_and_delays_nobody() -> N
     for socket in (stalled, healthy):
         hub.add(socket)
     position = Position("default", "prod", "epoch", 0)
-    portion = hub_module.MAX_PENDING_BYTES // 8
+    portion = sockets.MAX_PENDING_BYTES // 8
     for change in frames_of(prod, 12, size=portion):
         hub.deliver(position, [change])
         await asyncio.sleep(0)
@@ -291,7 +291,7 @@ async def test_a_long_backlog_is_no_reason_to_call_a_client_slow() -> None:
     socket = socket_of(prod, since=0)
     socket.offer(frames_of(prod, 12, size=1000))  # while the backlog is read
     wire = Wire(socket)
-    snapshot = "x" * (2 * hub_module.MAX_PENDING_BYTES)
+    snapshot = "x" * (2 * sockets.MAX_PENDING_BYTES)
     socket.go_live(10, ["hello", snapshot])
     socket.offer(frames_of(prod, 14, size=1000)[12:])
     await asyncio.sleep(0.01)

@@ -342,7 +342,7 @@ def test_who_has_seen_what_the_other_one_saved_may_save_over_it_but_over_nothing
     page = browser.change_page(prompt)
     theirs = prompts.update_prompt(actor=SYSTEM, prompt=prompt, content="theirs", name="Theirs")
     refused = page.send(content="mine")
-    assert [clash.label for clash in refused.response.context["clashes"]] == ["Content", "Name"]
+    assert [conflict.label for conflict in refused.response.context["conflicts"]] == ["Content", "Name"]
     later = prompts.update_prompt(actor=SYSTEM, prompt=prompt, content="later still")
     again = refused.send(over=theirs.etag)
     assert again.errors["__all__"][0].startswith("Somebody else changed this since you opened it")

@@ -10,7 +10,8 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from governance.realtime.hub import Socket
+from governance.realtime.frames import WorkflowRun
+from governance.realtime.sockets import Socket
 from governance.tenancy.models import Workspace
 from tests.workflows.runs.test_runs import SHOUT, model, started, work_off
 from workflows.runs import events
@@ -45,7 +46,7 @@ def test_what_is_told_on_the_event_stream_holds_no_text(viewer: APIClient, make_
     run = started(viewer, make_workflow(model(), SHOUT), variables={"input": "secret words"})
     work_off()
     changes = events._changes(["default"], timezone.now() - timedelta(minutes=1))
-    frames = [frame for *_, frame in changes]
+    frames = [json.loads(frame.encode()) for *_, frame in changes]
     assert {frame["type"] for frame in frames} == {"workflow.run", "workflow.step"}
     assert [frame["status"] for frame in frames if frame["type"] == "workflow.run"] == ["succeeded"]
     assert [frame["path"] for frame in frames if frame["type"] == "workflow.step"] == ["ask", "shout"]
@@ -72,7 +73,8 @@ async def test_only_sockets_that_asked_for_runs_hear_of_them(workspace: Workspac
         socket(runs=True, since=0),
     )
     assert hub.watching_runs() == {"default", "other"}
-    hub.tell_of_run("default", None, "frame")
-    assert list(asked._queue) == ["frame"]
+    frame = WorkflowRun(run_id="1", workflow_id="2", key="k", workspace="default", status="running", waits_for="")
+    hub.publish_run("default", None, frame)
+    assert list(asked._queue) == [frame.encode()]
     for quiet in (old, elsewhere, waiting):
         assert list(quiet._queue) == []

@@ -1,4 +1,4 @@
-"""What the back office's templates need beyond Django's own."""
+"""Template tags and filters of the back office."""
 
 import json
 from datetime import datetime
@@ -27,13 +27,13 @@ def as_json(value: Any) -> str:
 
 @register.filter
 def ago(moment: datetime | None) -> SafeString | str:
-    """How long ago, with the moment itself for those who point at it."""
+    """How long ago, with the moment itself as a tooltip."""
     if moment is None:
         return "-"
     passed = timesince(moment, depth=1) if (timezone.now() - moment).total_seconds() >= 60 else ""
-    said = f"{passed} ago" if passed else "just now"
+    text = f"{passed} ago" if passed else "just now"
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), date(moment, "Y-m-d H:i:s e"), said
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), date(moment, "Y-m-d H:i:s e"), text
     )
 
 
