@@ -54,7 +54,7 @@ bench: $(VENV)/.dev  ## figures beside their baselines, as a table and in var/be
 	@$(PY) -m bench
 
 lint: $(VENV)/.dev  ## ruff, mypy strict, import law, missing migrations; side by side
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types style
+	@$(MAKE) --no-print-directory --jobs 2 types style
 
 # Status 2 is not about types: mypy's workers did not come up in time, as on a busy machine.
 types: $(VENV)/.dev

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Any
 
 import hypothesis
@@ -35,11 +36,33 @@ hypothesis.settings.load_profile("promptops")
 ON_SQLITE: bool = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
 
 
+def spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The same tests, those that wait spread evenly, module by module, between those that compute.
+
+    Tests that ask the database are bound by the processor. Most others wait for servers, sockets and browsers. In this
+    order each worker has some of both at any time. Tests that empty the database stay behind all others that ask it.
+    """
+    asking: list[pytest.Item] = []
+    waiting: list[pytest.Item] = []
+    for item in items:
+        asks = item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(
+            getattr(item, "fixturenames", ())
+        )
+        (asking if asks else waiting).append(item)
+    others = [list(module) for _, module in groupby(waiting, lambda item: item.path)]
+    share = len(asking) // (len(others) + 1)
+    ordered: list[pytest.Item] = []
+    for number, module in enumerate(others):
+        ordered += asking[number * share : (number + 1) * share] + module
+    return ordered + asking[len(others) * share :]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not ON_SQLITE and os.environ.get("PROMPTOPS_TEST_ALL") != "1":
         same = {item for item in items if databases.is_the_same_on_each(item)}
         config.hook.pytest_deselected(items=list(same))
         items[:] = [item for item in items if item not in same]
+    items[:] = spread(items)
     for item in items:
         if "tests/faults/" in item.nodeid:
             item.add_marker(pytest.mark.faults)
