@@ -21,7 +21,7 @@ from governance.core.db import AWAY, let_go
 from workflows.engine import wakeups
 from workflows.engine.leases import Lease
 from workflows.language.structure import Step
-from workflows.models import AttemptState, StepAttempt
+from workflows.models import AttemptState, StepAttempt, WorkflowRun
 from workflows.models.run import EncodedJSON
 from workflows.steps.journal import Attempt, Decision, Done, MemoryJournal, Stopped, cost_of
 
@@ -43,16 +43,17 @@ class ReleasedError(Stopped):
 class DurableJournal(MemoryJournal):
     """A journal for as long as the lease holds. Its methods raise LeaseLostError after that, sooner or later.
 
-    `is_stopping`: whether this process is about to end, so that no further step begins here.
+    `is_stopping`: whether this process is about to end, so that no further step begins here. `has_crashed`: whether
+    processes died since the last step that ended, which the next one that ends makes good.
     """
 
-    def __init__(self, lease: Lease, *, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, lease: Lease, *, is_stopping: Callable[[], bool], has_crashed: bool) -> None:
         super().__init__()
         self.lease = lease
+        self._has_crashed = has_crashed
         self._is_stopping = is_stopping
         self._offsets: dict[str, int] = {}  # attempts that a resume made void: they count no more, but have numbers
         self._pending: list[Write] = []
-        self._has_ended_steps = False  # among those that are pending
         self._next: asyncio.Task[None] | None = None  # the batch that has not begun yet
         self._one_at_a_time = asyncio.Lock()
         self._failure: BaseException | None = None
@@ -93,8 +94,10 @@ class DurableJournal(MemoryJournal):
     async def end(self, path: str, number: int, done: Done) -> None:
         values = _values_of(done)  # raises for what can't be stored, before it counts as done
         await super().end(path, number, done)
-        self._has_ended_steps = True
         self._add(partial(_update, self._attempts(path, number), **values, ended_at=timezone.now()))
+        if self._has_crashed:
+            self._has_crashed = False
+            self._add(partial(_update, WorkflowRun.objects.filter(pk=self.lease.run_id), crash_count=0))
 
     async def skip(self, path: str, step: Step) -> None:
         await super().skip(path, step)
@@ -167,11 +170,10 @@ class DurableJournal(MemoryJournal):
             if self._failure is not None:
                 raise self._failure
             if not self._closed and self._pending:
-                confirmed = {"crash_count": 0} if self._has_ended_steps else {}
-                await _patiently(_write, self.lease, self._take(), confirmed)
+                await _patiently(_write, self.lease, self._take())
 
     def _take(self) -> Write:
-        writes, self._pending, self._has_ended_steps = self._pending, [], False
+        writes, self._pending = self._pending, []
 
         def write_all() -> None:
             for write in writes:
@@ -233,9 +235,9 @@ def _briefly(work: Callable[..., T], *args: Any) -> T:
         let_go()
 
 
-def _write(lease: Lease, write: Write, confirmed: dict[str, Any]) -> None:
+def _write(lease: Lease, write: Write) -> None:
     with transaction.atomic():
-        lease.confirm(**confirmed)
+        lease.confirm()
         write()
     wakeups.notify(lease.run_id)
 

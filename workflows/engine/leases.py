@@ -3,7 +3,7 @@
 import threading
 import uuid
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -32,12 +32,9 @@ class Lease:
         """The run's row; empty when the lease is lost."""
         return WorkflowRun.objects.filter(pk=self.run_id, fencing_token=self.token, status=RunState.RUNNING)
 
-    def confirm(self, **values: Any) -> None:
-        """Make sure, until the transaction ends, that the lease holds. `values` are written beside.
-
-        Raises LeaseLostError.
-        """
-        if not self.rows().update(changed_at=timezone.now(), **values):
+    def confirm(self) -> None:
+        """Make sure, until the transaction ends, that the lease holds. Raises LeaseLostError."""
+        if not self.rows().update(changed_at=timezone.now()):
             raise LeaseLostError
 
 

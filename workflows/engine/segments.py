@@ -82,8 +82,12 @@ class Segment:
         self.lease = Lease.of(run)
         self._began = time.monotonic()
         self._remaining: Callable[[], None] | None = None  # what the journal has yet to write
-        # A run that only this process can go on with is not left to another one.
-        self._journal = DurableJournal(self.lease, is_stopping=local.is_stopping if own_call is None else lambda: False)
+        self._journal = DurableJournal(
+            self.lease,
+            # A run that only this process can go on with is not left to another one.
+            is_stopping=local.is_stopping if own_call is None else lambda: False,
+            has_crashed=run.crash_count > 0,
+        )
         if run.fencing_token > 1:
             self._journal.load()
         registry.warm_up()

@@ -235,7 +235,11 @@ def wake_due() -> None:
 def recover(run: WorkflowRun, *, crashed: bool = False) -> None:
     """Queue a run anew that is lost, if it is still as it was read. `crashed`: its process is gone."""
     same = _row(run).filter(segment=run.segment, fencing_token=run.fencing_token, status=run.status)
-    if _move(same, RunState.QUEUED, crash_count=F("crash_count") + int(crashed)):
+    if _move(
+        same.filter(status__in=(RunState.QUEUED, RunState.RUNNING)),
+        RunState.QUEUED,
+        crash_count=F("crash_count") + int(crashed),
+    ):
         _announce(run.pk, RunState.QUEUED)
 
 
