@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypedDict, Unpack
+from uuid import UUID
 
 from django.db import transaction
 
@@ -31,6 +32,12 @@ class DraftValues(TypedDict, total=False):
     version: str
 
 
+class NewValues(DraftValues, total=False):
+    """Columns of a new prompt. It has an id of its own unless one is named."""
+
+    id: UUID
+
+
 class ChangedValues(DraftValues, total=False):
     """Columns of a prompt that can be changed."""
 
@@ -45,7 +52,7 @@ def create_prompt(
     key: str,
     tags: list[str] | None = None,
     origin: Prompt | None = None,
-    **values: Unpack[DraftValues],
+    **values: Unpack[NewValues],
 ) -> Prompt:
     """A new prompt with a draft. `values` are columns of it; `origin` is the prompt that it is a copy of, if it is one.
 
