@@ -1,1 +1,1 @@
-"""Models at work: providers, the playground, and agents."""
+"""Model providers, the playground, and agents."""

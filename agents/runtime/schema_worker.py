@@ -1,7 +1,7 @@
 """Checks values by JSON Schemas in a process of its own, which can be ended at any moment (`schemas.py` starts it).
 
-The package that checks keeps the interpreter to itself until it is done, and a schema of a few lines can take hours and
-gigabytes on the right value. Here that stops nobody: beyond its processor time the system ends this process.
+The package that checks does not release the interpreter until it is done, and a short schema can take hours and
+gigabytes on the right value. Here nothing waits for it: beyond its processor time the system ends this process.
 
 It is started as a script, so that it loads nothing of the server. Both ways a message is its length in four bytes and
 JSON: `[seconds, schema]` or `[seconds, schema, value]`, answered with `{"seconds", "invalid"?, "problem"?}`.

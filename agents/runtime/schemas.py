@@ -1,6 +1,6 @@
-"""JSON Schemas (draft 2020-12) that people write: checked when they are saved, and what models say checked by them.
+"""JSON Schemas (draft 2020-12) that people write: checked when they are saved, and outputs of models checked by them.
 
-What checks them runs in a process of its own, whose time and memory are bounded: `schema_worker.py` says why. It is
+The checks run in a process of their own, whose time and memory are bounded: `schema_worker.py` says why. It is
 started with the first check, and again after one that took too much.
 """
 
@@ -24,7 +24,7 @@ from governance.core.errors import InvalidInputError
 from governance.core.text import whole_number
 
 MAX_BYTES = 32 * 1024
-#: Subschemas that one value may have to be held against, references followed: a few that name each other twice can
+#: Subschemas that one value may have to be compared with, references followed: a few that name each other twice can
 #: come to billions.
 MAX_SUBSCHEMAS = 10_000
 #: Seconds of the processor that one check may take.
@@ -111,7 +111,7 @@ class _Worker:
 
     def ask(self, seconds: float, *rest: Any) -> dict[str, Any]:
         if self._line is not None and self._process is not None and self._process.poll() is not None:
-            self._end()  # somebody else ended it while it had nothing to do, which is no fault of this schema
+            self._end()  # it was ended while it had nothing to do, which is no fault of this schema
         line = self._line or self._start()
         try:
             schema_worker.send(line, [seconds, *rest])
@@ -123,12 +123,12 @@ class _Worker:
         raise UncheckableError(self._end(), seconds)
 
     def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            # It is given the way to the packages, and nothing else of what this process knows.
+        ours, workers = socket.socketpair()
+        with workers:
+            # Its environment has the path to the packages and nothing else of this process's environment.
             self._process = subprocess.Popen(  # noqa: S603  # our own script
                 [sys.executable, "-P", str(Path(schema_worker.__file__))],
-                stdin=theirs.fileno(),
+                stdin=workers.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -183,7 +183,7 @@ def _references(node: Any) -> list[Any]:
 
 
 def _weight(node: Any, root: Any, known: dict[str, int]) -> int:
-    """How many subschemas `node` comes to. One that names itself counts once: how deep it goes is up to the value."""
+    """How many subschemas `node` has. One that refers to itself counts once: how deep it goes depends on the value."""
     if isinstance(node, list):
         return sum(_weight(item, root, known) for item in node)
     if not isinstance(node, dict):

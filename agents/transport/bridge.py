@@ -1,7 +1,7 @@
-"""The event loop of model calls: a thread of its own, so that reading an answer never delays a fetch or a frame.
+"""The event loop of model calls: it has a thread of its own, so that reading an answer never delays a fetch or a frame.
 
-The packages behind a call parse, validate and copy for milliseconds at a time. On the server's own loop each of those
-would stand in the way of every socket.
+Building a request and reading an answer take milliseconds. On the server's own event loop every socket would wait for
+them.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _caller: ContextVar[Executor] = ContextVar("caller")
 
 
 class _Selector(selectors.DefaultSelector):
-    """The loop takes turns with the threads of requests: it leaves its own while it waits for what happens next."""
+    """Lets the loop take turns with the threads of requests: it gives up its turn while it waits for an event."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         with turns.waiting(first=True):
@@ -34,7 +34,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 def loop() -> asyncio.AbstractEventLoop:
-    """This process's loop for model calls; started when it is first needed, so that a fork has its own."""
+    """This process's event loop for model calls. It is started when it is first needed, so that a fork has its own."""
     global _loop
     with _lock:
         if _loop is None:
@@ -44,7 +44,7 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 class Working(Generic[T]):
-    """Work under way on the loop. A thread has to wait for it; another may go on with the waiting."""
+    """Work under way on the loop. A thread has to wait for it; another thread may take over the waiting."""
 
     def __init__(self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> None:
         self._caller = _Caller()
@@ -68,12 +68,12 @@ class Working(Generic[T]):
         return await work(*args)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Do here what `on_caller` brings; whether the work was done within `timeout` seconds."""
+        """Run here what the work passes to `on_caller`. Returns whether it was done within `timeout` seconds."""
         self._caller.serve(self._future, timeout)
         return self._future.done()
 
     def result(self) -> T:
-        """Wait, and say what came of it. Raises what the work raised, and CancelledError if it was stopped."""
+        """Wait for the result. Raises what the work raised, and CancelledError if it was cancelled."""
         try:
             self.wait()
             result: T = self._future.result()
@@ -83,17 +83,17 @@ class Working(Generic[T]):
             raise
 
     def do(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        """Do something else on the loop beside it; this thread waits for that, and does what both bring it."""
+        """Do other work on the loop beside it; this thread waits for that, and runs what both pass to `on_caller`."""
         future = self._begin(work(*args))
         self._caller.serve(future, None)
         future.result()
 
     def when_done(self, call: Callable[[], None]) -> None:
-        """Call that once the work is over, however it ends. On any thread."""
+        """Have `call` called once the work is over, however it ends, on any thread."""
         self._future.add_done_callback(lambda _: call())
 
     def cancel(self) -> None:
-        """Stop the work where it is; it is done when it has put its things in order. On any thread."""
+        """Cancel the work, from any thread. It is over when it has cleaned up."""
 
         def stop() -> None:
             self._cancelled = True
@@ -104,24 +104,24 @@ class Working(Generic[T]):
 
 
 def run(work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-    """Do `work(*args)` on the loop; the calling thread waits, and does what `on_caller` brings it."""
+    """Do `work(*args)` on the loop; the calling thread waits, and runs what the work passes to `on_caller`."""
     return Working(work, *args).result()
 
 
 async def on_caller(work: Callable[..., T], *args: Any) -> T:
-    """Blocking work, such as the database's, on the thread that waits in `run`: in its transaction, if it is in one.
+    """Run blocking work, such as a query, on the thread that waits in `run`: in its transaction, if it is in one.
 
-    In a Flow it is done by whoever takes from it.
+    In a Flow it runs on the thread that takes items from it.
     """
     return await asyncio.get_running_loop().run_in_executor(_caller.get(), work, *args)
 
 
 class EndedError(Exception):
-    """There is nothing more to take."""
+    """The iterator has ended."""
 
 
-class _Errand:
-    """Work of an iterator that has to be done on another thread."""
+class _Job:
+    """Work that has to be done on another thread, and its result."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work = work
@@ -137,49 +137,49 @@ class _Errand:
 
 
 class _Caller(Executor):
-    """Does what it is given on the thread that serves it, which may be one thread first and another later."""
+    """Runs jobs on the thread that is in `serve`, which may be one thread first and another later."""
 
     def __init__(self) -> None:
-        self._given: SimpleQueue[_Errand | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        errand = _Errand(partial(fn, *args, **kwargs))
-        self._given.put(errand)
-        return errand.future
+        job = _Job(partial(fn, *args, **kwargs))
+        self._jobs.put(job)
+        return job.future
 
     def wake(self) -> None:
-        self._given.put(None)
+        self._jobs.put(None)
 
     def serve(self, until: "Future[Any]", timeout: float | None) -> None:
-        """Do what comes, until that is done or the time is over."""
+        """Run jobs until that is done, or `timeout` seconds are over."""
         end = None if timeout is None else monotonic() + timeout
         while not until.done():
             try:
                 with turns.waiting():
-                    errand = self._given.get(timeout=None if end is None else max(0.0, end - monotonic()))
+                    job = self._jobs.get(timeout=None if end is None else max(0.0, end - monotonic()))
             except Empty:
                 return
-            if errand is not None:
-                errand.run()
+            if job is not None:
+                job.run()
 
 
-class _Errands(Executor):
-    """Puts work among what a Flow makes. When nobody takes it any more, it is done on a thread of its own."""
+class _FlowExecutor(Executor):
+    """Puts jobs among the items of a Flow. Once the Flow is closed, a job runs on a thread of its own."""
 
-    def __init__(self, made: asyncio.Queue[Any]) -> None:
-        self._made = made
+    def __init__(self, items: asyncio.Queue[Any]) -> None:
+        self._items = items
         self._waiting: set[Future[Any]] = set()
         self._closed = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        errand = _Errand(partial(fn, *args, **kwargs))
+        job = _Job(partial(fn, *args, **kwargs))
         if self._closed:
-            threading.Thread(target=errand.run, name="errand", daemon=True).start()
-            return errand.future
-        self._waiting.add(errand.future)
-        errand.future.add_done_callback(self._waiting.discard)
-        self._made.put_nowait(errand)
-        return errand.future
+            threading.Thread(target=job.run, name="job-of-a-closed-flow", daemon=True).start()
+            return job.future
+        self._waiting.add(job.future)
+        job.future.add_done_callback(self._waiting.discard)
+        self._items.put_nowait(job)
+        return job.future
 
     def close(self) -> None:
         self._closed = True
@@ -188,29 +188,29 @@ class _Errands(Executor):
 
 
 class Flow(Generic[T]):
-    """What an asynchronous iterator makes on the loop, to be taken from a thread or from another loop.
+    """The items of an asynchronous iterator that runs on the loop, to be taken from a thread or from another loop.
 
-    The iterator runs in one task from its start to its end, whoever takes what it makes.
+    The iterator runs in one task from its start to its end, whichever thread takes its items.
     """
 
     def __init__(self, source: Callable[[], AsyncIterator[T]]) -> None:
-        self._made: asyncio.Queue[tuple[bool, T | BaseException] | _Errand] = asyncio.Queue()
-        self._errands = _Errands(self._made)
+        self._items: asyncio.Queue[tuple[bool, T | BaseException] | _Job] = asyncio.Queue()
+        self._executor = _FlowExecutor(self._items)
         self._task = asyncio.run_coroutine_threadsafe(self._pump(source), loop())
         self._next: Future[Any] | None = None  # under way: a caller that stops waiting leaves it to the next
 
     async def _pump(self, source: Callable[[], AsyncIterator[T]]) -> None:
-        _caller.set(self._errands)
+        _caller.set(self._executor)
         try:
             async for item in source():
-                self._made.put_nowait((True, item))
-            self._made.put_nowait((False, EndedError()))
+                self._items.put_nowait((True, item))
+            self._items.put_nowait((False, EndedError()))
         except BaseException as error:
-            self._made.put_nowait((False, error))
+            self._items.put_nowait((False, error))
             raise
 
     def take(self, within: float | None = None) -> T | None:
-        """The next item, waited for on this thread; None when there is none within so many seconds.
+        """The next item, waited for on this thread; None when there is none within that many seconds.
 
         Raises what the iterator raised, EndedError at its end.
         """
@@ -219,43 +219,43 @@ class Flow(Generic[T]):
             coming = self._coming()
             with turns.waiting():
                 try:
-                    made = coming.result(None if until is None else max(0.0, until - monotonic()))
+                    item = coming.result(None if until is None else max(0.0, until - monotonic()))
                 except TimeoutError:
                     return None
             self._next = None
-            if not isinstance(made, _Errand):
-                return self._open(made)
-            made.run()
+            if not isinstance(item, _Job):
+                return self._open(item)
+            item.run()
 
     async def take_async(self) -> T:
-        """The same from another event loop; what `on_caller` brings is done on a request's thread."""
+        """The same from another event loop; what the iterator passes to `on_caller` runs on a request's thread."""
         while True:
-            made = await asyncio.shield(asyncio.wrap_future(self._coming()))
+            item = await asyncio.shield(asyncio.wrap_future(self._coming()))
             self._next = None
-            if not isinstance(made, _Errand):
-                return self._open(made)
-            await on_thread(made.run)
+            if not isinstance(item, _Job):
+                return self._open(item)
+            await on_thread(item.run)
 
     def when_done(self, call: Callable[[], None]) -> None:
-        """Call that once the iterator has ended, however it does. On any thread."""
+        """Have `call` called once the iterator has ended, however it does, on any thread."""
         self._task.add_done_callback(lambda _: call())
 
     def _coming(self) -> "Future[Any]":
         if self._next is None:
-            self._next = asyncio.run_coroutine_threadsafe(self._made.get(), loop())
+            self._next = asyncio.run_coroutine_threadsafe(self._items.get(), loop())
         return self._next
 
     def close(self) -> None:
-        """End the iterator, wherever it is: the provider's connection is closed with it."""
-        loop().call_soon_threadsafe(self._errands.close)
+        """Cancel the iterator: the provider's connection is closed with it."""
+        loop().call_soon_threadsafe(self._executor.close)
         self._task.cancel()
         if self._next is not None:
             self._next.cancel()
 
     @staticmethod
-    def _open(made: tuple[bool, Any]) -> T:
-        fine, item = made
-        if not fine:
-            raise item
-        result: T = item
+    def _open(item: tuple[bool, Any]) -> T:
+        is_item, value = item
+        if not is_item:
+            raise value
+        result: T = value
         return result

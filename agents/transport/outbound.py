@@ -1,8 +1,8 @@
-"""The guard of every address that the server calls for somebody: a provider's, a request's own, a tool's.
+"""The guard of every address that the server calls: a provider's, one in a request, a tool's, a step's.
 
 An address is https, or the operator allowed its host and port (PROMPTOPS_OUTBOUND_ALLOW). Its name is resolved once;
 what is not globally routable is refused unless it was allowed, and the connection goes to the addresses that were
-checked (agents.transport.http), so that a name can't mean another place a moment later. No redirect is followed.
+checked (agents.transport.http), so that a name can't lead to another address a moment later. No redirect is followed.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The host and port of an address, and whether the operator vouches for it wherever it leads."""
+    """Scheme, host and port of an address. `allowed`: by the operator, so that it may be in a private network."""
 
     scheme: str
     host: str
@@ -91,7 +91,7 @@ def parse(url: str, field: str = "base_url") -> Place:
 
 
 def check_base_url(url: str) -> str:
-    """`url` of a request's own wish, if its `host:port` is allowed; else InvalidInputError."""
+    """Return `url`, which comes with a request, if its `host:port` is allowed; else raise InvalidInputError."""
     place = parse(url)
     if not place.allowed:
         raise InvalidInputError.of("base_url", place.how_to_allow)
@@ -99,7 +99,10 @@ def check_base_url(url: str) -> str:
 
 
 def check_url(url: str, field: str = "base_url") -> str:
-    """`url` to be stored, if it may be called as far as can be told without the network; else InvalidInputError."""
+    """Return `url`, which is to be stored, if it may be called as far as is known without the network.
+
+    Raises InvalidInputError, of `field`, if it may not.
+    """
     problem = _problem(parse(url, field))
     if problem:
         raise InvalidInputError.of(field, problem)
@@ -109,8 +112,8 @@ def check_url(url: str, field: str = "base_url") -> str:
 async def admit(url: str, *, is_vouched: bool = False) -> Admitted:
     """Resolve the address's name, once. `is_vouched`: the operator configured this very address, so it may be anywhere.
 
-    Raises ProviderError for an address that can't be read, a name that nobody knows, and one that leads to an address
-    which is not public.
+    Raises ProviderError for an address that can't be read, a name that does not resolve, and one that leads
+    to an address which is not public.
     """
     try:
         place = parse(url)
@@ -149,7 +152,7 @@ def is_public(address: str) -> bool:
 
 
 def _problem(place: Place) -> str | None:
-    """Why the place may not be called, as far as its name tells."""
+    """Why the place may not be called, as far as that is known without resolving its name."""
     if place.allowed:
         return None
     if place.scheme != "https":

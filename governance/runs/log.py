@@ -50,11 +50,15 @@ class ActiveRuns(registry.Entry):
 
 @dataclass(slots=True)
 class OpenRun:
-    """A run under way. `id` is what answers carry as `run_id`. Its clock stops when it is closed."""
+    """A run under way. `id` is what answers carry as `run_id`. Its clock stops when it is closed.
+
+    `row` is its row as it was opened; None where that was somewhere else, so that it is read when the run is closed.
+    """
 
     id: uuid.UUID
     started: float = field(default_factory=time.monotonic)
     stopped: float | None = None
+    row: Run | None = field(default=None, repr=False)
 
     @property
     def elapsed_ms(self) -> int:
@@ -102,7 +106,7 @@ def start(
         provider=provider,
         model=model,
     )
-    return OpenRun(run.pk)
+    return OpenRun(run.pk, row=run)
 
 
 def finish(
@@ -140,17 +144,23 @@ def fail(
 @transaction.atomic
 def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | None, **fields: Any) -> None:
     run.stop()
-    # Only a running run can be closed, so that a sweep and the process that runs it can't both close it.
-    running = Run.objects.filter(pk=run.id, status=RunStatus.RUNNING)
-    if not running.update(status=status, latency_ms=run.elapsed_ms, **fields):
+    # Only a running run can be closed: a sweep that gave it up and the process that ran it can't both decide.
+    values = {"status": status, "latency_ms": run.elapsed_ms, **fields}
+    if not Run.objects.filter(pk=run.id, status=RunStatus.RUNNING).update(**values):
         return
-    ended = Run.objects.get(pk=run.id)
+    ended = run.row
+    if ended is None:
+        ended = Run.objects.get(pk=run.id)
+    else:  # as it was written: reading it again would cost as much as the rest
+        for name, value in values.items():
+            setattr(ended, name, value)
     rollups.add([ended])
     if prompt is None and output is None:
         return
-    workspace = Workspace.objects.filter(pk=ended.workspace_id, keep_content=True).first()
-    if workspace is not None:
-        until = timezone.now() + timedelta(days=workspace.content_days)
+    keeping = Workspace.objects.filter(pk=ended.workspace_id, keep_content=True).order_by()
+    content_days = keeping.values_list("content_days", flat=True).first()
+    if content_days is not None:
+        until = timezone.now() + timedelta(days=content_days)
         RunContent.objects.create(run=ended, prompt=prompt or "", output=output or "", delete_after=until)
 
 
