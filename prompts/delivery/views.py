@@ -4,7 +4,6 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from governance.identity.credentials.token_cache import tokens
 from rest_framework.request import Request
 
 from governance.access.visibility import visible_to
@@ -15,6 +14,7 @@ from governance.api.viewsets import REVISION_HEADER, ApiView, actor_of
 from governance.changes.changelog import REVISION_DIGITS
 from governance.core.errors import InvalidInputError, NotFoundError
 from governance.core.text import whole_number
+from governance.identity.credentials.token_cache import tokens
 from governance.tenancy.models import DEFAULT_WORKSPACE, Environment
 from prompts import documents
 from prompts.delivery.answers import Answer
