@@ -9,6 +9,7 @@ class AgentsConfig(AppConfig):
         # Here and not above: models need Django's registry of apps.
         from agents import services
         from agents.models import Agent
+        from agents.providers.built_in import BUILT_IN
         from agents.providers.services import ProviderUsers, agents_on
         from agents.runtime import sessions
         from agents.tools import agent, http
@@ -24,6 +25,7 @@ class AgentsConfig(AppConfig):
             PromptRunner(services.keys_of_agents),
             ProviderUsers("agents", agents_on),
             PeriodicTask(sessions.forget),
+            *BUILT_IN,
             agent.KIND,
             http.KIND,
         )

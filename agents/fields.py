@@ -5,8 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents.providers.parameters import unknown
-from agents.providers.protocol import FEATURES, MODEL_PARAMETERS
+from agents.providers.parameters import FEATURES, MODEL_PARAMETERS, unknown
 from agents.runtime import toolbox
 from governance.api.fields import MAX_TAGS, ObjectField, PatternField, StringField, TagsField
 
@@ -54,11 +53,11 @@ class ToolsField(serializers.Field[Any, Any, Any, Any]):
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
         kinds = []
         for name, kind in toolbox.kinds().items():
-            described = schema._map_serializer(kind.fields(), direction)
-            described["properties"]["type"] = {"type": "string", "enum": [name]}
+            fields = schema._map_serializer(kind.fields(), direction)
+            fields["properties"]["type"] = {"type": "string", "enum": [name]}
             if direction == "response":
-                described["required"] = ["type"]  # what was not given is not shown
-            kinds.append(described)
+                fields["required"] = ["type"]  # only what was sent is shown
+            kinds.append(fields)
         return {"type": "array", "maxItems": toolbox.MAX_TOOLS, "items": {"oneOf": kinds}}
 
     def to_internal_value(self, data: Any) -> list[dict[str, Any]]:
@@ -75,14 +74,14 @@ class ToolsField(serializers.Field[Any, Any, Any, Any]):
         return tools
 
     def to_representation(self, value: Any) -> Any:
-        return toolbox.shown(value)
+        return toolbox.to_show(value)
 
     @staticmethod
     def _checked(description: Any) -> dict[str, Any]:
         if not isinstance(description, dict):
             raise serializers.ValidationError({"tool": ["expected an object with a type"]})
-        named = description.get("type")
-        kind = toolbox.kinds().get(named) if isinstance(named, str) else None
+        name = description.get("type")
+        kind = toolbox.kinds().get(name) if isinstance(name, str) else None
         if kind is None:
             raise serializers.ValidationError({"type": [f"expected one of: {', '.join(toolbox.kinds())}"]})
         serializer = kind.fields(data=description)
@@ -91,9 +90,10 @@ class ToolsField(serializers.Field[Any, Any, Any, Any]):
 
 
 class ParametersField(ObjectField):
-    """Parameters for a model, for this one use: what is none is refused.
+    """Parameters of a model for one run; a name that is no parameter is refused.
 
-    A prompt's and an agent's own config may hold what is the application's; a run tells what of it was not sent.
+    The config of a prompt or an agent is another field: it may hold values of the application's, and a run's answer
+    lists what of it was not sent.
     """
 
     def openapi(self, schema: Any, direction: str) -> dict[str, Any]:
@@ -109,14 +109,14 @@ class ParametersField(ObjectField):
 
 
 class ProviderField(StringField):
-    """The name of a provider. Whether there is one is looked up when it is used."""
+    """The name of a provider. Whether it exists is looked up when it is used."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 50, **kwargs})
 
 
 class SecretField(PatternField):
-    """A key for a provider: it becomes a header's value."""
+    """A key for a provider, which becomes the value of a header."""
 
     def __init__(self, **kwargs: Any) -> None:
         expected = "ASCII characters without white space"
@@ -124,7 +124,7 @@ class SecretField(PatternField):
 
 
 class VersionField(StringField):
-    """Which text of a stored prompt."""
+    """Which text of a stored prompt is run."""
 
     def __init__(self, **kwargs: Any) -> None:
         help_text = "`draft`, `live`, or the label of a version."
@@ -132,7 +132,7 @@ class VersionField(StringField):
 
 
 class UnsupportedField(TagsField):
-    """Names of parameters, and of what else calls carry."""
+    """Names of parameters and features that a provider does not know."""
 
     names = MODEL_PARAMETERS | FEATURES
 
@@ -151,6 +151,5 @@ class UnsupportedField(TagsField):
 
 
 def without_empty(attrs: dict[str, Any]) -> dict[str, Any]:
-    """The values of a run's request. An empty address or key counts as not given: the first clients send both with
-    every run."""
+    """The values of a run's request without an empty address or key: the first clients send both with every run."""
     return {name: value for name, value in attrs.items() if value != "" or name not in ("api_key", "base_url")}

@@ -8,6 +8,9 @@ from django.utils import timezone
 from governance.core.models import CONFIG_HELP, Entity, Versioned
 from governance.tenancy.models import Environment, Workspace
 
+#: The provider of what names none.
+DEFAULT_PROVIDER = "mock"
+
 
 class Output(models.TextChoices):
     TEXT = "text", "Text"
@@ -17,8 +20,8 @@ class Output(models.TextChoices):
 class Agent(Entity):
     """A prompt, inline or from the registry, with the provider, model and parameters to run it with.
 
-    `tools` are descriptions as agents.runtime.toolbox keeps them, with secrets encrypted. Limits
-    are for one run; null is none.
+    `tools` are descriptions as agents.runtime.toolbox stores them, with secrets encrypted. `max_turns`, `max_tokens`
+    and `max_cost_usd` are limits of one run; null is none.
     """
 
     environment_path: ClassVar[str | None] = "environment__name"
@@ -32,7 +35,7 @@ class Agent(Entity):
     description = models.TextField(max_length=2000, blank=True)
     prompt = models.TextField(blank=True)
     prompt_key = models.CharField(max_length=200, blank=True)
-    provider = models.CharField(max_length=50, default="mock")
+    provider = models.CharField(max_length=50, default=DEFAULT_PROVIDER)
     model = models.CharField(max_length=200, blank=True)
     config = models.JSONField(default=dict, blank=True, help_text=CONFIG_HELP)
     output = models.CharField(max_length=10, choices=Output.choices, default=Output.TEXT)
@@ -74,10 +77,10 @@ class Agent(Entity):
 
 
 class AgentSession(models.Model):
-    """A conversation with an agent: what was said in it is told to the model again at each turn.
+    """A conversation with an agent: its messages are sent to the model again at each turn.
 
-    It belongs to who began it (`owner`, the identity of the user or the token), under a name of their choice. `turn`
-    is the one that is under way, until `turn_until`, when it has died.
+    It belongs to the user or token that began it (`owner`, an identity), under a name of their choice. `turn` is the
+    turn that is under way; it counts as dead after `turn_until`.
     """
 
     workspace_path: ClassVar[str] = "agent__workspace_id"
@@ -110,7 +113,7 @@ class AgentSession(models.Model):
 
 
 class AgentMessage(models.Model):
-    """What was said in a conversation: by the user (a rendered prompt), or by the agent (its answer)."""
+    """A message of a conversation: the user's (a rendered prompt) or the agent's (its answer)."""
 
     workspace_path: ClassVar[str] = "session__agent__workspace_id"
     environment_path: ClassVar[str | None] = "session__agent__environment__name"
@@ -126,9 +129,9 @@ class AgentMessage(models.Model):
 
 
 class ModelProvider(Versioned):
-    """A provider as an admin set it up: one of our own names with a key and an address, or one more of its own name.
+    """A provider as an admin set it up: settings for a built-in one of that name, or one more with OpenAI's API.
 
-    It belongs to the installation and to no workspace. The key is encrypted, and nothing ever shows it again.
+    It belongs to the installation and to no workspace. The key is stored encrypted and never shown again.
     """
 
     name = models.SlugField(max_length=50, unique=True)

@@ -16,7 +16,7 @@ from agents.fields import (
     WholeNumberField,
     without_empty,
 )
-from agents.models import Output
+from agents.models import DEFAULT_PROVIDER, Output
 from governance.api.fields import (
     ContentField,
     FlagField,
@@ -43,7 +43,7 @@ class AgentSerializer(ApiSerializer):
     prompt = ContentField(required=False, help_text="The prompt itself; or else `prompt_key`.")
     prompt_key = PromptKeyField(required=False, allow_blank=True, help_text="A registry prompt, resolved at each run.")
     env = StringField(required=False, max_length=50, default="prod", source="environment.name")
-    provider = StringField(required=False, max_length=50, default="mock")
+    provider = StringField(required=False, max_length=50, default=DEFAULT_PROVIDER)
     model = StringField(required=False, allow_blank=True, max_length=200)
     config = ObjectField(required=False)
     output = serializers.ChoiceField(

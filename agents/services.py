@@ -16,7 +16,7 @@ from governance.core.models import changed
 from governance.tenancy.models import Environment
 from prompts.models import Prompt
 
-#: What the audit log keeps of an agent that is deleted, its tools besides.
+#: The fields, beside its tools, that the audit log keeps of an agent that is deleted.
 FIELDS = ("key", "name", "prompt", "prompt_key", "provider", "model", "config", "output", "output_schema", "max_turns")
 
 
@@ -24,24 +24,24 @@ FIELDS = ("key", "name", "prompt", "prompt_key", "provider", "model", "config", 
 def create_agent(*, actor: Actor, environment: Environment, key: str, **values: Any) -> Agent:
     """A new agent in the environment's workspace. Raises ConflictError for a taken key."""
     if "tools" in values:
-        values["tools"] = toolbox.kept(values["tools"], [])
+        values["tools"] = toolbox.to_store(values["tools"], [])
     agent = Agent(workspace_id=environment.workspace_id, environment=environment, key=key, **values)
     agent.confined = actor.environment is not None
     _check(agent)
     _refuse_taken_key(agent)
     agent.save(force_insert=True)
-    shown = {**values, **({"tools": toolbox.shown(values["tools"])} if "tools" in values else {})}
+    shown = {**values, **({"tools": toolbox.to_show(values["tools"])} if "tools" in values else {})}
     _record(actor, agent, "create", "Created", audit.created(key=key, env=environment.name, **shown))
     return agent
 
 
 @transaction.atomic
 def update_agent(*, actor: Actor, agent: Agent, if_match: str | None = None, **values: Any) -> Agent:
-    """Change what is given. Raises PreconditionError when `if_match` is stale."""
+    """Change the fields in `values`. Raises PreconditionError when `if_match` is stale."""
     agent = _lock(agent, if_match)
     old_key = agent.key
     if "tools" in values:
-        values["tools"] = toolbox.kept(values["tools"], agent.tools)
+        values["tools"] = toolbox.to_store(values["tools"], agent.tools)
     differences = changed(agent, values)
     if not differences:
         return agent
@@ -54,7 +54,7 @@ def update_agent(*, actor: Actor, agent: Agent, if_match: str | None = None, **v
         names = differences.pop("environment")
         differences["env"] = {"old": names["old"].name, "new": names["new"].name}
     if "tools" in differences:
-        differences["tools"] = {which: toolbox.shown(tools) for which, tools in differences["tools"].items()}
+        differences["tools"] = {which: toolbox.to_show(tools) for which, tools in differences["tools"].items()}
     _record(actor, agent, "update", f"Changed {', '.join(differences)} of", differences)
     return agent
 
@@ -63,7 +63,7 @@ def update_agent(*, actor: Actor, agent: Agent, if_match: str | None = None, **v
 def delete_agent(*, actor: Actor, agent: Agent, if_match: str | None = None) -> None:
     agent = _lock(agent, if_match)
     state = {name: getattr(agent, name) for name in FIELDS}
-    _record(actor, agent, "delete", "Deleted", audit.deleted(**state, tools=toolbox.shown(agent.tools)))
+    _record(actor, agent, "delete", "Deleted", audit.deleted(**state, tools=toolbox.to_show(agent.tools)))
     agent.delete()
 
 
@@ -82,7 +82,7 @@ def _check(agent: Agent) -> None:
             "prompt: give either an inline prompt or the prompt_key of a registry prompt",
             fields={"prompt": ["expected either this or prompt_key"]},
         )
-    registry.hold(agent.provider)
+    registry.find_and_lock(agent.provider)
     if agent.output_schema and agent.output != Output.JSON:
         raise InvalidInputError.of("output_schema", "expected output to be json where there is one")
     schemas.check(agent.output_schema, field="output_schema")

@@ -1,4 +1,4 @@
-"""Agents, the playground and its providers."""
+"""The API of agents, of the playground, and of model providers."""
 
 import uuid
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ from agents import services
 from agents.filters import AgentFilter
 from agents.models import Agent, AgentSession, ModelProvider
 from agents.providers import registry
-from agents.providers import services as provider_services
-from agents.runtime import execution, sessions, streaming
-from agents.runtime import plans as playground
-from agents.runtime.execution import Stream, failure
+from agents.providers.services import create_provider, delete_provider, update_provider
+from agents.runtime import execution, plans, sessions, streaming
+from agents.runtime.execution import failure
 from agents.runtime.invocations import Plan
+from agents.runtime.plans import RunRequest
+from agents.runtime.streaming import Stream
 from agents.serializers import (
     AgentAnswerSerializer,
     AgentErrorSerializer,
@@ -89,10 +90,11 @@ class AgentViewSet(ResourceViewSet[Agent]):
     def run(self, request: Request, pk: str) -> HttpResponseBase:
         """Run the agent once. With `stream` the answer is `text/event-stream`."""
         agent = self.get_object()
-        wishes = self.valid(AgentRunRequestSerializer)
-        if wishes["session"]:
-            wishes.setdefault("session_id", str(uuid.uuid4()))
-        return _answer(self.actor, [playground.plan_of_agent(agent, wishes, actor=self.actor)], wishes)
+        values = self.valid(AgentRunRequestSerializer)
+        if values["session"]:
+            values.setdefault("session_id", str(uuid.uuid4()))
+        plan = plans.plan_of_agent(agent, RunRequest.of(values), actor=self.actor)
+        return _answer(self.actor, [plan], values)
 
     @extend_schema(responses={200: SessionSerializer(many=True)})
     @action(detail=True, filterset_class=None)
@@ -133,15 +135,8 @@ class PlaygroundView(ApiView):
         of_content = isinstance(request.data, Mapping) and "content" in request.data
         body = (PlaygroundContentSerializer if of_content else PlaygroundPromptSerializer)(data=request.data)
         body.is_valid(raise_exception=True)
-        wishes, actor = body.validated_data, actor_of(request)
-        if of_content:
-            workspace = workspaces.resolve(actor, wishes.get("workspace_id"))
-            return _answer(actor, playground.plans_of_content(wishes["content"], workspace.pk, wishes), wishes)
-        prompts = visible_to(actor, Prompt.objects.select_related("environment", "live"))
-        prompt = prompts.filter(pk=wishes["id"]).first()
-        if prompt is None:
-            raise NotFoundError
-        return _answer(actor, playground.plans_of_prompt(prompt, wishes), wishes)
+        actor, values = actor_of(request), body.validated_data
+        return _answer(actor, (_plans_of_content if of_content else _plans_of_prompt)(actor, values), values)
 
 
 class ProvidersView(ApiView):
@@ -170,19 +165,32 @@ class ModelProviderViewSet(ResourceViewSet[ModelProvider]):
         return self.queryset.all()  # they belong to no workspace; the capability says who may know of them
 
     def perform_create(self, values: dict[str, Any]) -> ModelProvider:
-        return provider_services.create_provider(actor=self.actor, **values)
+        return create_provider(actor=self.actor, **values)
 
     def perform_update(self, row: ModelProvider, values: dict[str, Any], if_match: str | None) -> ModelProvider:
-        return provider_services.update_provider(actor=self.actor, provider=row, if_match=if_match, **values)
+        return update_provider(actor=self.actor, provider=row, if_match=if_match, **values)
 
     def perform_destroy(self, row: ModelProvider, if_match: str | None) -> None:
-        provider_services.delete_provider(actor=self.actor, provider=row, if_match=if_match)
+        delete_provider(actor=self.actor, provider=row, if_match=if_match)
 
 
-def _answer(actor: Actor, plans: list[Plan], wishes: Mapping[str, Any]) -> HttpResponseBase:
-    """Make the runs, and answer as the request wishes: at once or as a stream, one or side by side."""
-    single = "variants" not in wishes
-    if wishes["stream"]:
+def _plans_of_content(actor: Actor, values: Mapping[str, Any]) -> list[Plan]:
+    workspace = workspaces.resolve(actor, values.get("workspace_id"))
+    return plans.plans_of_content(values["content"], workspace.pk, RunRequest.of(values))
+
+
+def _plans_of_prompt(actor: Actor, values: Mapping[str, Any]) -> list[Plan]:
+    prompts = visible_to(actor, Prompt.objects.select_related("environment", "live"))
+    prompt = prompts.filter(pk=values["id"]).first()
+    if prompt is None:
+        raise NotFoundError
+    return plans.plans_of_prompt(prompt, RunRequest.of(values))
+
+
+def _answer(actor: Actor, plans: list[Plan], values: Mapping[str, Any]) -> HttpResponseBase:
+    """Make the runs, and answer as the request asks: at once or as a stream, one or side by side."""
+    single = "variants" not in values
+    if values["stream"]:
         return streaming.respond(Stream(actor=actor, plans=plans, single=single))
     if single:
         return Response(execution.run(actor=actor, plan=plans[0]))

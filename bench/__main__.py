@@ -1,4 +1,4 @@
-"""`python -m bench [http] [publish] [fanout] [crowd] [sdk] [runs] [logs] [prompts] [workflows]`: all without a name."""
+"""`python -m bench [part] ...` measures these parts, or all of them: see `PARTS`."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import report
 from bench.load import http as load
 from bench.load.sockets import Crowd
-from bench.parts import attack, runs, workflows
+from bench.parts import attack, runs, views, workflows
 from bench.report import Figure
 from bench.servers import processes
 from bench.servers.processes import Installation, Process
@@ -48,25 +48,31 @@ def http(folder: Path) -> list[Figure]:
         made = installation.prepare(count)
         server = installation.server()
         server.start("/readyz")
-        figures += asyncio.run(_fetches(hello, server, installation.token, made["token"], count))
+        figures += asyncio.run(_fetches(hello, server, installation.token, made, count))
         server.stop()
     hello.stop()
     return figures
 
 
-async def _fetches(hello: Process, server: Process, static: str, api: str, count: int) -> list[Figure]:
+async def _fetches(hello: Process, server: Process, static: str, made: dict[str, str], count: int) -> list[Figure]:
     path = "/api/sdk/prompts/prompt-0?env=prod"
-    as_static, as_api = {"Authorization": f"Bearer {static}"}, {"Authorization": f"Bearer {api}"}
-    etag = _etag(server, path, api)
+    as_static, as_api, as_session = (
+        {"Authorization": f"Bearer {secret}"} for secret in (static, made["token"], made["session"])
+    )
+    pinned, elsewhere = load.request(f"{path}&version=v1", **as_api), "http://elsewhere.example"
+    etag = _etag(server, path, made["token"])
     cases: list[tuple[str, bytes, int]] = [
         ("static token", load.request(path, **as_static), 200),
         ("API token", load.request(path, **as_api), 200),
         ("API token, 304", load.request(path, **as_api, **{"If-None-Match": etag}), 304),
+        ("API token, pinned version", pinned, 200),
+        ("session of a viewer", load.request(path, **as_session), 200),
         ("API token, rollout by unit", load.request("/api/sdk/prompts/rolled?env=prod&unit=ada", **as_api), 200),
-        ("by the DRF view", load.request(path, **as_api, Origin="http://elsewhere.example"), 200),
+        ("by the DRF view", load.request(path, **as_api, Origin=elsewhere), 200),
+        ("session by the DRF view", load.request(path, **as_session, Origin=elsewhere), 200),
     ]
-    for header in (as_static, as_api):
-        await load.run(server.port, load.request(path, **header), seconds=1.0)  # brings token and place in
+    for raw in (*(load.request(path, **headers) for headers in (as_static, as_api, as_session)), pinned):
+        await load.run(server.port, raw, seconds=1.0)  # brings what they need into memory
     figures = []
     for what, raw, status in cases:
         before = await rate(hello, load.request("/"), 200)
@@ -240,6 +246,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "runs": runs.runs,
     "logs": runs.logs,
     "prompts": runs.prompts,
+    "views": views.views,
     "workflows": workflows.workflows,
     "attack": attack.attack,
 }

@@ -339,7 +339,6 @@ LOGGING: dict[str, Any] = {
         "uvicorn.access": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
-        "openai": {"level": "WARNING"},
         "dbos": {"level": "WARNING"},
     },
 }

@@ -1,4 +1,4 @@
-"""What applications are served: the one place that knows.
+"""The documents that applications are served: the one module that decides what is in them.
 
 A document is `{key, version, env, model, content, config}` of the live version; of the draft, for a prompt that was
 never published, unless its environment requires publishing. In an environment's list and in frames a document under a
@@ -50,14 +50,14 @@ def of_draft(prompt: Prompt) -> dict[str, Any]:
 
 
 def base(prompt: Prompt) -> dict[str, Any] | None:
-    """What is served while no rollout picks; None when nothing is."""
+    """The document while no rollout is enabled; None when nothing is served."""
     if prompt.live is not None:
         return of_version(prompt, prompt.live)
     return None if prompt.environment.require_publish else of_draft(prompt)
 
 
 def served(prompt: Prompt) -> dict[str, Any] | None:
-    """The document of lists and frames: the base, and the rollout that picks."""
+    """The document of lists and frames, with the rollout if one is enabled; None when nothing is served."""
     document = base(prompt)
     rollout = rollout_of(prompt)
     if document is not None and rollout is not None:
@@ -83,13 +83,13 @@ def fetched(prompt: Prompt, unit: str | None) -> dict[str, Any] | None:
 
 
 def rollout_of(prompt: Prompt) -> Rollout | None:
-    """The rollout that picks at this moment, if one does."""
+    """The prompt's rollout, if it has one that is enabled."""
     rollout: Rollout | None = getattr(prompt, "rollout", None)
     return rollout if rollout is not None and rollout.enabled else None
 
 
 def find(*, environment: Environment, key: str, unit: str | None) -> dict[str, Any] | None:
-    """What a fetch of `key` would be answered, for those who run prompts themselves; None when nothing is served."""
+    """The document that a fetch of `key` is answered with, for runs on the server; None when nothing is served."""
     prompt = Prompt.objects.filter(environment=environment, key=key).select_related(*SERVED_WITH).first()
     return fetched(prompt, unit) if prompt is not None else None
 
@@ -124,7 +124,7 @@ def listing_of(environment: Environment) -> str:
 
 
 def listing_etag(epoch: str, served_revision: int) -> str:
-    """It is new with every change to what is served, and only then."""
+    """The entity tag of the environment's document: another one after each change of what is served."""
     return f'"{epoch}.{served_revision}"'
 
 

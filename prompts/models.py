@@ -1,4 +1,4 @@
-"""A prompt has a draft that is edited, versions that are not, a pointer to the live one, and perhaps a rollout."""
+"""A prompt has a draft that is edited, versions that never change, a pointer to the live one, perhaps a rollout."""
 
 import secrets
 from typing import ClassVar
@@ -29,7 +29,7 @@ def new_seed() -> str:
 
 
 class Prompt(Draft):
-    """The draft, and what it became. `version` labels the draft: the label it was published under, or is meant for."""
+    """A prompt: its draft, its versions, which one is live, and perhaps a rollout of two of them."""
 
     workspace_path: ClassVar[str] = "environment__workspace_id"
     environment_path: ClassVar[str | None] = "environment__name"
@@ -68,15 +68,16 @@ class Prompt(Draft):
     def tag_names(self) -> list[str]:
         return [tag.name for tag in self.tags.all()]
 
-    def settle(self) -> None:
-        """Draw the conclusions of what was set: to be called before a save of the draft or of what is live."""
+    def derive(self) -> tuple[str, ...]:
+        """Set the columns that follow from others, before the draft or what is live is saved; returns their names."""
         self.draft_digest = stored.of_row(self).digest(model=self.model, config=self.config)
         self.state = self.status
         self.category_form = composed(self.category)
+        return "draft_digest", "state", "category_form"
 
 
 class PromptTag(models.Model):
-    """A tag of a prompt, a row of its own so that an exact match is an index's work on every database."""
+    """A tag of a prompt: a row of its own, so that an exact match can use an index on every database."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
     environment_path: ClassVar[str | None] = "prompt__environment__name"
@@ -99,7 +100,7 @@ class PromptTag(models.Model):
 
 
 class PromptText(models.Model):
-    """What a prompt is found by, its case folded; `prompts.searching` keeps it and looks in it."""
+    """The texts of a prompt that a search reads, case-folded; `prompts.searching` writes and reads them."""
 
     id = models.BigAutoField(primary_key=True)
     prompt = models.OneToOneField(Prompt, models.CASCADE, related_name="+")
@@ -108,7 +109,7 @@ class PromptText(models.Model):
 
 
 class PromptVersion(Version):
-    """A draft as it was when it was published or snapshotted. Never changed, and deleted only with its prompt."""
+    """A prompt's draft as it was when it was published or kept. It is deleted only with its prompt."""
 
     workspace_path: ClassVar[str] = "prompt__environment__workspace_id"
     environment_path: ClassVar[str | None] = "prompt__environment__name"

@@ -1,11 +1,12 @@
-"""Prompts that have a text in their key, name, content or tags, the case of each letter aside; and those of a tag.
+"""Search of prompts: a text in their key, name, content or tags, in either case; one category; one tag.
 
-What is looked through is a row beside each prompt, folded once, by an index of its trigrams: SQLite's FTS5, and pg_trgm
-where PostgreSQL has it (migration 0004). A text of one or two characters has no trigram: then all rows are read.
+The search reads a row beside each prompt, whose texts were case-folded once, by an index of trigrams: SQLite's FTS5,
+and pg_trgm where PostgreSQL has it (migration 0004). A text of one or two characters has no trigram; then all rows are
+read.
 
-The index is asked for short parts of what is wanted, and what has these is looked through for the whole. It follows
-each trigram that it is asked for through all of its places, so a part has no trigram twice: in a text of one character
-a part costs what the text has characters, and not that times its own.
+The index finds the rows that have short parts of the text, and those are searched for the whole of it. The cost of a
+part is the number of places that each of its trigrams has, so a part has no trigram twice. Otherwise a text such as
+`aaaa...` would cost the square of its length.
 """
 
 from collections.abc import Iterable
@@ -21,16 +22,16 @@ from prompts.content import stored
 from prompts.models import Prompt, PromptTag, PromptText
 
 FIELDS = ("key", "name", *stored.COLUMNS, "tags")
-#: So many that were found are named one by one. More are common enough to be met on the way through a list.
+#: Up to this many hits are named one by one. More are so common that a list finds them as it is read.
 FEW = 2000
 TRIGRAM = 3
-#: Characters of a piece that the index is asked for, and how many pieces.
+#: Characters of a piece that is looked up in the index, and how many pieces at most.
 PIECE = 16
 PIECES = 4
 
 
-def remember(*prompts: Prompt) -> None:
-    """Let prompts be found by what they are now. In the transaction that changed one of FIELDS."""
+def update(*prompts: Prompt) -> None:
+    """Have the prompts found by what they are now. Call it in the transaction that changed one of FIELDS."""
     prefetch_related_objects(prompts, "tags")
     rows = [PromptText(prompt=prompt, text=folded_texts(prompt), tags=_fold(prompt.tag_names)) for prompt in prompts]
     PromptText.objects.bulk_create(
@@ -41,13 +42,13 @@ def remember(*prompts: Prompt) -> None:
 def narrowed(prompts: QuerySet[Prompt], text: str, *, tags: bool = False) -> QuerySet[Prompt]:
     """Those of `prompts` that have `text` in their key, name or content, or in one of their tags where that counts.
 
-    `text` has at most `governance.core.text.MAX_SEARCH` characters: who lets people search sees to it.
+    `text` has at most `governance.core.text.MAX_SEARCH` characters, which callers check.
     """
     wanted = folded(text)
     columns = ("text", "tags") if tags else ("text",)
     there = _any(columns, wanted)
     parts = _parts(wanted)
-    whole = parts == [wanted]  # then the index alone says what holds it
+    whole = parts == [wanted]  # then a hit of the index needs no second look
     found = PromptText.objects.filter(_by_index(parts, columns, limit=FEW + 1 if whole else -1) or there)
     if not whole:
         found = found.filter(there)
@@ -66,23 +67,23 @@ def tagged(prompts: QuerySet[Prompt], tag: str) -> QuerySet[Prompt]:
 
 
 def _any(columns: Iterable[str], wanted: str) -> Q:
-    """Rows that hold the text itself. Linear in what is read: LIKE would not be, with long texts of one character."""
-    held = Q()
+    """Rows that contain the text itself. Linear in what is read, which LIKE is not for long texts of one character."""
+    contained = Q()
     for column in columns:
-        held |= Q(GreaterThan(StrIndex(column, Value(wanted)), 0))
-    return held
+        contained |= Q(GreaterThan(StrIndex(column, Value(wanted)), 0))
+    return contained
 
 
 def _by_index(parts: list[str], columns: tuple[str, ...], *, limit: int) -> Q | None:
-    """Rows that hold all the parts, as the database's index finds them, at most `limit`; None for too short a part.
+    """Rows that contain all the parts, by the database's index: at most `limit` of them. None for too short a part.
 
-    PostgreSQL's index answers the question that would be asked without one, and knows no limit.
+    On PostgreSQL the condition is the one that would be used without an index, and there is no limit.
     """
     if connection.vendor != "sqlite":
-        held = Q()
+        contained = Q()
         for column in columns:
-            held |= Q(*(Q(**{f"{column}__contains": part}) for part in parts))
-        return held
+            contained |= Q(*(Q(**{f"{column}__contains": part}) for part in parts))
+        return contained
     if len(parts[0]) < TRIGRAM:
         return None
     quoted = ('"' + part.replace('"', '""') + '"' for part in parts)
@@ -92,22 +93,22 @@ def _by_index(parts: list[str], columns: tuple[str, ...], *, limit: int) -> Q | 
 
 
 def _parts(wanted: str) -> list[str]:
-    """What the index is asked for: pieces of the text's beginning, or their trigrams where one comes twice in a piece.
+    """What is looked up in the index: pieces of the text's beginning, or the trigrams of a piece that has one twice.
 
-    The last piece reaches back, so that none is too short for the index.
+    The last piece begins early enough to be as long as the others, so that none is too short for the index.
     """
     last = max(0, len(wanted) - PIECE)
     parts: list[str] = []
     for start in range(0, min(len(wanted), PIECE * PIECES), PIECE):
         piece = wanted[min(start, last) :][:PIECE]
-        trigrams = [piece[place : place + TRIGRAM] for place in range(max(1, len(piece) - TRIGRAM + 1))]
+        trigrams = [piece[at : at + TRIGRAM] for at in range(max(1, len(piece) - TRIGRAM + 1))]
         once = list(dict.fromkeys(trigrams))
         parts += once if len(once) < len(trigrams) else [piece]
     return list(dict.fromkeys(parts))
 
 
 def folded_texts(prompt: Prompt) -> str:
-    """What a search finds the prompt by, beside its tags."""
+    """The case-folded text that a search reads, beside that of the tags."""
     return _fold([prompt.key, prompt.name, stored.of_row(prompt).search_text])
 
 

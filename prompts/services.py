@@ -1,8 +1,9 @@
 """Everything that writes prompts. Each is one transaction with its audit entry and its change."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
@@ -17,8 +18,30 @@ from governance.tenancy.models import Environment
 from prompts import documents, searching, writing
 from prompts.models import SERVED_COLUMNS, Prompt, PromptTag, PromptVersion, Rollout
 
-SETTLED = ("draft_digest", "state", "category_form")
 COPIED_FIELDS = ("name", "category", *SERVED_COLUMNS, "version")
+
+
+class DraftValues(TypedDict, total=False):
+    """Columns of a draft. `version` is the label to publish it under."""
+
+    name: str
+    category: str
+    content: str
+    model: str
+    config: dict[str, Any]
+    version: str
+
+
+class NewValues(DraftValues, total=False):
+    """Columns of a new prompt. Its id is made at random unless one is given."""
+
+    id: uuid.UUID
+
+
+class ChangedValues(DraftValues, total=False):
+    """Columns of a prompt that can be changed."""
+
+    key: str
 
 
 @transaction.atomic
@@ -29,20 +52,20 @@ def create_prompt(
     key: str,
     tags: list[str] | None = None,
     origin: Prompt | None = None,
-    **values: Any,
+    **values: Unpack[NewValues],
 ) -> Prompt:
-    """A new prompt with a draft. Raises ConflictError when the environment has one with that key.
+    """A new prompt with a draft. `values` are columns of it; `origin` is the prompt that it is a copy of, if it is one.
 
-    `origin` is the one that it is a copy of, for the audit log.
+    Raises ConflictError when the environment has a prompt with that key.
     """
     publishing.refuse_reserved(values.get("version", ""))
     environment = changelog.lock_environment(environment.pk)
     _refuse_taken_key(environment, key)
     prompt = Prompt(environment=environment, key=key, changed_by=actor.name, **values)
-    prompt.settle()
+    prompt.derive()
     prompt.save(force_insert=True)
     _set_tags(prompt, tags or [])
-    searching.remember(prompt)
+    searching.update(prompt)
     created = audit.created(key=key, env=environment.name, **values, **({"tags": tags} if tags else {}))
     writing.record(actor, prompt, "create", f"Created prompt {key}{_copied(origin, created)}", created)
     writing.announce(prompt, writing.CREATED)
@@ -58,17 +81,17 @@ def update_prompt(
     tags: list[str] | None = None,
     environment: Environment | None = None,
     origin: Prompt | None = None,
-    **values: Any,
+    **values: Unpack[ChangedValues],
 ) -> Prompt:
-    """Save the draft. What is served moves only while the prompt was never published.
+    """Save the draft. What is served changes only while the prompt was never published.
 
-    A new key or environment moves the prompt with its history; to applications it is gone from the old place. `origin`
-    is the one whose draft it takes over, for the audit log.
-    Raises ConflictError when the new place is taken, PreconditionError when `if_match` is stale.
+    A new key or environment moves the prompt with its history; applications get 404 for the old one. `origin` is the
+    prompt whose draft it takes over, if there is one.
+    Raises ConflictError when the new key is taken, PreconditionError when `if_match` is stale.
     """
     prompt = writing.lock(prompt, if_match)
-    before, place = writing.served(prompt), (prompt.environment, prompt.key)
-    differences = changed(prompt, values)
+    before, old_environment, old_key = writing.served(prompt), prompt.environment, prompt.key
+    differences = changed(prompt, dict(values))
     if "version" in differences:
         publishing.refuse_reserved(prompt.version)
     if environment is not None and environment != prompt.environment:
@@ -80,11 +103,11 @@ def update_prompt(
     if not differences:
         written.note(prompt.environment.revision)
         return prompt
-    moved = place != (prompt.environment, prompt.key)
+    moved = (old_environment, old_key) != (prompt.environment, prompt.key)
     if moved:
-        _leave(prompt, *place)
+        _announce_move(prompt, old_environment, old_key)
     prompt.save_fields(*(set(differences) - {"env", "tags"}), "environment", *_versioning.derive(prompt, actor))
-    writing.remember(prompt, differences)
+    writing.update_search(prompt, differences)
     summary = f"Changed {', '.join(differences)} of prompt {prompt.key}{_copied(origin, differences)}"
     writing.record(actor, prompt, "update", summary, differences)
     writing.announce_draft(prompt, before=None if moved else before)
@@ -97,8 +120,8 @@ def copy_prompt(
 ) -> tuple[Prompt, bool]:
     """Copy the draft into an environment of the same workspace; returns the copy, and whether it is a new prompt.
 
-    Versions stay where they are: what the copy becomes is for its own publishes to say. With `replace` a prompt that is
-    there already gets the draft instead. Raises ConflictError when one is there and `replace` is not set.
+    Versions are not copied: the copy is published by itself. With `replace`, a prompt that has the key there already
+    gets the draft instead. Raises ConflictError when one is there and `replace` is not set.
     """
     source = writing.with_relations(prompt)
     values = {name: getattr(source, name) for name in COPIED_FIELDS}
@@ -151,8 +174,7 @@ class _PromptVersioning(publishing.Versioning[Prompt, PromptVersion]):
 
     def derive(self, draft: Prompt, actor: Actor) -> Sequence[str]:
         draft.changed_by = actor.name
-        draft.settle()
-        return (*SETTLED, "changed_by")
+        return ("changed_by", *draft.derive())
 
     def unchanged(self, draft: Prompt) -> None:
         written.note(draft.environment.revision)
@@ -170,7 +192,7 @@ class _PromptVersioning(publishing.Versioning[Prompt, PromptVersion]):
             "snapshot": f"Made version {version.label} of {draft.key}",
             "rollback": f"Rolled {draft.key} back to {version.label}",
         }
-        writing.remember(draft, differences)
+        writing.update_search(draft, differences)
         writing.record(actor, draft, action, summaries[action], differences)
         if action != "snapshot":
             writing.announce(draft, writing.PUBLISHED if action == "publish" else writing.ROLLED_BACK)
@@ -228,10 +250,10 @@ def delete_rollout(*, actor: Actor, prompt: Prompt) -> None:
     rollout: Rollout | None = getattr(prompt, "rollout", None)
     if rollout is None:
         raise NotFoundError
-    gone = _gone(rollout)
+    differences = _deleted(rollout)
     rollout.delete()
     prompt = writing.with_relations(prompt)
-    writing.record(actor, prompt, "delete", f"Ended the rollout of {prompt.key}", gone, resource="rollout")
+    writing.record(actor, prompt, "delete", f"Ended the rollout of {prompt.key}", differences, resource="rollout")
     writing.announce(prompt, writing.ROLLOUT_DELETED)
 
 
@@ -248,25 +270,24 @@ def finish_rollout(*, actor: Actor, prompt: Prompt, winner: str, if_match: str |
     check_if_match(if_match, rollout_tag(rollout))
     live = prompt.live
     target = rollout.variant_a if winner == "A" else rollout.variant_b
-    gone = _gone(rollout)
+    differences = _deleted(rollout)
     rollout.delete()
     prompt = writing.with_relations(prompt)
     if prompt.versions.filter(digest=prompt.draft_digest).exists():
-        gone |= changed(prompt, {name: getattr(target, name) for name in SERVED_COLUMNS})
+        differences |= changed(prompt, {name: getattr(target, name) for name in SERVED_COLUMNS})
         prompt.version = target.label
     prompt.live = target
     prompt.save_fields("live", "version", *SERVED_COLUMNS, *_versioning.derive(prompt, actor))
-    writing.remember(prompt, gone)
-    gone["live_version"] = {"old": live.label if live else None, "new": target.label}
-    writing.record(
-        actor, prompt, "delete", f"Finished the rollout of {prompt.key}: {target.label}", gone, resource="rollout"
-    )
+    writing.update_search(prompt, differences)
+    differences["live_version"] = {"old": live.label if live else None, "new": target.label}
+    summary = f"Finished the rollout of {prompt.key}: {target.label}"
+    writing.record(actor, prompt, "delete", summary, differences, resource="rollout")
     writing.announce(prompt, writing.ROLLOUT_DELETED)
     return prompt
 
 
 def announce_policy(environment: Environment) -> None:
-    """`require_publish` of the environment changed: what was never published appears or disappears for applications.
+    """`require_publish` of the environment changed: prompts that were never published are served now, or no longer.
 
     Runs in the transaction of that change.
     """
@@ -278,8 +299,11 @@ def announce_policy(environment: Environment) -> None:
 # --- what they share --------------------------------------------------------------------------------------------
 
 
-def _leave(prompt: Prompt, environment: Environment, key: str) -> None:
-    """Tell the old place that the prompt is gone from it. Environments are locked in one order: two moves may cross."""
+def _announce_move(prompt: Prompt, environment: Environment, key: str) -> None:
+    """Publish that the prompt is gone from its old environment and key.
+
+    Both environments are locked, in one order, so that two moves in opposite directions don't wait for each other.
+    """
     for pk in sorted({environment.pk, prompt.environment.pk}):
         changelog.lock_environment(pk)
     _refuse_taken_key(prompt.environment, prompt.key)
@@ -313,14 +337,14 @@ def _variant(prompt: Prompt, field: str, label: str) -> PromptVersion:
     return found
 
 
-def _gone(rollout: Rollout) -> dict[str, dict[str, Any]]:
+def _deleted(rollout: Rollout) -> dict[str, dict[str, Any]]:
     return audit.deleted(
         variant_a=rollout.variant_a.label, variant_b=rollout.variant_b.label, weight_a=_plain(rollout.weight_a)
     )
 
 
 def _copied(origin: Prompt | None, differences: dict[str, dict[str, Any]]) -> str:
-    """Notes in `differences` what was copied; returns the words that say so."""
+    """Note in `differences` what was copied; returns the words for the summary of the audit entry."""
     if origin is None:
         return ""
     differences["copied_from"] = {"old": None, "new": f"{origin.environment.name}/{origin.key}"}

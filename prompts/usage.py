@@ -1,4 +1,4 @@
-"""How a rollout's variants fare, by the run log."""
+"""How a rollout's variants do, by the run log."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from governance.core import registry
 from governance.runs.models import Run
 from prompts.models import Prompt, Rollout
 
-#: Of how many of the last runs it is told.
+#: How many of the last runs are counted.
 LOOKED_AT = 1000
 
 
@@ -20,10 +20,9 @@ class PromptRunner(registry.Entry):
 
 
 def shares(prompt: Prompt, rollout: Rollout) -> list[dict[str, Any]]:
-    """For each variant what share of the last runs it should have had and had (percent), and how these went.
+    """For each variant the expected and the actual share of the last runs (percent), and how these went.
 
-    Only runs of what the variants are now count: those of before an exchange of versions say nothing about it. One
-    query, and those of the registered runners.
+    Only runs of the versions that the variants have now are counted. One query, and those of the registered runners.
     """
     keys = [key for runner in registry.entries(PromptRunner) for key in runner.keys(prompt)]
     versions = {"A": rollout.variant_a.label, "B": rollout.variant_b.label}
@@ -44,11 +43,11 @@ def shares(prompt: Prompt, rollout: Rollout) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(mine: list[Run], of: int) -> dict[str, Any]:
-    latencies = [run.latency_ms for run in mine if run.latency_ms is not None]
+def _figures(runs: list[Run], total: int) -> dict[str, Any]:
+    latencies = [run.latency_ms for run in runs if run.latency_ms is not None]
     return {
-        "actual": 100 * len(mine) / of if of else None,
-        "runs": len(mine),
-        "errors": sum(run.status in {"error", "interrupted"} for run in mine),
+        "actual": 100 * len(runs) / total if total else None,
+        "runs": len(runs),
+        "errors": sum(run.status in {"error", "interrupted"} for run in runs),
         "latency": sum(latencies) / len(latencies) if latencies else None,
     }

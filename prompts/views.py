@@ -1,4 +1,4 @@
-"""Prompts for operators. What applications fetch is in prompts/delivery/views.py."""
+"""The API for operators. What applications fetch is in prompts/delivery."""
 
 from typing import Any
 
@@ -32,11 +32,17 @@ from prompts.serializers import (
 class PromptViewSet(ResourceViewSet[Prompt]):
     resource = "prompt"
     capabilities = {"versions": "read", "get_rollout": "read"}
-    queryset = Prompt.objects.select_related("environment", "live").prefetch_related(
-        Prefetch("tags", PromptTag.objects.order_by("id"))
-    )
+    queryset = Prompt.objects.select_related("environment", "live")
     serializer_class = PromptSerializer
     filterset_class = PromptFilter
+
+    def get_queryset(self) -> QuerySet[Prompt]:
+        rows = super().get_queryset()
+        if self.action != "list":
+            return rows
+        # Of what is live only the label is shown, and the tags of all rows come by one query.
+        tags = PromptTag.objects.order_by("id").only("prompt_id", "name")
+        return rows.defer("live__content", "live__config").prefetch_related(Prefetch("tags", tags))
 
     def perform_create(self, values: dict[str, Any]) -> Prompt:
         workspace = workspaces.resolve(self.actor, values.pop("workspace_id", None))

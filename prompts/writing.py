@@ -1,4 +1,4 @@
-"""What the services of prompts share: the lock, the change and the audit entry that each of their writes has."""
+"""What each service that writes a prompt does: lock its row, publish the change, and record the audit entry."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +18,12 @@ ROLLOUT_UPDATED, ROLLOUT_DELETED = "rollout.updated", "rollout.deleted"
 
 
 def lock(prompt: Prompt, if_match: str | None = None) -> Prompt:
-    """The prompt as it is now, its row held until the transaction ends.
+    """The prompt as it is now, its row locked until the transaction ends.
 
-    Two queries on purpose: PostgreSQL, having waited for a lock, reads the locked row anew but joined rows as they were
-    before it waited.
+    Raises NotFoundError when it is gone, PreconditionError when `if_match` is not its entity tag.
+
+    Two queries on purpose: after waiting for a lock, PostgreSQL reads the locked row anew, but joined rows as they were
+    before the wait.
     """
     if not Prompt.objects.select_for_update(no_key=True).filter(pk=prompt.pk).values_list("pk").first():
         raise NotFoundError
@@ -46,8 +48,8 @@ def announce(prompt: Prompt, type_: str) -> None:
 
 
 def announce_draft(prompt: Prompt, *, before: Document | None) -> None:
-    """Append a saved draft to the log. When what is served is what it was `before`, only those who asked for drafts
-    are sent the change."""
+    """Append a saved draft to the log. If the document served is the one from `before`, only clients that asked for
+    drafts are sent the change."""
     # Locked before it is read: the environment decides whether drafts are served, and may have changed.
     prompt.environment = changelog.lock_environment(prompt.environment.pk)
     after = served(prompt)
@@ -66,9 +68,10 @@ def append_change(prompt: Prompt, type_: str, *, document: Document | None, serv
     )
 
 
-def remember(prompt: Prompt, differences: Mapping[str, Any]) -> None:
+def update_search(prompt: Prompt, differences: Mapping[str, Any]) -> None:
+    """Update what a search finds the prompt by, if one of the changed fields is searched."""
     if not differences.keys().isdisjoint(searching.FIELDS):
-        searching.remember(prompt)
+        searching.update(prompt)
 
 
 def record(

@@ -1,14 +1,15 @@
 """Fixtures that every room uses. Each test starts from an installation with the workspace `default` in it."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 from django.conf import settings
-from pytest_django import Settings
+from django.db import transaction
+from pytest_django import DjangoDbBlocker, Settings
 from rest_framework.test import APIClient
 
 from governance.access.actors import SYSTEM
@@ -19,6 +20,9 @@ from governance.identity import tokens, users
 from governance.identity.models import User
 from governance.tenancy import workspaces
 from governance.tenancy.models import DEFAULT_WORKSPACE, Environment, Workspace
+from tests import databases
+from tests.contract import world
+from tests.servers import migrated, migrated_on_postgres
 
 PASSWORD = "correct-horse-battery"
 
@@ -28,19 +32,14 @@ hypothesis.settings.register_profile("promptops", derandomize=not FUZZING)
 hypothesis.settings.load_profile("promptops")
 
 
-#: Rooms that know the server over HTTP alone. Which database is behind it they try with the tests that are marked.
-OVER_HTTP = tuple(Path(__file__).parent / room for room in ("browser", "sdk", "foreign"))
+ON_SQLITE: bool = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        left_out = [
-            item
-            for item in items
-            if any(map(item.path.is_relative_to, OVER_HTTP)) and item.get_closest_marker("both_databases") is None
-        ]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    if not ON_SQLITE and os.environ.get("PROMPTOPS_TEST_ALL") != "1":
+        same = {item for item in items if databases.is_the_same_on_each(item)}
+        config.hook.pytest_deselected(items=list(same))
+        items[:] = [item for item in items if item not in same]
     for item in items:
         if "tests/faults/" in item.nodeid:
             item.add_marker(pytest.mark.faults)
@@ -55,10 +54,22 @@ def api(secret: str) -> APIClient:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: Any) -> None:
-    """SQLite's test database is a file, as in life: locks in a shared memory database are another thing."""
+    """The test database is a copy of one that is migrated once for all workers.
+
+    SQLite's is a file, as in life: locks in a shared memory database are another thing.
+    """
     database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        database["TEST"] = {**database.get("TEST", {}), "NAME": str(tmp_path_factory.mktemp("db") / "test.sqlite3")}
+    if ON_SQLITE:
+        place = shutil.copy(migrated(), tmp_path_factory.mktemp("db") / "test.sqlite3")
+        database["TEST"] = {**database.get("TEST", {}), "NAME": str(place)}
+    else:
+        database["TEST"] = {**database.get("TEST", {}), "TEMPLATE": migrated_on_postgres()}
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """SQLite's copy is there already; PostgreSQL's is made by Django, from its template."""
+    return ON_SQLITE
 
 
 @pytest.fixture(autouse=True)
@@ -81,14 +92,38 @@ def _no_counts_of_another_test() -> Iterator[None]:
     bounded.forget()
 
 
-@pytest.fixture
-def workspace(db: None) -> Workspace:
-    """The workspace `default`, also after a test that emptied the database."""
+def default_workspace() -> Workspace:
+    """The workspace `default`, made anew if a test has emptied the database."""
     found = Workspace.objects.filter(pk=DEFAULT_WORKSPACE).first()
     if found is None:
         found = workspaces.create_workspace(actor=SYSTEM, name="Default", slug="default", id=DEFAULT_WORKSPACE)
         AccessRevision.objects.get_or_create(pk=1)
     return found
+
+
+@pytest.fixture
+def workspace(db: None) -> Workspace:
+    """The workspace `default`, also after a test that emptied the database."""
+    return default_workspace()
+
+
+@pytest.fixture(scope="module")
+def full_installation(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """An installation with one of everything in it (`tests/contract/world.py`), made once for a whole module.
+
+    It is made in a transaction around the module's tests: each test is a savepoint in it, so what one test writes, the
+    next does not see. A module uses it for all its tests, `pytestmark = pytest.mark.usefixtures("full_installation")`,
+    and has no test that commits (`transaction=True`).
+    """
+    around = transaction.atomic()
+    with django_db_blocker.unblock():
+        around.__enter__()
+        default_workspace()
+        world.make_all()
+    yield
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        around.__exit__(None, None, None)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Real server processes: `manage.py serve` on a port and a database of its own."""
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -12,9 +13,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
 
 import httpx
+import psycopg
+from psycopg.sql import SQL, Identifier
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "static-token-of-the-tests-0123456789"
@@ -100,13 +104,47 @@ class Server:
         return f"ws://127.0.0.1:{self.port}/ws?{words}"
 
 
+@contextlib.contextmanager
+def _first(name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that all processes of this test run share, and whether this one is the first in it: the others wait."""
+    folder = Path(os.environ["PROMPTOPS_DATA_DIR"]) / name
+    folder.mkdir(exist_ok=True)
+    done = folder / "done"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder, not done.exists()
+        done.touch()
+
+
 @functools.cache
 def migrated() -> Path:
-    """A SQLite database with all tables in it, made once for each process that runs tests, to be copied."""
-    folder = Path(os.environ["PROMPTOPS_DATA_DIR"]) / f"migrated-{os.getpid()}"
-    folder.mkdir()
-    Server(folder).manage("migrate", "--verbosity", "0")
+    """A SQLite database with all tables in it, to be copied. It is made once for all processes that run tests."""
+    with _first("migrated") as (folder, first):
+        if first:
+            Server(folder).manage("migrate", "--verbosity", "0")
     return folder / "promptops.db.sqlite3"
+
+
+def database_address(name: str) -> str:
+    """The DATABASE_URL of another database on the suite's PostgreSQL."""
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+
+
+def on_postgres(statement: LiteralString, *names: str) -> None:
+    """Run a statement with these identifiers in it on the suite's PostgreSQL."""
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(SQL(statement).format(*map(Identifier, names)))
+
+
+@functools.cache
+def migrated_on_postgres() -> str:
+    """The name of a PostgreSQL database with all tables in it, to be copied. It is made once, as `migrated` is."""
+    name = f"migrated_{Path(os.environ['PROMPTOPS_DATA_DIR']).name}"
+    with _first("migrated-on-postgres") as (folder, first):
+        if first:
+            on_postgres("CREATE DATABASE {}", name)
+            Server(folder, DATABASE_URL=database_address(name)).manage("migrate", "--verbosity", "0")
+    return name
 
 
 @contextlib.contextmanager

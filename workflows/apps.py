@@ -23,7 +23,7 @@ class WorkflowsConfig(AppConfig):
         registry.register(
             WorkspaceContent("workflows", Workflow),
             RunSubject("workflow", Workflow),
-            ActiveRuns(control.going),
+            ActiveRuns(control.active),
             ProviderUsers("workflows", usage.on_provider),
             SupervisorTask(schedules.tick),
             RuntimeTask(events.watch),

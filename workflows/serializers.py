@@ -15,7 +15,7 @@ from workflows.steps import STEP_TYPES
 
 
 class DefinitionField(serializers.Field[Any, Any, Any, Any]):
-    """A part of a definition as it is sent; workflows.definition.parsing checks the whole when it is saved."""
+    """A part of a definition, as it is sent. The whole is checked when it is saved, by workflows.definition.parsing."""
 
     def to_internal_value(self, data: Any) -> Any:
         return data

@@ -9,6 +9,7 @@ from agents.providers import registry
 from governance import audit
 from governance.access.actors import Actor
 from governance.api.concurrency import check_if_match
+from governance.audit import bounded
 from governance.changes import publishing
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.core.models import changed
@@ -22,8 +23,8 @@ from workflows.models import DEFINITION_FIELDS, Workflow, WorkflowVersion
 def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: object, **values: Any) -> Workflow:
     """A new workflow with a draft. Raises InvalidInputError for a definition that could not run, ConflictError for a
     taken key."""
-    given = {"steps": steps, **{name: values.pop(name) for name in DEFINITION_FIELDS if name in values}}
-    parsed = parsing.parse(given)
+    definition = {"steps": steps, **{name: values.pop(name) for name in DEFINITION_FIELDS if name in values}}
+    parsed = parsing.parse(definition)
     publishing.refuse_reserved(values.get("version", ""))
     workflow = Workflow(workspace=workspace, key=key, **values, **parsed.as_json())
     _refuse_taken_key(workflow)
@@ -36,7 +37,7 @@ def create_workflow(*, actor: Actor, workspace: Workspace, key: str, steps: obje
 
 @transaction.atomic
 def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = None, **values: Any) -> Workflow:
-    """Save the draft. What runs take moves only while the workflow was never published.
+    """Save the draft. Runs use it only as long as the workflow was never published.
 
     Raises InvalidInputError, ConflictError, or PreconditionError when `if_match` is stale.
     """
@@ -45,7 +46,7 @@ def update_workflow(*, actor: Actor, workflow: Workflow, if_match: str | None = 
     parsed: Definition | None = None
     if not values.keys().isdisjoint(DEFINITION_FIELDS):
         sent = {name: values[name] for name in DEFINITION_FIELDS if name in values}
-        # What was not sent is as people see it: a secret in it is kept.
+        # Parts that were not sent are taken as they are shown, so that masks in them keep their secrets.
         parsed = parsing.parse({**parsing.shown(old), **sent}, secrets=parsing.secrets_in(old))
         values.update(parsed.as_json())
     differences = changed(workflow, values)
@@ -123,11 +124,25 @@ class _WorkflowVersioning(publishing.Versioning[Workflow, WorkflowVersion]):
 _versioning = _WorkflowVersioning()
 
 
-# --- what they share --------------------------------------------------------------------------------------------
+def record_export(*, actor: Actor, workflow: Workflow) -> None:
+    """Record that somebody took a copy of the workflow: one entry for many exports in a row."""
+    bounded.record(
+        actor=actor,
+        action="export",
+        what=f"workflow {workflow.pk}",
+        resource="workflow",
+        resource_id=workflow.pk,
+        key=workflow.key,
+        summary=f"Exported workflow {workflow.key}",
+        workspace_id=workflow.workspace_id,
+    )
+
+
+# --- shared -----------------------------------------------------------------------------------------------------
 
 
 def _lock(workflow: Workflow, if_match: str | None) -> Workflow:
-    """The workflow as it is now, its row held until the transaction ends. Two queries: see prompts.services."""
+    """The workflow as it is now, its row locked until the transaction ends. Two queries: see prompts.services."""
     if not Workflow.objects.select_for_update(no_key=True).filter(pk=workflow.pk).values_list("pk").first():
         raise NotFoundError
     locked = Workflow.objects.select_related("live").get(pk=workflow.pk)
@@ -163,14 +178,14 @@ def _refuse_circles(workflow: Workflow, parsed: Definition) -> None:
 
 
 def _refuse_lost_providers(version: WorkflowVersion) -> None:
-    """Versions that are not live don't keep a provider from being deleted."""
+    """Refuse a version whose provider was deleted, which is allowed while only versions that are not live use it."""
     lost = sorted(parsing.providers(parsing.load(version.definition)) - registry.providers().keys())
     if lost:
         raise ConflictError(f"{version.label} runs on {', '.join(lost)}, and there is no such provider any more")
 
 
 def _for_audit(workflow: Workflow) -> dict[str, Any]:
-    """What there is of the definition, without secrets."""
+    """The parts of the definition that are not empty, without secrets."""
     return {name: value for name, value in parsing.shown(workflow.definition).items() if value}
 
 

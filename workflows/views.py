@@ -1,4 +1,4 @@
-"""Workflows: kept, published, imported and exported, and run."""
+"""The endpoints of workflows: stored, published, imported, exported and run."""
 
 from typing import Any
 
@@ -16,7 +16,6 @@ from governance.api.parsing import StrictJSONParser
 from governance.api.schema import IF_MATCH
 from governance.api.serializers import ErrorSerializer
 from governance.api.viewsets import ResourceViewSet, one
-from governance.audit import bounded
 from governance.core.errors import InvalidInputError, NotFoundError
 from governance.tenancy import workspaces
 from workflows import services
@@ -86,9 +85,9 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
         202 for a run that goes on in the background: one that was to, one that takes long, and one that has to wait.
         """
         workflow = self.get_object()
-        wishes = self.valid(WorkflowRunRequestSerializer)
+        values = self.valid(WorkflowRunRequestSerializer)
         key = idempotency_key(request)
-        answer = execution.run(actor=self.actor, workflow=workflow, idempotency_key=key, **wishes)
+        answer = execution.run(actor=self.actor, workflow=workflow, idempotency_key=key, **values)
         return Response(answer.body, status=answer.status)
 
     # --- versions -----------------------------------------------------------------------------------------------
@@ -135,21 +134,8 @@ class WorkflowViewSet(ResourceViewSet[Workflow]):
     def export(self, request: Request, pk: str) -> HttpResponse:
         """The workflow as a document that can be kept elsewhere and imported again. Secrets are not in it."""
         workflow = self.get_object()
-        try:
-            _, stored = versions.choose(workflow, request.query_params.get("version", "draft"))
-        except InvalidInputError:
-            raise NotFoundError("version not found") from None
-        bounded.record(
-            actor=self.actor,
-            action="export",
-            what=f"workflow {workflow.pk}",
-            resource="workflow",
-            resource_id=workflow.pk,
-            key=workflow.key,
-            summary=f"Exported workflow {workflow.key}",
-            workspace_id=workflow.workspace_id,
-        )
-        document = documents.document_of(workflow, stored)
+        document = documents.document_of(workflow, _definition(workflow, request))
+        services.record_export(actor=self.actor, workflow=workflow)
         if _format(request) == "json":
             return Response(document)
         return HttpResponse(documents.to_yaml(document), content_type="text/yaml; charset=utf-8")
@@ -191,6 +177,15 @@ def idempotency_key(request: Request) -> str:
     if len(key) > 200:
         raise InvalidInputError("Idempotency-Key: expected at most 200 characters")
     return key
+
+
+def _definition(workflow: Workflow, request: Request) -> dict[str, Any]:
+    """The stored definition that the query's `version` names. Raises NotFoundError when there is none."""
+    try:
+        _, stored = versions.choose(workflow, request.query_params.get("version", "draft"))
+    except InvalidInputError:
+        raise NotFoundError("version not found") from None
+    return stored
 
 
 def _format(request: Request) -> str:

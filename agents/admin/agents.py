@@ -1,4 +1,4 @@
-"""Agents in the back office: a form that fits, and a panel to try one in."""
+"""Agents in the back office: their form, and a panel to try one out."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from governance.tenancy.admin.forms import InEnvironmentForm
 
 
 class AgentForm(InEnvironmentForm[Agent]):
-    """What is JSON is a text here, of which agent.js makes fields where scripts run."""
+    """Values that are JSON are texts here; agent.js turns them into fields where scripts run."""
 
     serializer_class = AgentSerializer
     description = LinesField(required=False, max_length=2000, widget=AdminTextareaWidget(attrs={"rows": 2}))
@@ -51,7 +51,7 @@ class AgentForm(InEnvironmentForm[Agent]):
     )
 
     def starting_values(self) -> dict[str, Any]:
-        return {"tools": toolbox.shown(self.instance.tools)}
+        return {"tools": toolbox.to_show(self.instance.tools)}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -96,27 +96,27 @@ class AgentAdmin(ServiceAdmin[Agent]):
         ]
 
     def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> list[Any]:
-        """Who only looks is shown tools without their secrets."""
+        """People who may not change the agent are shown its tools without secrets."""
         fields = super().get_fields(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fields
-        return ["their_tools" if name == "tools" else name for name in fields]
+        return ["tools_without_secrets" if name == "tools" else name for name in fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> list[Any]:
-        return [*super().get_readonly_fields(request, obj), "their_tools"]
+        return [*super().get_readonly_fields(request, obj), "tools_without_secrets"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> list[Any]:
         left = self.get_fields(request, obj)
         sets: list[Any] = []
         for title, names in self.fieldsets_.items():
-            shown = [name for name in left if name in names or (title == "Tools" and name == "their_tools")]
+            shown = [name for name in left if name in names or (title == "Tools" and name == "tools_without_secrets")]
             left = [name for name in left if name not in shown]
             sets.append((title, {"fields": shown}))
         return [*sets, (None, {"fields": left})] if left else sets
 
     @admin.display(description="tools")
-    def their_tools(self, agent: Agent) -> SafeString:
-        return as_json(toolbox.shown(agent.tools))
+    def tools_without_secrets(self, agent: Agent) -> SafeString:
+        return as_json(toolbox.to_show(agent.tools))
 
     def render_change_form(
         self,

@@ -1,4 +1,4 @@
-"""Conversations with agents, to be looked at by admins."""
+"""Conversations with agents, for admins to read."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
@@ -9,7 +9,7 @@ from governance.admin.base import ReadOnlyAdmin, block
 
 @admin.register(AgentSession)
 class AgentSessionAdmin(ReadOnlyAdmin[AgentSession]):
-    """Conversations with agents: whose, and how long."""
+    """Conversations: with which agent, by whom, and how long."""
 
     list_display = ["session_id", "agent", "actor", "turns", "used_at", "created_at"]
     list_filter = ["agent"]
@@ -21,7 +21,7 @@ class AgentSessionAdmin(ReadOnlyAdmin[AgentSession]):
 
 @admin.register(AgentMessage)
 class AgentMessageAdmin(ReadOnlyAdmin[AgentMessage]):
-    """What was said in conversations, as far as it is remembered."""
+    """The messages of conversations that are still stored."""
 
     list_display = ["created_at", "session", "role"]
     list_select_related = ["session"]

@@ -1,11 +1,11 @@
-"""What an agent's page makes its form of: the JSON Schemas of the kinds of tools, and words to suggest."""
+"""What the script of an agent's form has to know: JSON Schemas of the kinds of tools, and names to suggest."""
 
 from collections import defaultdict
 from typing import Any
 
 from agents.models import Agent
 from agents.providers import registry
-from agents.providers.protocol import MODEL_PARAMETERS
+from agents.providers.parameters import MODEL_PARAMETERS
 from agents.runtime import plans, toolbox
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
@@ -34,7 +34,7 @@ def tool_kinds() -> dict[str, json_schema.Schema]:
 
 
 def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
-    """`workspace_id` is the agent's, None for one that is to be made."""
+    """What the form is sent. `workspace_id` is the agent's, None for a new one."""
     prompts = (
         Prompt.objects.all() if workspace_id is None else Prompt.objects.filter(environment__workspace_id=workspace_id)
     )
@@ -62,7 +62,7 @@ def for_form(actor: Actor, workspace_id: str | None) -> dict[str, Any]:
 
 
 def variables(agent: Agent) -> list[str] | None:
-    """The names that the agent's prompt asks for; None when nothing is served under its key."""
+    """The names of the variables in the agent's prompt; None when nothing is served under its key."""
     try:
         return plans.content_of(agent).variables
     except ConflictError:

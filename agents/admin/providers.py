@@ -14,7 +14,7 @@ from governance.admin.forms import ServiceForm
 
 
 class ModelProviderForm(ServiceForm[ModelProvider]):
-    """The key goes in and is never shown: an empty field keeps it, the box takes it away."""
+    """The key is never shown: an empty field leaves it as it is, the checkbox deletes it."""
 
     serializer_class = ModelProviderSerializer
     related = ("forget_key",)
@@ -43,7 +43,7 @@ class ModelProviderForm(ServiceForm[ModelProvider]):
 
 @admin.register(ModelProvider)
 class ModelProviderAdmin(ServiceAdmin[ModelProvider]):
-    """Providers with a key or an address of their own, and those that are ours by name only."""
+    """Settings of built-in providers, and providers that admins add."""
 
     scoped = False
     form = ModelProviderForm

@@ -1,4 +1,4 @@
-"""What the script of an agent's page asks: whether what is typed would be taken, and runs to try it."""
+"""What the script of an agent's page asks for: whether a form would be accepted, and runs to try the agent out."""
 
 import uuid
 from collections.abc import AsyncGenerator
@@ -10,7 +10,9 @@ from django.views.decorators.http import require_POST
 
 from agents.models import Agent
 from agents.runtime import plans, schemas, streaming
-from agents.runtime.execution import Stream, failure
+from agents.runtime.execution import failure
+from agents.runtime.plans import RunRequest
+from agents.runtime.streaming import Stream
 from agents.serializers import AgentRunRequestSerializer, AgentSerializer
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
@@ -23,7 +25,7 @@ CHECKED = ("config", "output_schema", "tools")
 @require_POST
 @for_scripts("agent.write")
 def check(actor: Actor, request: HttpRequest) -> HttpResponseBase:
-    """`{config, output_schema, tools}`: what is wrong with it, as a save would say it, by its places."""
+    """What is wrong with `{config, output_schema, tools}`, as a save would answer it, by field."""
     body = object_of(request)
     checked = AgentSerializer(data={name: body[name] for name in CHECKED if name in body}, partial=True)
     problems: dict[str, Any] = {} if checked.is_valid() else dict(checked.errors)
@@ -44,27 +46,27 @@ def run(actor: Actor, request: HttpRequest, agent_id: uuid.UUID) -> HttpResponse
     agent = agents.first()
     if agent is None:
         raise NotFoundError
-    wishes = AgentRunRequestSerializer(data=object_of(request))
-    wishes.is_valid(raise_exception=True)
-    given = wishes.validated_data
-    if given["session"]:
-        given.setdefault("session_id", str(uuid.uuid4()))
+    body = AgentRunRequestSerializer(data=object_of(request))
+    body.is_valid(raise_exception=True)
+    values = body.validated_data
+    if values["session"]:
+        values.setdefault("session_id", str(uuid.uuid4()))
     try:
-        plan = plans.plan_of_agent(agent, given, actor=actor)
+        plan = plans.plan_of_agent(agent, RunRequest.of(values), actor=actor)
         return streaming.respond(Stream(actor=actor, plans=[plan], single=True))
     except DomainError as error:
         return streaming.respond(_Failed(actor, error))
 
 
 class _Failed:
-    """A run that came to nothing at once, told as one that fails later is: the page has one way to show it."""
+    """A run that failed at once, in the form of one that fails later: the page has one way to show a failure."""
 
     def __init__(self, actor: Actor, error: DomainError) -> None:
         self.actor = actor
         self.workspaces: set[str] = set()
         self._error = error
 
-    def stop(self, why: str) -> None:
+    def stop(self, reason: str) -> None:
         """There is nothing to stop."""
 
     async def events(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:

@@ -1,4 +1,4 @@
-"""The playground in the back office: a page, and what its script asks for. All of it goes by the session."""
+"""The playground in the back office: a page, and what its script asks for, with the session as the credential."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from agents.playground.requests import Refused, plans_of, visible_prompts
 from agents.providers import registry
-from agents.providers.protocol import MODEL_PARAMETERS
+from agents.providers.parameters import MODEL_PARAMETERS
 from agents.runtime import streaming
-from agents.runtime.execution import Stream
 from agents.runtime.invocations import Plan
+from agents.runtime.streaming import Stream
 from agents.serializers import MAX_VARIANTS
 from governance.access.actors import Actor
 from governance.access.permissions import may
@@ -37,7 +37,7 @@ FOUND_AT_MOST, VERSIONS_AT_MOST = 20, 200
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """The page itself; `?prompt=` and `?version=` say what it begins with."""
+    """The page; `?prompt=` and `?version=` choose the text that it begins with."""
     actor = actor_of(request)
     if not may(actor, "playground.run"):
         raise PermissionDenied
@@ -63,7 +63,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_scripts("prompt.read")
 def prompts(actor: Actor, request: HttpRequest) -> HttpResponse:
-    """The stored prompts that fit what is typed, those last changed first."""
+    """The stored prompts that match what is typed, the last changed first."""
     found = visible_prompts(actor).defer(*long_columns("", "live"))
     try:
         words = words_of(request.GET.get("q", ""))
@@ -72,17 +72,17 @@ def prompts(actor: Actor, request: HttpRequest) -> HttpResponse:
     for word in words:
         found = found.filter(containing(word, "key", "name"))
     rows = found.order_by("-updated_at", "-id")[:FOUND_AT_MOST]
-    return JsonResponse({"data": [_place(prompt) for prompt in rows]})
+    return JsonResponse({"data": [_summary(prompt) for prompt in rows]})
 
 
 @require_GET
 @for_scripts("prompt.read")
 def prompt(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
-    """A stored prompt: its draft, and what versions it has, newest first."""
+    """A stored prompt: its draft, and the labels of its versions, newest first."""
     row = get_object_or_404(visible_prompts(actor), pk=prompt_id)
     labels = list(row.versions.values_list("label", flat=True)[:VERSIONS_AT_MOST])
     live = row.live.label if row.live else None
-    return JsonResponse({**_place(row), "etag": row.etag, "live": live, "labels": labels, "draft": _text(row)})
+    return JsonResponse({**_summary(row), "etag": row.etag, "live": live, "labels": labels, "draft": _text(row)})
 
 
 @require_GET
@@ -106,10 +106,10 @@ def save(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
     """Make a text, with its model and config, the prompt's draft, unless somebody else changed it meanwhile."""
     row = get_object_or_404(visible_prompts(actor), pk=prompt_id)
     body = object_of(request)
-    given = {name: body[name] for name in SERVED_COLUMNS if name in body}
+    values = {name: body[name] for name in SERVED_COLUMNS if name in body}
     if "label" in body:
-        given |= stored.of_row(_version(row, body)).columns()
-    checked = PromptSerializer(data=given, partial=True)
+        values |= stored.of_row(_version(row, body)).columns()
+    checked = PromptSerializer(data=values, partial=True)
     checked.is_valid(raise_exception=True)
     saved = services.update_prompt(
         actor=actor, prompt=row, if_match=str(body.get("if_match", "")), **checked.validated_data
@@ -118,19 +118,19 @@ def save(actor: Actor, request: HttpRequest, prompt_id: Any) -> HttpResponse:
 
 
 class _Variants:
-    """Several runs as one stream in which each has the number that the page gave it, those that were refused too."""
+    """Several runs as one stream, each with its number on the page; those that were refused have one too."""
 
     def __init__(self, actor: Actor, plans: Sequence[Plan | Refused]) -> None:
         self._refused = {number: plan for number, plan in enumerate(plans) if isinstance(plan, Refused)}
         self._numbers = [number for number, plan in enumerate(plans) if isinstance(plan, Plan)]
-        wanted = [plan for plan in plans if isinstance(plan, Plan)]
-        self._stream = Stream(actor=actor, plans=wanted, single=False) if wanted else None
+        planned = [plan for plan in plans if isinstance(plan, Plan)]
+        self._stream = Stream(actor=actor, plans=planned, single=False) if planned else None
         self.actor = actor
         self.workspaces = self._stream.workspaces if self._stream else set()
 
-    def stop(self, why: str) -> None:
+    def stop(self, reason: str) -> None:
         if self._stream is not None:
-            self._stream.stop(why)
+            self._stream.stop(reason)
 
     async def events(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         for number, refused in self._refused.items():
@@ -146,8 +146,8 @@ class _Variants:
         yield "result", {}
 
 
-def _version(prompt: Prompt, wanted: Mapping[str, Any]) -> PromptVersion:
-    found = prompt.versions.filter(label=str(wanted.get("label"))).first()
+def _version(prompt: Prompt, values: Mapping[str, Any]) -> PromptVersion:
+    found = prompt.versions.filter(label=str(values.get("label"))).first()
     if found is None:
         raise NotFoundError("version not found")
     return found
@@ -157,7 +157,7 @@ def _text(of: Prompt | PromptVersion) -> dict[str, Any]:
     return {**stored.of_row(of).columns(), "model": of.model, "config": of.config}
 
 
-def _place(prompt: Prompt) -> dict[str, Any]:
+def _summary(prompt: Prompt) -> dict[str, Any]:
     return {
         "id": str(prompt.pk),
         "key": prompt.key,

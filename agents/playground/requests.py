@@ -1,4 +1,4 @@
-"""A run as the playground's page asks for it: several variants, each of a stored text or of the one being typed."""
+"""Requests of the playground's page: several variants, each of a stored text or of the one being typed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from agents.runtime import plans
 from agents.runtime.invocations import Plan
+from agents.runtime.plans import RunRequest
 from agents.serializers import MAX_VARIANTS, PlaygroundContentSerializer, PlaygroundPromptSerializer
 from governance.access.actors import Actor
 from governance.access.visibility import visible_to
@@ -16,13 +17,13 @@ from governance.core.errors import DomainError, InvalidInputError, NotFoundError
 from governance.tenancy import workspaces
 from prompts.models import Prompt
 
-#: What a variant may say; all else is for the whole request.
+#: The fields of a variant; all others are for the whole request.
 OF_A_VARIANT = {"version", "provider", "model", "config"}
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A variant that can't be run, and the sentence that says why: the others run all the same."""
+    """A variant that can't be run, and the sentence that says why. The others are run all the same."""
 
     error: str
 
@@ -55,18 +56,19 @@ def plans_of(actor: Actor, body: Any) -> list[Plan | Refused]:
 def _plan_of(actor: Actor, body: Mapping[str, Any], variant: Any, prompt: Prompt | None) -> Plan | Refused:
     if not isinstance(variant, Mapping) or not variant.keys() <= OF_A_VARIANT:
         raise InvalidInputError.of("variants", f"expected objects of {', '.join(sorted(OF_A_VARIANT))}")
-    wishes = {name: body[name] for name in ("variables", "strict") if name in body} | dict(variant)
+    values = {name: body[name] for name in ("variables", "strict") if name in body} | dict(variant)
     try:
         if "version" in variant:
             if prompt is None:
                 raise InvalidInputError.of("version", "choose a stored prompt first")
-            checked = PlaygroundPromptSerializer(data={**wishes, "id": str(prompt.pk)})
+            checked = PlaygroundPromptSerializer(data={**values, "id": str(prompt.pk)})
             checked.is_valid(raise_exception=True)
-            return plans.plans_of_prompt(prompt, checked.validated_data)[0]
-        typed = PlaygroundContentSerializer(data={**wishes, "content": body.get("content")})
+            return plans.plans_of_prompt(prompt, RunRequest.of(checked.validated_data))[0]
+        typed = PlaygroundContentSerializer(data={**values, "content": body.get("content")})
         typed.is_valid(raise_exception=True)
         workspace_id = prompt.workspace_id if prompt else workspaces.resolve(actor, body.get("workspace_id")).pk
-        return plans.plans_of_content(typed.validated_data["content"], workspace_id, typed.validated_data)[0]
+        request = RunRequest.of(typed.validated_data)
+        return plans.plans_of_content(typed.validated_data["content"], workspace_id, request)[0]
     except ValidationError as error:
         return Refused(_sentence(error.detail))
     except DomainError as error:
@@ -74,7 +76,7 @@ def _plan_of(actor: Actor, body: Mapping[str, Any], variant: Any, prompt: Prompt
 
 
 def _sentence(detail: Any, name: str = "") -> str:
-    """The first of a serializer's complaints, with the field that it is about."""
+    """The first problem that a serializer found, with its field."""
     if isinstance(detail, ErrorDetail | str):
         return f"{name}: {detail}" if name else str(detail)
     if isinstance(detail, Mapping):

@@ -1,4 +1,4 @@
-"""Everything that writes providers. Their keys go in, and never come out again but to the provider itself."""
+"""Everything that writes providers. A key goes in, and comes out only in calls of the provider itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from agents.models import Agent, ModelProvider
-from agents.providers.registry import BUILT_IN
+from agents.providers.registry import built_in
 from agents.transport.outbound import check_url
 from governance import audit
 from governance.access.actors import Actor
@@ -38,8 +38,8 @@ def create_provider(*, actor: Actor, name: str, api_key: str | None = None, **va
     _refuse_taken_name(provider)
     _set_key(provider, api_key)
     provider.save(force_insert=True)
-    kept = {"key": provider.key_hint} if provider.key_hint else {}
-    _record(actor, provider, "create", "Created", audit.created(name=name, **values, **kept))
+    key = {"key": provider.key_hint} if provider.key_hint else {}
+    _record(actor, provider, "create", "Created", audit.created(name=name, **values, **key))
     return provider
 
 
@@ -47,10 +47,10 @@ def create_provider(*, actor: Actor, name: str, api_key: str | None = None, **va
 def update_provider(
     *, actor: Actor, provider: ModelProvider, if_match: str | None = None, api_key: str | None = None, **values: Any
 ) -> ModelProvider:
-    """Change what is given; `api_key` is a new key, or "" for none.
+    """Change the fields in `values`; `api_key` is a new key, or "" for none.
 
     A stored key belongs to the address that it was stored for. Raises InvalidInputError when the address changes and
-    the key is not given again, ConflictError for a new name or one that is taken while something runs on the old one,
+    the key is not given again, ConflictError for a name that is taken or while something runs on the old name, and
     PreconditionError when `if_match` is stale.
     """
     provider = _lock(provider, if_match)
@@ -92,7 +92,7 @@ def _refuse_in_use(provider: ModelProvider, what: str) -> None:
 
     All of them are named, since only admins of the whole installation come here. A built-in one exists without a row.
     """
-    if provider.name in BUILT_IN:
+    if built_in(provider.name):
         return
     users = {one.kind: found for one in registry.entries(ProviderUsers) if (found := one.keys(provider.name))}
     if not users:
@@ -119,18 +119,19 @@ def _lock(provider: ModelProvider, if_match: str | None) -> ModelProvider:
 
 
 def _check(provider: ModelProvider) -> None:
-    if provider.name == "mock":
-        raise InvalidInputError.of("name", "the mock has nothing to be set up")
+    entry = built_in(provider.name)
+    if entry is not None and entry.is_offline:
+        raise InvalidInputError.of("name", f"the {provider.name} has nothing to be set up")
     if provider.base_url:
         check_url(provider.base_url)
-    elif provider.name not in BUILT_IN:
+    elif entry is None:
         raise InvalidInputError.of("base_url", "expected where it is, such as https://host/v1")
-    if not provider.default_model and provider.name not in BUILT_IN:
+    if not provider.default_model and entry is None:
         raise InvalidInputError.of("default_model", "expected the model that is used when none is asked for")
 
 
 def _set_key(provider: ModelProvider, api_key: str | None) -> None:
-    """The hint tells keys apart for people, and is of no use to anybody else."""
+    """Store the key with a hint by which people tell keys apart."""
     provider.encrypted_key = ciphertext.encrypt(api_key) if api_key else ""
     provider.key_hint = f"…{api_key[-4:] if len(api_key) >= 16 else ''}" if api_key else ""
 

@@ -1,5 +1,5 @@
-"""Spans of model calls. Off unless an exporter is configured, by OpenTelemetry's own variables; without content unless
-that is asked for too.
+"""Spans of model calls. They are off unless OpenTelemetry's own variables configure an exporter, and are without
+prompts and outputs unless another variable asks for these.
 
     OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)   where spans go, by OTLP over HTTP
     OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true               prompts and outputs go too
@@ -8,16 +8,34 @@ that is asked for too.
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agents.providers import conventions
-from agents.providers.protocol import Completion, ModelCall
+from agents.providers.protocol import Completion, Message, ModelCall
+
+#: Names of OpenTelemetry's semantic conventions for generative AI (1.38), as far as they are used here.
+OPERATION_NAME = "gen_ai.operation.name"
+PROVIDER_NAME = "gen_ai.provider.name"
+REQUEST_MODEL = "gen_ai.request.model"
+RESPONSE_MODEL = "gen_ai.response.model"
+RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
+USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+INPUT_MESSAGES = "gen_ai.input.messages"
+OUTPUT_MESSAGES = "gen_ai.output.messages"
+ERROR_TYPE = "error.type"
+CHAT = "chat"
+#: The attributes of a span that are parameters of the call.
+PARAMETERS = {
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+    "max_tokens": "gen_ai.request.max_tokens",
+}
 
 
 class Span:
-    """What is told of one call. Does nothing when nobody listens."""
+    """The span of one call. Does nothing when no exporter is configured."""
 
     def __init__(self, inner: Any = None) -> None:
         self._inner = inner
@@ -26,16 +44,16 @@ class Span:
         """The call went well."""
         if self._inner is None:
             return
-        told = {
-            conventions.RESPONSE_MODEL: completion.model,
-            conventions.USAGE_INPUT_TOKENS: completion.usage.prompt_tokens,
-            conventions.USAGE_OUTPUT_TOKENS: completion.usage.output_tokens,
+        attributes = {
+            RESPONSE_MODEL: completion.model,
+            USAGE_INPUT_TOKENS: completion.usage.prompt_tokens,
+            USAGE_OUTPUT_TOKENS: completion.usage.output_tokens,
         }
         if completion.finish_reason:
-            told[conventions.RESPONSE_FINISH_REASONS] = [completion.finish_reason]
+            attributes[RESPONSE_FINISH_REASONS] = [completion.finish_reason]
         if _with_content():
-            told[conventions.OUTPUT_MESSAGES] = _messages([{"role": "assistant", "content": completion.output}])
-        self._inner.set_attributes(told)
+            attributes[OUTPUT_MESSAGES] = _messages([Message(role="assistant", content=completion.output)])
+        self._inner.set_attributes(attributes)
 
 
 @contextmanager
@@ -45,13 +63,13 @@ def chat(call: ModelCall) -> Iterator[Span]:
     if tracer is None:
         yield Span()
         return
-    from opentelemetry.trace import SpanKind, Status, StatusCode  # not loaded where nobody listens
+    from opentelemetry.trace import SpanKind, Status, StatusCode  # loaded only with an exporter
 
-    inner = tracer.start_span(f"{conventions.CHAT} {call.model}", kind=SpanKind.CLIENT, attributes=_asked(call))
+    inner = tracer.start_span(f"{CHAT} {call.model}", kind=SpanKind.CLIENT, attributes=_request(call))
     try:
         yield Span(inner)
     except BaseException as error:
-        inner.set_attribute(conventions.ERROR_TYPE, type(error).__name__)
+        inner.set_attribute(ERROR_TYPE, type(error).__name__)
         inner.set_status(Status(StatusCode.ERROR, str(error)[:500]))
         raise
     finally:
@@ -63,7 +81,7 @@ def _tracer() -> Any:
     """Where spans are made; None when they have nowhere to go."""
     if not any(os.environ.get(f"OTEL_EXPORTER_OTLP_{which}ENDPOINT") for which in ("", "TRACES_")):
         return None
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # not loaded for nothing
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # loaded only with an exporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -74,27 +92,24 @@ def _tracer() -> Any:
     return provider.get_tracer("promptops")
 
 
-def _asked(call: ModelCall) -> dict[str, Any]:
-    asked: dict[str, Any] = {
-        conventions.OPERATION_NAME: conventions.CHAT,
-        conventions.PROVIDER_NAME: conventions.PROVIDERS.get(call.provider.name, call.provider.name),
-        conventions.REQUEST_MODEL: call.model,
+def _request(call: ModelCall) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        OPERATION_NAME: CHAT,
+        PROVIDER_NAME: call.provider.telemetry_name or call.provider.name,
+        REQUEST_MODEL: call.model,
     }
-    for name, attribute in conventions.PARAMETERS.items():
+    for name, attribute in PARAMETERS.items():
         if isinstance(call.parameters.get(name), int | float):
-            asked[attribute] = call.parameters[name]
+            attributes[attribute] = call.parameters[name]
     if _with_content():
-        asked[conventions.INPUT_MESSAGES] = _messages(call.said)
-    return asked
+        attributes[INPUT_MESSAGES] = _messages(call.conversation)
+    return attributes
 
 
 def _with_content() -> bool:
     return os.environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").lower() == "true"
 
 
-def _messages(said: Iterable[Mapping[str, Any]]) -> str:
-    told = [
-        {"role": message["role"], "parts": [{"type": "text", "content": message.get("content") or ""}]}
-        for message in said
-    ]
-    return json.dumps(told, ensure_ascii=False)
+def _messages(messages: Iterable[Message]) -> str:
+    parts = [{"role": one.role, "parts": [{"type": "text", "content": one.content}]} for one in messages]
+    return json.dumps(parts, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""Agents that run inside something else: a step of a workflow, or a tool of another agent.
+"""Agents that run as a part of something else: as a step of a workflow, or as a tool of another agent.
 
-All of it works on the loop of model calls (agents.transport.bridge), and brings its database work to the thread that
+All of it runs on the event loop of model calls (agents.transport.bridge); its database work goes to the thread that
 waits in `bridge.run`.
 """
 
@@ -11,8 +11,9 @@ from typing import Any
 
 from agents.models import Agent
 from agents.runtime import execution, plans
-from agents.runtime.invocations import Plan
-from agents.runtime.loop import Tell
+from agents.runtime.invocations import Plan, RunAnswer
+from agents.runtime.model_calls import Emit
+from agents.runtime.plans import RunRequest
 from agents.runtime.toolbox import MAX_DEPTH, Caller, ToolFailedError
 from agents.transport import bridge
 from governance.access.actors import Actor
@@ -34,14 +35,14 @@ async def run_agent(
     session_id: str | None = None,
     parent_id: uuid.UUID | None = None,
     depth: int = 0,
-    tell: Tell | None = None,
-) -> dict[str, Any]:
+    emit: Emit | None = None,
+) -> RunAnswer:
     """Run the agent of that key, if `actor` can see it; the answer is the contract's (section 7), `turns` included.
 
-    `env`: only one that lives there. `parent_id` is the run that this one is a part of, `depth` how many agents and
-    workflows are at work above it. Raises ConflictError when there is no such agent, ToolFailedError beyond MAX_DEPTH,
-    and what a run raises, with `rendered`, `run_id` and `turns` in the error's `extra`. A cancelled task closes the
-    run as failed.
+    `env`: only one of that environment. `parent_id` is the run that this one is a part of, `depth` how many agents and
+    workflows there are above it. `emit` gets the run's events. Raises ConflictError when there is no such agent,
+    ToolFailedError beyond MAX_DEPTH, and what a run raises, with `rendered`, `run_id` and `turns` in the error's
+    `extra`. A cancelled task closes the run as failed.
     """
 
     def plan() -> Plan:
@@ -49,43 +50,28 @@ async def run_agent(
         agent = visible_to(actor, found.filter(environment__name=env) if env else found).first()
         if agent is None:
             raise ConflictError(f"there is no agent {key}{f' in {env}' if env else ''}")
-        return _plan(
-            agent, actor, variables=variables, config=config or {}, unit=unit, strict=strict, session_id=session_id
-        )
+        return plans.plan_of_agent(agent, request, actor=actor)
 
     _require_depth(depth)
-    made = await bridge.on_caller(briefly, plan)
-    made = replace(made, depth=depth, subject=replace(made.subject, parent_id=parent_id))
-    return await execution.run_here(actor=actor, plan=made, tell=tell)
+    request = RunRequest(variables=variables, config=config or {}, unit=unit, strict=strict, session_id=session_id)
+    planned = await bridge.on_caller(briefly, plan)
+    planned = replace(planned, depth=depth, subject=replace(planned.subject, parent_id=parent_id))
+    return await execution.run_here(actor=actor, plan=planned, emit=emit)
 
 
-async def run_found(agent: Agent, *, variables: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-    """Run an agent as a tool of another one's run; what it uses counts towards the limits of that one too."""
+async def run_as_tool(agent: Agent, *, variables: Mapping[str, Any], caller: Caller) -> RunAnswer:
+    """Run an agent as a tool in another agent's run; what it uses counts for the limits of that one too."""
     _require_depth(caller.depth)
 
     def plan() -> Plan:
-        return _plan(agent, caller.actor, variables=variables, config={}, unit=caller.unit, strict=False)
+        return plans.plan_of_agent(agent, RunRequest(variables=variables, unit=caller.unit), actor=caller.actor)
 
-    made = await bridge.on_caller(briefly, plan)
-    subject = replace(made.subject, parent_id=caller.run_id)
-    made = replace(made, depth=caller.depth, subject=subject, above=caller.meter)
-    return await execution.run_here(actor=caller.actor, plan=made)
+    planned = await bridge.on_caller(briefly, plan)
+    subject = replace(planned.subject, parent_id=caller.run_id)
+    planned = replace(planned, depth=caller.depth, subject=subject, parent_budget=caller.budget)
+    return await execution.run_here(actor=caller.actor, plan=planned)
 
 
 def _require_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
         raise ToolFailedError(f"agents and workflows call each other {MAX_DEPTH} deep at most")
-
-
-def _plan(
-    agent: Agent,
-    actor: Actor,
-    *,
-    variables: Mapping[str, Any],
-    config: Mapping[str, Any],
-    unit: str | None,
-    strict: bool,
-    session_id: str | None = None,
-) -> Plan:
-    wishes = {"variables": variables, "config": config, "unit": unit, "strict": strict, "session_id": session_id}
-    return plans.plan_of_agent(agent, wishes, actor=actor)

@@ -1,16 +1,14 @@
-"""Runs under way: opened before their calls, with their turn in a conversation, and closed whatever comes of them."""
+"""Runs of prompts and agents while they are under way: opened before their calls, and closed whatever comes of them."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
-from agents.providers import openai_compatible
 from agents.providers.protocol import Completion, ModelCall
 from agents.runtime import sessions
+from agents.runtime.budget import Budget, Limits
 from agents.runtime.loop import Done, Task
-from agents.runtime.toolbox import Limits, Meter
 from governance.access.actors import Actor
 from governance.core.db import AWAY, later
 from governance.core.errors import DomainError
@@ -18,10 +16,13 @@ from governance.runs import log
 from governance.runs.log import OpenRun
 from prompts.content.rendering import Rendered
 
+#: The answer of a run that went well, as the contract has it (section 7).
+RunAnswer = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a run is of, as the run log names it. `parent_id` is the run that it is a part of."""
+    """What is run, as the run log names it. `parent_id` is the run that this one is a part of."""
 
     source: str
     workspace_id: str
@@ -36,11 +37,12 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run to be made: of what, with which text, by which call.
+    """A run that is to be made: of what, with which text, by which call.
 
-    `task` is what an agent has to do beyond that one call; without one there is just the call. `session_id` names the
-    conversation that it is a turn of. `depth` counts the agents and workflows at work above it, and `above` measures
-    what the one that called it may use. `confined`: what it calls sees the environment of its subject and no other.
+    - `task` is what an agent has to do beyond that one call; without one there is just the call.
+    - `session_id` names the conversation that the run is a turn of, `unit` is what rollouts are decided by.
+    - `depth` counts the agents and workflows above it; `parent_budget` is that of the agent that called it.
+    - `is_confined`: what it calls sees the environment of its subject and no other.
     """
 
     subject: Subject
@@ -50,43 +52,52 @@ class Plan:
     session_id: str | None = None
     unit: str | None = None
     depth: int = 0
-    above: Meter | None = None
-    confined: bool = False
+    parent_budget: Budget | None = None
+    is_confined: bool = False
 
 
 @dataclass(slots=True)
-class Attempt:
+class Invocation:
+    """A run under way. `turn` is its turn of a conversation, if it is one."""
+
     actor: Actor
     plan: Plan
     run: OpenRun
-    meter: Meter
+    budget: Budget
     turn: sessions.Turn | None = None
-    closed: bool = False
+    is_closed: bool = False
 
 
-def open_all(actor: Actor, plans: Sequence[Plan], *, at_once: bool = False) -> list[Attempt]:
-    """Open a run for each; when one can't be, the others are closed. Raises ConflictError for a session at work.
+def open_all(actor: Actor, plans: Sequence[Plan], *, warm_up: bool = True) -> list[Invocation]:
+    """Open a run for each plan; when one can't be opened, the others are closed.
 
-    `at_once` leaves what a process has to load for its first call to the caller.
+    `warm_up` loads what the first call needs, so that it does not count as the run's time; without it the caller does.
+    Raises ConflictError for a session that has another turn under way.
     """
-    if not at_once:
-        openai_compatible.warm_up()  # before the clock starts
-    attempts: list[Attempt] = []
+    if warm_up:
+        warm_up_for(plans)
+    invocations: list[Invocation] = []
     try:
-        attempts.extend(_opened(actor, plan) for plan in plans)
+        invocations.extend(_opened(actor, plan) for plan in plans)
     except BaseException as error:
-        give_up(attempts, f"internal error: {type(error).__name__}")
+        give_up(invocations, f"internal error: {type(error).__name__}")
         raise
-    return attempts
+    return invocations
 
 
-def _opened(actor: Actor, plan: Plan) -> Attempt:
+def warm_up_for(plans: Sequence[Plan]) -> None:
+    """Load what the first calls of these plans would have to load. Blocking."""
+    for plan in plans:
+        plan.call.provider.client.warm_up()
+
+
+def _opened(actor: Actor, plan: Plan) -> Invocation:
     subject = plan.subject
     turn = None
     if plan.session_id is not None and subject.ref_id is not None:
         turn = sessions.begin(actor=actor, agent_id=subject.ref_id, session_id=plan.session_id)
     try:
-        opened = log.start(
+        run = log.start(
             actor=actor,
             source=subject.source,
             workspace_id=subject.workspace_id,
@@ -105,121 +116,117 @@ def _opened(actor: Actor, plan: Plan) -> Attempt:
             sessions.release(turn)
         raise
     limits = plan.task.limits if plan.task else Limits()
-    return Attempt(actor, plan, opened, Meter(limits=limits, above=plan.above), turn)
+    return Invocation(actor, plan, run, Budget(limits=limits, parent=plan.parent_budget), turn)
 
 
-def close(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | DomainError:
-    """Close the run with what came of it; its answer, or its error. What nobody foresaw is raised on, and that the
-    database is away: then the run is closed in the same way when it is back."""
-    attempt.closed = True
+def close(invocation: Invocation, outcome: Done | Exception) -> RunAnswer | DomainError:
+    """Close the run with its outcome; returns its answer or its error.
+
+    An error that is no DomainError is raised. So is the error that the database is away; the run is closed in the same
+    way when it is back.
+    """
+    invocation.is_closed = True
     try:
-        answer = _closed(attempt, outcome)
+        answer = _closed(invocation, outcome)
     except AWAY:
-        later(_closed, attempt, outcome)
+        later(_closed, invocation, outcome)
         raise
     if isinstance(answer, Exception) and not isinstance(answer, DomainError):
         raise answer
     return answer
 
 
-def _closed(attempt: Attempt, outcome: Done | Exception) -> dict[str, Any] | Exception:
-    plan, opened = attempt.plan, attempt.run
+def _closed(invocation: Invocation, outcome: Done | Exception) -> RunAnswer | Exception:
+    if isinstance(outcome, DomainError):
+        return _failed(invocation, outcome)
     if isinstance(outcome, Exception):
-        _end_turn(attempt)
-        if not isinstance(outcome, DomainError):
-            log.fail(opened, f"internal error: {type(outcome).__name__}", **_used(attempt))
-            return outcome
-        half = outcome.extra.get("output")
-        log.fail(opened, outcome.message, prompt=plan.rendered.text, output=half, **_used(attempt))
-        outcome.extra.update(rendered=plan.rendered.text, run_id=str(opened.id))
-        if attempt.meter.turns:
-            outcome.extra["turns"] = attempt.meter.turns
+        _end_turn(invocation)
+        log.fail(invocation.run, f"internal error: {type(outcome).__name__}", usage=invocation.budget.usage)
         return outcome
-    completion = replace(outcome.completion, usage=attempt.meter.usage)
-    opened.stop()
-    _end_turn(attempt, answered=completion.output)
+    return _finished(invocation, outcome)
+
+
+def _failed(invocation: Invocation, error: DomainError) -> DomainError:
+    text, budget = invocation.plan.rendered.text, invocation.budget
+    _end_turn(invocation)
+    log.fail(invocation.run, error.message, prompt=text, output=error.extra.get("output"), usage=budget.usage)
+    error.extra.update(rendered=text, run_id=str(invocation.run.id))
+    if budget.turns:
+        error.extra["turns"] = budget.turns
+    return error
+
+
+def _finished(invocation: Invocation, done: Done) -> RunAnswer:
+    plan, run, budget = invocation.plan, invocation.run, invocation.budget
+    completion = replace(done.completion, usage=budget.usage or done.completion.usage)
+    run.stop()
+    _end_turn(invocation, answered=completion.output)
     log.finish(
-        opened,
+        run,
         provider=plan.call.provider.name,
         model=completion.model,
+        usage=completion.usage,
         prompt=plan.rendered.text,
         output=completion.output,
-        prompt_tokens=completion.usage.prompt_tokens,
-        output_tokens=completion.usage.output_tokens,
-        cached_tokens=completion.usage.cached_tokens,
-        estimated=completion.usage.estimated,
-        cost_usd=attempt.meter.cost,
     )
-    result = _result(plan.call, completion, attempt.meter.cost, latency_ms=opened.elapsed_ms)
-    answer: dict[str, Any] = {
+    result = _result(plan.call, completion, latency_ms=run.elapsed_ms)
+    answer: RunAnswer = {
         "rendered": plan.rendered.text,
         "missing": plan.rendered.missing,
         "unused": plan.rendered.unused,
         "result": result,
-        "run_id": str(opened.id),
+        "run_id": str(run.id),
     }
     if plan.task is not None:
-        answer["turns"] = attempt.meter.turns
+        answer["turns"] = budget.turns
         if plan.task.schema is not None:
-            result["parsed"] = outcome.parsed
-    if attempt.turn is not None:
-        answer["session_id"] = attempt.turn.session_id
+            result["parsed"] = done.parsed
+    if invocation.turn is not None:
+        answer["session_id"] = invocation.turn.session_id
     return answer
 
 
-def _used(attempt: Attempt) -> dict[str, Any]:
-    """What the run log is told of the calls that were made before it failed."""
-    if not attempt.meter.usages:
-        return {}
-    usage = attempt.meter.usage
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "tokens_estimated": usage.estimated,
-        "cost_usd": attempt.meter.cost,
-    }
-
-
-def _end_turn(attempt: Attempt, *, answered: str | None = None) -> None:
-    if attempt.turn is None:
+def _end_turn(invocation: Invocation, *, answered: str | None = None) -> None:
+    turn = invocation.turn
+    if turn is None:
         return
     if answered is None:
-        sessions.release(attempt.turn)
+        sessions.release(turn)
     else:
-        sessions.remember(attempt.turn, asked=attempt.plan.rendered.text, answered=answered, run_id=attempt.run.id)
+        question = invocation.plan.rendered.text
+        sessions.remember(turn, question=question, answer=answered, run_id=invocation.run.id)
 
 
-def give_up(attempts: Sequence[Attempt], why: str) -> None:
-    """Close those as failed that are not closed; while the database is away, when it is back."""
-    for attempt in attempts:
-        if not attempt.closed:
-            attempt.closed = True
+def give_up(invocations: Sequence[Invocation], reason: str) -> None:
+    """Close those that are still open as failed; while the database is away, when it is back."""
+    for invocation in invocations:
+        if not invocation.is_closed:
+            invocation.is_closed = True
             try:
-                _given_up(attempt, why)
+                _given_up(invocation, reason)
             except AWAY:
-                later(_given_up, attempt, why)
+                later(_given_up, invocation, reason)
 
 
-def _given_up(attempt: Attempt, why: str) -> None:
-    log.fail(attempt.run, why, **_used(attempt))
-    _end_turn(attempt)
+def _given_up(invocation: Invocation, reason: str) -> None:
+    log.fail(invocation.run, reason, usage=invocation.budget.usage)
+    _end_turn(invocation)
 
 
-def _result(call: ModelCall, completion: Completion, cost: Decimal | None, *, latency_ms: int) -> dict[str, Any]:
+def _result(call: ModelCall, completion: Completion, *, latency_ms: int) -> dict[str, Any]:
     usage = completion.usage
+    optional: Mapping[str, Any] = {
+        "refusal": completion.refusal,
+        "reasoning": completion.reasoning,
+        "unsent": list(call.unsent),
+    }
     return {
         "provider": call.provider.name,
         "model": completion.model,
         "output": completion.output,
-        "prompt_tokens": usage.prompt_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "tokens_estimated": usage.estimated,
-        "cost_usd": None if cost is None else float(cost),
+        **usage.fields,
+        "cost_usd": usage.cost_in_json,
         "latency_ms": latency_ms,
         "finish_reason": completion.finish_reason,
-        **({"refusal": completion.refusal} if completion.refusal else {}),
-        **({"reasoning": completion.reasoning} if completion.reasoning else {}),
-        **({"unsent": list(call.unsent)} if call.unsent else {}),
+        **{name: value for name, value in optional.items() if value},
     }

@@ -1,7 +1,7 @@
-"""The JSON in what a model said: the one place where it is looked for, for agents and steps of workflows alike.
+"""Finds the JSON value in the output of a model, for agents and steps of workflows alike.
 
-A text may be JSON, or hold it: in a fence of any kind, after what was thought aloud, with prose around it. What could
-be one of several values is none of them. The time for all of it is linear in the text.
+A text may be JSON, or contain it: in a fence of any kind, after the model's reasoning, or among prose. When there are
+several different values, none is taken. The time for all of it is linear in the text.
 """
 
 import re
@@ -11,24 +11,24 @@ from typing import Any
 
 from rest_framework.exceptions import ParseError
 
-from agents.providers.answers.reasoning import MARKS
+from agents.providers.openai_compatible.reasoning import MARKS
 from governance.api.parsing import loads
 
-#: Marks around thoughts, of models and of prompts that ask for thoughts.
-_THOUGHTS = (
+#: Marks around reasoning: those of models, and those that prompts ask for.
+_REASONING_MARKS = (
     *MARKS,
     *(("<thinking>", "</thinking>"), ("<thought>", "</thought>"), ("<reasoning>", "</reasoning>")),
 )
 _BRACKET = re.compile(r'["\\{}\[\]]')
 _FENCES = ("```", "~~~")
 _CUT_OFF = "it was cut off before its JSON is whole"
-#: How often an opening bracket that nothing closes may be taken for prose, how many brackets and quotation marks are
-#: looked at in all, and how many of the texts in brackets or fences.
+#: How many opening brackets that nothing closes may be taken for prose, how many brackets and quotation marks are
+#: looked at in all, and how many passages in brackets or fences are parsed.
 _MAX_STRAY = 4
 _MAX_SIGNS = 1_000_000
 _MAX_SPANS = 1_000
-#: How many thoughts may follow each other.
-_MAX_THOUGHTS = 8
+#: How many marked passages of reasoning may follow each other.
+_MAX_REASONING = 8
 _MARGIN = "\ufeff\u200b \t\r\n"
 _NONE = object()
 
@@ -39,7 +39,7 @@ def read(text: str, *, called: str = "this") -> Any:
     if not text:
         raise ValueError(f"{called} is empty")
     value, problem = _loaded(text, called)
-    answer = text if value is not _NONE else _without_thoughts(text, called)
+    answer = text if value is not _NONE else _without_reasoning(text, called)
     if answer is not text:
         value, problem = _loaded(answer, called)
     if value is not _NONE:
@@ -62,10 +62,10 @@ def _loaded(text: str, called: str = "this") -> tuple[Any, str]:
         return _NONE, str(error.detail).replace("the body", called)
 
 
-def _without_thoughts(text: str, called: str) -> str:
-    """What follows the thoughts, which hold drafts and no answer. Raises ValueError where nothing follows."""
-    for _ in range(_MAX_THOUGHTS):
-        marks = next((marks for marks in _THOUGHTS if text.startswith(marks[0])), None)
+def _without_reasoning(text: str, called: str) -> str:
+    """The text after the reasoning, which has drafts and no answer in it. Raises ValueError when there is none."""
+    for _ in range(_MAX_REASONING):
+        marks = next((marks for marks in _REASONING_MARKS if text.startswith(marks[0])), None)
         if marks is None:
             break
         _, closed, rest = text.partition(marks[1])
@@ -74,7 +74,7 @@ def _without_thoughts(text: str, called: str) -> str:
         text = rest.strip(_MARGIN)
         if not text:
             raise ValueError(f"{called} is not valid JSON: it holds thoughts and nothing else")
-    for _, closing in _THOUGHTS:  # where the opening mark was in the prompt, or something stands in front of it
+    for _, closing in _REASONING_MARKS:  # where the opening mark was in the prompt, or something stands in front of it
         _, found, after = text.rpartition(closing)
         if found and after.strip(_MARGIN):
             text = after.strip(_MARGIN)
@@ -82,7 +82,7 @@ def _without_thoughts(text: str, called: str) -> str:
 
 
 def _fenced(text: str) -> tuple[list[Any], bool]:
-    """The values that stand in fences, each whole, and whether a fence is never closed."""
+    """The values in fences that are JSON as a whole, and whether a fence is never closed."""
     found: list[Any] = []
     fence, inside, closed = "", list[str](), 0
     for line in text.split("\n"):
@@ -102,9 +102,9 @@ def _fenced(text: str) -> tuple[list[Any], bool]:
 
 
 def _bracketed(text: str) -> tuple[list[Any], bool]:
-    """The objects and lists in a text, the outermost, and whether one is never closed.
+    """The outermost objects and lists in a text, and whether one is never closed.
 
-    Of objects and lists, lists of nothing but numbers are footnotes.
+    A list of nothing but numbers is taken for a footnote: it counts only when there is no other value.
     """
     found: list[Any] = []
     footnotes: list[Any] = []
@@ -128,7 +128,7 @@ def _bracketed(text: str) -> tuple[list[Any], bool]:
 
 
 def _spans(text: str, place: int, signs: Iterator[int]) -> Iterator[tuple[int, int | None]]:
-    """From where to where there are brackets that close, the outermost; no end for one that does not."""
+    """Start and end of each outermost pair of brackets; the end is None for a bracket that is never closed."""
     start, open_brackets, in_string, skipped = 0, 0, False, -1
     for match, _ in zip(_BRACKET.finditer(text, place), signs, strict=False):
         at, sign = match.start(), match[0]
@@ -150,6 +150,6 @@ def _spans(text: str, place: int, signs: Iterator[int]) -> Iterator[tuple[int, i
 
 
 def _add(found: list[Any], value: Any) -> None:
-    """Another value, unless it is there already: some say it twice."""
+    """Add another value unless it is there already: some models write it twice."""
     if value is not _NONE and len(found) < 2 and value not in found:
         found.append(value)

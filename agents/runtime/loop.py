@@ -1,26 +1,25 @@
-"""An agent at work: it asks the model, calls the tools that the model wants, tells it what came of them, and so on,
-until the model has an answer that will do (docs/adr/0008).
+"""An agent's loop: it asks the model, calls the tools that the model wants, sends it their outputs, and so on until the
+model has an answer that is accepted (docs/adr/0008).
 
-Every turn is one call by the client that all calls go by, so timeouts, limits of size, spans and errors are the same.
+Every turn is one call of the model like any other (model_calls), so that timeouts, limits, spans and errors are the
+same.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.providers import openai_compatible
-from agents.providers.answers.reading import REFUSED, usage_of
-from agents.providers.pricing import cost_of
-from agents.providers.protocol import Completion, ModelCall, ToolCall, worded
+from agents.providers.protocol import Completion, Message, ModelCall, ToolCall, ToolSpec, non_empty
 from agents.runtime import json_answers, schemas
-from agents.runtime.toolbox import MAX_OUTPUT, Caller, Limits, Meter, Tool
+from agents.runtime.budget import Budget, Limits
+from agents.runtime.model_calls import Emit, call_model
+from agents.runtime.toolbox import MAX_OUTPUT, Caller, Tool
 from governance.core.errors import DomainError, ProviderError
 
-#: How often a model may mend an answer that is not the JSON that was asked for.
+#: How often a model may correct an answer that is not the JSON that was asked for.
 REPAIRS = 2
 #: Tools that a model may call in one turn, and how many of them work at once.
 MAX_CALLS = 32
@@ -28,11 +27,8 @@ AT_ONCE = 8
 #: Characters of a text that the trace keeps.
 TRACED = 2_000
 
-#: Tells what happens, as it happens: the name of an event, and its data.
-Tell = Callable[[str, dict[str, Any]], None]
-
 _NO_OUTPUT = "(no output)"
-#: Characters of malformed arguments that a model is shown again.
+#: Characters of malformed arguments that the model gets back.
 _SHOWN = 500
 
 _ANSWER_IN_JSON = "Answer with JSON only: one value, with nothing before or after it."
@@ -40,7 +36,7 @@ _BY_SCHEMA = " It must be valid by this JSON Schema:\n"
 
 
 class BadOutputError(ProviderError):
-    """The model did not come to an answer that will do."""
+    """The model gave no answer that could be accepted."""
 
     code = "bad_output"
 
@@ -56,127 +52,94 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The answer, which is the last completion's, and its JSON, where that was asked for."""
+    """The last completion, and the JSON value of its output where JSON was asked for."""
 
     completion: Completion
     parsed: Any = None
 
 
-async def work(
-    *, call: ModelCall, task: Task, history: Sequence[Mapping[str, Any]], caller: Caller, tell: Tell | None
+async def run_loop(
+    *, call: ModelCall, task: Task, history: Sequence[Message], caller: Caller, emit: Emit | None
 ) -> Done:
-    """Do it. `history` are the messages of earlier turns of a conversation.
+    """Run the loop to its end. `history` are the messages of the conversation's earlier turns.
 
-    What it uses goes to the caller's meter. Raises LimitReachedError, BadOutputError, and ProviderError as a call does.
+    What it uses is added to the caller's budget. Raises LimitReachedError, BadOutputError, and what a call of a model
+    raises.
     """
-    meter, tools, repairs = caller.meter, {tool.name: tool for tool in task.tools}, 0
+    budget, tools, repairs = caller.budget, {tool.name: tool for tool in task.tools}, 0
     call = _prepared(call, task)
-    messages = [*_instructions(task), *history, {"role": "user", "content": call.prompt}]
+    messages = [*_instructions(task), *history, Message(role="user", content=call.prompt)]
     while True:
-        meter.require_more()
-        turn, completion = await _turn(replace(call, messages=messages), meter, tell)
+        budget.require_more()
+        turn, completion = await _turn(replace(call, messages=messages), budget, emit)
         if completion.tool_calls:
-            messages += await _results(call, completion, tools, caller, turn, tell)
+            messages += await _results(completion, tools, caller, turn, emit)
             continue
         parsed, problem = await _checked(task, completion)
         if problem is None:
             return Done(completion=completion, parsed=parsed)
         turn["problem"] = problem
-        final = _beyond_mending(completion)
+        final = _why_final(completion)
         if final is None and repairs == REPAIRS:
             final = f"the answer is not what was asked for, {REPAIRS + 1} times"
         if final is not None:
             raise BadOutputError(f"{final}: {problem}", extra={"output": completion.output})
         repairs += 1
+        correction = f"This is not what was asked for: {problem}. {_ANSWER_IN_JSON}"
         messages += [
-            {"role": "assistant", "content": worded(completion.output)},
-            {"role": "user", "content": f"This is not what was asked for: {problem}. {_ANSWER_IN_JSON}"},
+            Message(role="assistant", content=non_empty(completion.output)),
+            Message(role="user", content=correction),
         ]
 
 
 def _prepared(call: ModelCall, task: Task) -> ModelCall:
-    """The call with the tools on offer. Where there are none, providers that can hold a model to a schema are asked to:
-    some refuse both at once, and most know objects only."""
-    tools = [
-        {
-            "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-        }
-        for tool in task.tools
-    ]
+    """The call with the tools on offer, or else with the schema for providers that can hold a model to one.
+
+    Some providers refuse tools and a schema together, and most accept schemas of objects only.
+    """
+    tools = [ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters) for tool in task.tools]
     parameters = dict(call.parameters)
-    is_known = "response_format" not in call.provider.unsupported
+    is_known = call.provider.supports("response_format")
     if is_known and not tools and task.schema and task.schema.get("type") == "object":
         shape = {"name": "output", "schema": task.schema, "strict": False}
         parameters.setdefault("response_format", {"type": "json_schema", "json_schema": shape})
     return replace(call, tools=tools, parameters=parameters)
 
 
-def _instructions(task: Task) -> list[dict[str, Any]]:
+def _instructions(task: Task) -> list[Message]:
     if task.schema is None:
         return []
     by_schema = _BY_SCHEMA + json.dumps(task.schema, ensure_ascii=False) if task.schema else ""
-    return [{"role": "system", "content": _ANSWER_IN_JSON + by_schema}]
+    return [Message(role="system", content=_ANSWER_IN_JSON + by_schema)]
 
 
-async def _turn(call: ModelCall, meter: Meter, tell: Tell | None) -> tuple[dict[str, Any], Completion]:
+async def _turn(call: ModelCall, budget: Budget, emit: Emit | None) -> tuple[dict[str, Any], Completion]:
     """One call of the model, with its entry in the trace."""
-    number, started = len(meter.usages) + 1, time.monotonic()
-    with halves_counted(call, meter):
-        if tell is None:
-            completion = await openai_compatible.complete(call)
-        else:
-            if number > 1:
-                tell("turn", {"turn": number})
-            completion = await _told(call, tell)
-    cost = cost_of(provider=call.provider.name, model=completion.model, usage=completion.usage)
-    meter.add(completion.usage, cost)
+    number, started = len(budget.usages) + 1, time.monotonic()
+    if emit is not None and number > 1:
+        emit("turn", {"turn": number})
+    completion = await call_model(call, budget=budget, emit=emit)
     turn: dict[str, Any] = {
         "turn": number,
         "output": completion.output[:TRACED],
         "prompt_tokens": completion.usage.prompt_tokens,
         "output_tokens": completion.usage.output_tokens,
-        "cost_usd": None if cost is None else float(cost),
+        "cost_usd": completion.usage.cost_in_json,
         "latency_ms": round((time.monotonic() - started) * 1000),
         "finish_reason": completion.finish_reason,
         "tools": [],
     }
-    meter.turns.append(turn)
+    budget.turns.append(turn)
     return turn, completion
 
 
-@contextmanager
-def halves_counted(call: ModelCall, meter: Meter) -> Iterator[None]:
-    """Count what half of an answer used, as an estimate: providers charge for it too."""
-    try:
-        yield
-    except ProviderError as error:
-        if "output" in error.extra:
-            usage = usage_of(None, call, error.extra["output"])
-            meter.add(usage, cost_of(provider=call.provider.name, model=call.model, usage=usage))
-        raise
-
-
-async def _told(call: ModelCall, tell: Tell) -> Completion:
-    async for item in openai_compatible.stream(call):
-        if not isinstance(item, str):
-            return item
-        tell("delta", {"text": item})
-    raise ProviderError(f"{call.provider.label} answered without a completion")
-
-
 async def _results(
-    asked: ModelCall,
-    completion: Completion,
-    tools: Mapping[str, Tool],
-    caller: Caller,
-    turn: dict[str, Any],
-    tell: Tell | None,
-) -> list[dict[str, Any]]:
-    """What the model wanted, and what came of it, as messages of the conversation.
+    completion: Completion, tools: Mapping[str, Tool], caller: Caller, turn: dict[str, Any], emit: Emit | None
+) -> list[Message]:
+    """Call the tools that the model wants; returns its message and their outputs as messages of the conversation.
 
-    They are what any provider takes: arguments are a JSON object, whatever the model made of them, no message is empty,
-    and thoughts go back to providers that want them with the outcome of the calls.
+    They are what any provider accepts: arguments are a JSON object, whatever the model made of them, and no output is
+    empty.
     """
     calls = completion.tool_calls
     if len(calls) > MAX_CALLS:
@@ -187,38 +150,33 @@ async def _results(
         async with room:
             entry: dict[str, Any] = {"name": call.name, "arguments": call.arguments[:TRACED]}
             turn["tools"].append(entry)
-            if tell is not None:
-                tell("tool_call", {"turn": turn["turn"], "id": call.id, **entry})
+            if emit is not None:
+                emit("tool_call", {"turn": turn["turn"], "id": call.id, **entry})
             output = await _called(call, tools.get(call.name), caller, entry)
             entry["output"] = output[:TRACED]
-            if tell is not None:
-                tell("tool_result", {"turn": turn["turn"], "id": call.id, **entry})
+            if emit is not None:
+                emit("tool_result", {"turn": turn["turn"], "id": call.id, **entry})
             return output
 
-    async with asyncio.TaskGroup() as group:  # one that is cancelled takes the others with it
+    async with asyncio.TaskGroup() as group:  # when one is cancelled, so are the others
         working = [group.create_task(one(call)) for call in calls]
-    wishes = [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": _well_formed(call.arguments)},
-            **({"extra_content": call.extra} if call.extra else {}),
-        }
-        for call in calls
-    ]
-    carried = {name: value for name, value in completion.carried.items() if name not in asked.provider.unsupported}
-    said = completion.output if completion.output.strip() else None
+    outputs = [done.result() if done.result().strip() else _NO_OUTPUT for done in working]
     return [
-        {"role": "assistant", "content": said, **carried, "tool_calls": wishes},
+        Message(
+            role="assistant",
+            content=completion.output,
+            tool_calls=[replace(call, arguments=_well_formed(call.arguments)) for call in calls],
+            carried=completion.carried,
+        ),
         *(
-            {"role": "tool", "tool_call_id": call.id, "content": done.result() if done.result().strip() else _NO_OUTPUT}
-            for call, done in zip(calls, working, strict=True)
+            Message(role="tool", tool_call_id=call.id, content=output)
+            for call, output in zip(calls, outputs, strict=True)
         ),
     ]
 
 
 async def _called(call: ToolCall, tool: Tool | None, caller: Caller, entry: dict[str, Any]) -> str:
-    """What the tool made, or why it did not, for the model."""
+    """The tool's output for the model, or why there is none."""
     started = time.monotonic()
     try:
         arguments = await _arguments(call, tool)
@@ -283,11 +241,11 @@ async def _checked(task: Task, completion: Completion) -> tuple[Any, str | None]
     return value, await schemas.problem(task.schema, value)
 
 
-def _beyond_mending(completion: Completion) -> str | None:
-    """Why it is no use to ask the model again; None when it is."""
-    ends = (completion.finish_reason or "").lower()
-    if ends in REFUSED:
-        return f"the model refused to answer ({ends})"
-    if ends in ("length", "max_tokens"):
-        return f"the answer was cut off at the limit of its tokens ({ends})"
+def _why_final(completion: Completion) -> str | None:
+    """Why it is no use to ask the model again; None when it may be."""
+    reason = (completion.finish_reason or "").lower()
+    if completion.is_refused:
+        return f"the model refused to answer ({reason})"
+    if completion.is_cut_off:
+        return f"the answer was cut off at the limit of its tokens ({reason})"
     return None

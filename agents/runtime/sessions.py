@@ -1,14 +1,13 @@
-"""Conversations: what was said is kept here, told to the model at the next turn, and never taken from a client.
+"""Conversations with agents: their messages are stored here and sent to the model at the next turn.
 
-A turn holds its session from its start to its end; another one meanwhile is refused. Only a turn that went well leaves
-a trace in it.
+Messages never come from a client. A session has one turn at a time; another one meanwhile is refused. Only a turn that
+went well adds messages.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -16,27 +15,28 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from agents.models import Agent, AgentMessage, AgentSession
-from agents.providers.protocol import worded
+from agents.providers.protocol import Message, Role, non_empty
 from governance import audit
 from governance.access.actors import Actor
 from governance.core.errors import ConflictError, NotFoundError
 
-#: What is remembered: the last so many messages, and of these the last so many characters.
+#: How much of a conversation is kept: the last messages, and of these the last characters.
 MAX_MESSAGES = 100
 MAX_CHARACTERS = 200_000
-#: A turn that is not over this long after the last moment that a run may take has died.
+#: Seconds beyond the longest time that a run may take, after which its turn counts as dead.
 GRACE = 60
 FORGOTTEN_AT_ONCE = 500
+_ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A turn under way. `history` is what was said before, as the API of models has it."""
+    """A turn under way, in the session with the key `pk`. `history` are the messages before it."""
 
     id: uuid.UUID
     pk: uuid.UUID
     session_id: str
-    history: Sequence[Mapping[str, Any]]
+    history: Sequence[Message]
 
 
 def own(actor: Actor, agent: Agent) -> QuerySet[AgentSession]:
@@ -55,18 +55,18 @@ def begin(*, actor: Actor, agent_id: uuid.UUID, session_id: str) -> Turn:
     free = AgentSession.objects.filter(Q(turn__isnull=True) | Q(turn_until__lt=now), pk=session.pk)
     if not free.update(turn=turn, turn_until=until, used_at=now):
         raise ConflictError(f"session {session_id} is at work on another turn; send the next one when that is over")
-    said = AgentMessage.objects.filter(session=session).order_by("id").values_list("role", "content")
-    history = [{"role": role, "content": worded(content)} for role, content in said]
+    messages = AgentMessage.objects.filter(session=session).order_by("id").values_list("role", "content")
+    history = [Message(role=_ROLES[role], content=non_empty(content)) for role, content in messages]
     return Turn(id=turn, pk=session.pk, session_id=session_id, history=history)
 
 
 @transaction.atomic
-def remember(turn: Turn, *, asked: str, answered: str, run_id: uuid.UUID) -> None:
-    """End a turn that went well. One that was given up meanwhile, or whose session was deleted, changes nothing."""
+def remember(turn: Turn, *, question: str, answer: str, run_id: uuid.UUID) -> None:
+    """End a turn that went well. A turn that was given up meanwhile, or whose session was deleted, changes nothing."""
     session = AgentSession.objects.select_for_update().filter(pk=turn.pk, turn=turn.id).first()
     if session is None:
         return
-    for role, content in (("user", asked), ("assistant", answered)):
+    for role, content in (("user", question), ("assistant", answer)):
         AgentMessage.objects.create(session=session, role=role, content=content, run_id=run_id)
     _trim(session)
     session.turn = session.turn_until = None
@@ -77,15 +77,15 @@ def remember(turn: Turn, *, asked: str, answered: str, run_id: uuid.UUID) -> Non
 
 @transaction.atomic
 def release(turn: Turn) -> None:
-    """End a turn that failed: the session is as it was, and one that this turn began is not there."""
-    mine = AgentSession.objects.filter(pk=turn.pk, turn=turn.id)
-    if not mine.filter(turns=0).delete()[0]:
-        mine.update(turn=None, turn_until=None)
+    """End a turn that failed: the session is as it was before; one that began with this turn is deleted."""
+    sessions = AgentSession.objects.filter(pk=turn.pk, turn=turn.id)
+    if not sessions.filter(turns=0).delete()[0]:
+        sessions.update(turn=None, turn_until=None)
 
 
 @transaction.atomic
 def delete(*, actor: Actor, session: AgentSession) -> None:
-    """Forget a conversation. A turn that is under way goes on, and leaves nothing."""
+    """Delete a conversation. A turn that is under way goes on, and its messages are not stored."""
     found = AgentSession.objects.select_for_update().select_related("agent").filter(pk=session.pk).first()
     if found is None:
         raise NotFoundError
@@ -103,7 +103,7 @@ def delete(*, actor: Actor, session: AgentSession) -> None:
 
 
 def forget() -> int:
-    """Delete sessions that nobody used for PROMPTOPS_AGENT_SESSION_DAYS; returns how many."""
+    """Delete sessions that were not used for PROMPTOPS_AGENT_SESSION_DAYS; returns how many."""
     since = timezone.now() - timedelta(days=settings.PROMPTOPS_AGENT_SESSION_DAYS)
     over = list(AgentSession.objects.filter(used_at__lt=since).values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
     if over:  # to delete nothing takes SQLite's write lock all the same
@@ -112,7 +112,7 @@ def forget() -> int:
 
 
 def _trim(session: AgentSession) -> None:
-    """Forget the oldest turns, whole ones, beyond what is remembered."""
+    """Delete the oldest turns, whole ones, beyond what is kept."""
     newest = list(AgentMessage.objects.filter(session=session).order_by("-id").values_list("id", "content"))
     kept = characters = 0
     for number in range(0, len(newest), 2):

@@ -1,1 +1,1 @@
-"""The kinds of tools of this app, one file each. Apps above register kinds of their own."""
+"""The kinds of tools of this app, one module each. Apps above register kinds of their own."""

@@ -32,7 +32,7 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
     }
 
     async def run(arguments: Mapping[str, Any], caller: Caller) -> Returned:
-        answer = await embedded.run_found(agent, variables=arguments, caller=caller)
+        answer = await embedded.run_as_tool(agent, variables=arguments, caller=caller)
         return Returned(output=answer["result"]["output"], run_id=answer["run_id"])
 
     return Tool(

@@ -1,8 +1,8 @@
 """An HTTP endpoint as a tool, called through the guard of outgoing addresses (agents.transport.outbound).
 
-The values of its headers may be secrets: they are encrypted at rest, shown as a hint, and belong to the place that they
-were given for. What of the arguments the address names in braces goes into its path; the rest is the query, or the JSON
-body of a method that has one.
+The values of its headers may be secrets: they are stored encrypted, shown as a hint, and sent to one origin (scheme,
+host and port) only. Arguments that the address names in braces go into its path; the others into the query, or into the
+JSON body of a method that has one.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ WITHOUT_BODY = {"GET", "DELETE"}
 MAX_HEADERS = 20
 #: Seconds for all of one request.
 TIMEOUT = 30.0
-_PLACE = re.compile(r"\{([A-Za-z0-9_-]+)\}")
-#: The headers that a tool can't have.
-_REFUSED = headers.SET_BY_SERVER | {"content-type"}
+_PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_-]+)\}")
+#: Headers that say how a request is sent. A tool can't set them.
+_RESERVED = headers.SET_BY_SERVER | {"content-type"}
 MAX_NAME, MAX_VALUE = 100, 2000
 
 
 class HeadersField(serializers.JSONField):
-    """Names and values. A value comes back as a hint; sent as that, what is stored stays."""
+    """Names and values of headers. A value is shown as a hint; when the hint is sent back, the stored value stays."""
 
     widget = "pairs"
 
@@ -63,7 +63,7 @@ class HeadersField(serializers.JSONField):
         if len(data) > MAX_HEADERS:
             raise serializers.ValidationError(f"expected at most {MAX_HEADERS} headers")
         for name, value in data.items():
-            if not headers.is_name(name, max_length=MAX_NAME) or name.lower() in _REFUSED:
+            if not headers.is_name(name, max_length=MAX_NAME) or name.lower() in _RESERVED:
                 raise serializers.ValidationError(f"{name[:100]}: a tool can't have this header")
             if not isinstance(value, str) or not (
                 value.startswith(stored_secrets.MASK) or headers.is_secret_value(value, max_length=MAX_VALUE)
@@ -91,36 +91,36 @@ class HttpTool(ToolSerializer):
         origin = "/".join(address.split("/")[:3])
         try:
             schemas.check(parameters, field="parameters")
-            check_url(_PLACE.sub("x", address), field="url")
+            check_url(_PLACEHOLDER.sub("x", address), field="url")
             if "{" in origin or "}" in origin:
                 raise InvalidInputError.of("url", "only the path can have an argument in it")
         except InvalidInputError as error:
             raise serializers.ValidationError(dict(error.fields or {})) from None
         if parameters.get("type", "object") != "object":
             raise serializers.ValidationError({"parameters": ["expected a schema of an object"]})
-        for name in _PLACE.findall(address):
+        for name in _PLACEHOLDER.findall(address):
             if name not in parameters.get("required", []):
                 raise serializers.ValidationError({"parameters": [f"{name} is in the url, so it has to be required"]})
         return {**attrs, "parameters": {"type": "object", **parameters}}
 
 
-def keep(given: Description, stored: Description | None) -> dict[str, Any]:
-    """With its headers encrypted. A hint stands for what is stored, as long as the place is the same."""
+def to_store(sent: Description, stored: Description | None) -> dict[str, Any]:
+    """The description with its headers encrypted. A hint stands for the stored value while the origin is the same."""
     former: Mapping[str, Any] = stored["headers"] if stored else {}
-    same_place = stored is not None and _place(stored) == _place(given)
+    same_origin = stored is not None and _origin(stored) == _origin(sent)
     secrets: dict[str, Any] = {}
-    for name, value in given.get("headers", {}).items():
+    for name, value in sent.get("headers", {}).items():
         if not value.startswith(stored_secrets.MASK):
             secrets[name] = stored_secrets.store(value)
-        elif name in former and former[name]["hint"] == value and same_place:
+        elif name in former and former[name]["hint"] == value and same_origin:
             secrets[name] = former[name]
         else:
-            why = "the address changes" if name in former and not same_place else "nothing is stored"
-            raise InvalidInputError.of("tools", f"{given['name']}: {why}: give the header {name} again")
-    return {**given, "headers": secrets}
+            why = "the address changes" if name in former and not same_origin else "nothing is stored"
+            raise InvalidInputError.of("tools", f"{sent['name']}: {why}: give the header {name} again")
+    return {**sent, "headers": secrets}
 
 
-def show(stored: Description) -> dict[str, Any]:
+def to_show(stored: Description) -> dict[str, Any]:
     return {**stored, "headers": {name: value["hint"] for name, value in stored["headers"].items()}}
 
 
@@ -130,13 +130,13 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
         try:
             status, text = await _answer(description, arguments)
         except BaseException as error:
-            told = f"internal error: {type(error).__name__}"
+            reason = f"internal error: {type(error).__name__}"
             if isinstance(error, DomainError):
-                told = error.message
+                reason = error.message
                 error.extra["run_id"] = str(opened.id)
             elif isinstance(error, asyncio.CancelledError):
-                told = "it was stopped before the end"
-            await asyncio.shield(_closed(opened, arguments, told, None))
+                reason = "it was stopped before the end"
+            await asyncio.shield(_closed(opened, arguments, reason, None))
             raise
         failed = f"it answered {status}" if status >= 400 else None
         await _closed(opened, arguments, failed, text)
@@ -154,7 +154,7 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
 
 
 async def _answer(description: Description, arguments: Mapping[str, Any]) -> tuple[int, str]:
-    """Status and text of what came back. Raises ToolFailedError when nothing did."""
+    """Status and text of the answer. Raises ToolFailedError when there is none."""
     method = description["method"]
     address, query, rest = _filled(description["url"], arguments)
     own_headers, content = {}, None
@@ -168,7 +168,7 @@ async def _answer(description: Description, arguments: Mapping[str, Any]) -> tup
             method,
             f"{address}?{urlencode(query)}" if query else address,
             headers=own_headers,
-            secrets={name: _opened(name, value) for name, value in description["headers"].items()},
+            secrets={name: _decrypted(name, value) for name, value in description["headers"].items()},
             content=content,
             seconds=TIMEOUT,
             limit=settings.PROMPTOPS_MAX_ANSWER_BYTES,
@@ -181,7 +181,7 @@ async def _answer(description: Description, arguments: Mapping[str, Any]) -> tup
 
 
 def _filled(url: str, arguments: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]], dict[str, Any]]:
-    """The address with its arguments in it, its own query, and the arguments that are left."""
+    """The address with its arguments filled in, the query that it has itself, and the arguments that are left."""
     address, _, own = url.partition("?")
     rest = dict(arguments)
 
@@ -192,7 +192,7 @@ def _filled(url: str, arguments: Mapping[str, Any]) -> tuple[str, list[tuple[str
             raise ToolFailedError(f"{match[1]}: {value!r} can't be a part of a path")
         return quote(value, safe="")
 
-    return _PLACE.sub(fill, address), parse_qsl(own, keep_blank_values=True), rest
+    return _PLACEHOLDER.sub(fill, address), parse_qsl(own, keep_blank_values=True), rest
 
 
 def _query(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -202,7 +202,7 @@ def _query(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _opened(name: str, value: Mapping[str, str]) -> str:
+def _decrypted(name: str, value: Mapping[str, str]) -> str:
     try:
         return stored_secrets.reveal(value)
     except stored_secrets.UnreadableError:
@@ -224,27 +224,30 @@ def _open(description: Description, caller: Caller) -> OpenRun:
 
 async def _closed(opened: OpenRun, arguments: Mapping[str, Any], error: str | None, output: str | None) -> None:
     def close() -> None:
-        asked = as_text(dict(arguments))
+        prompt = as_text(dict(arguments))
         if error is not None:
-            log.fail(opened, error, prompt=asked, output=output)
+            log.fail(opened, error, prompt=prompt, output=output)
         else:
-            log.finish(
-                opened, provider="", model="", prompt_tokens=None, output_tokens=None, prompt=asked, output=output
-            )
+            log.finish(opened, provider="", model="", prompt=prompt, output=output)
 
     opened.stop()
     try:
         await bridge.on_caller(briefly, close)
-    except RuntimeError:  # nobody waits any more where this would be done
+    except RuntimeError:  # the thread that would do it waits no more
         await asyncio.to_thread(briefly, close)
 
 
-def _place(description: Description) -> str:
-    """Scheme, host and port: what a secret was given for."""
-    place = outbound.parse(_PLACE.sub("x", description["url"].partition("?")[0]), "url")
+def _origin(description: Description) -> str:
+    """Scheme, host and port: where the secrets in the headers may go."""
+    place = outbound.parse(_PLACEHOLDER.sub("x", description["url"].partition("?")[0]), "url")
     return f"{place.scheme}://{place}"
 
 
 KIND = ToolKind(
-    name="http", fields=HttpTool, find=find, keep=keep, show=show, summary="An address that answers to HTTP requests."
+    name="http",
+    fields=HttpTool,
+    find=find,
+    to_store=to_store,
+    to_show=to_show,
+    summary="An address that answers to HTTP requests.",
 )

@@ -1,18 +1,28 @@
-"""One HTTP call for a tool or for a step of a workflow: through the guard of outgoing addresses,
-bounded in time and size, no redirect followed."""
+"""The HTTP call that everything in the server makes: model providers, tools of agents and steps of workflows.
+
+It goes through the guard of outgoing addresses, follows no redirect, takes no proxy, header or key from the environment
+and reads an answer up to a limit. `send` opens a call and leaves its body to be read; `call` returns a whole answer.
+"""
 
 import asyncio
 import codecs
+import functools
+import gc
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agents.transport import outbound
 from governance.api.parsing import storable
 from governance.core.errors import ProviderError
 from governance.core.text import whole_number
 
-#: Headers that are sent unless the tool or step has its own. A compressed answer could be of any size.
+if TYPE_CHECKING:
+    import httpx2
+
+#: Headers that a call has unless it brings its own. A compressed answer could be of any size.
 HEADERS = {
     "Accept": "application/json, text/*;q=0.9, */*;q=0.5",
     "Accept-Encoding": "identity",
@@ -24,17 +34,34 @@ _NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "und
 
 
 class UnansweredError(Exception):
-    """The call could not be made, or its answer not be read."""
+    """The call could not be made, or its answer not be read. `message` is a clause such as "it could not be ...".
 
-    def __init__(self, message: str) -> None:
+    `cause` is what the connection said, `is_final` whether the same call would end in the same way again.
+    """
+
+    def __init__(self, message: str, *, cause: str = "", is_final: bool = True) -> None:
         super().__init__(message)
         self.message = message
+        self.cause = cause
+        self.is_final = is_final
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAnswer:
+    """An answer whose body is still to be read, in pieces of bytes."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`retry_after` is in seconds, where the other side asks to wait. `raw` is what came; `text` is that without our
-    secrets and without characters that can't be stored."""
+    """A whole answer.
+
+    `retry_after` is in seconds, where the other side asks to wait. `raw` is the body as it came; `text` is that without
+    the secrets that were sent and without characters that can't be stored.
+    """
 
     status: int
     content_type: str
@@ -49,7 +76,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The answer by its charset; what is no text in that is replaced."""
+        """The body by its charset; what is no text in that is replaced."""
         return storable(self._decoded("replace"))
 
     @property
@@ -64,6 +91,56 @@ class Answer:
         return without(self.raw.decode(charset_of(self.content_type), errors).removeprefix("\ufeff"), self.secrets)
 
 
+@functools.cache
+def warm_up() -> None:
+    """Load what the first call would have to load, which takes a while: blocking, and cheap from the second time on."""
+    from agents.transport import http  # brings httpx2, which takes too long to load for the start of a process
+
+    http.tls()
+    gc.freeze()  # what was loaded stays: going through it in every collection held up the process, 30 ms at a time
+
+
+def connection(admitted: outbound.Admitted) -> "httpx2.AsyncBaseTransport":
+    """A connection for one request to what the guard admitted."""
+    from agents.transport import http  # brings httpx2
+
+    return http.Guarded(admitted)
+
+
+@asynccontextmanager
+async def send(
+    method: str,
+    url: str,
+    *,
+    transport: "httpx2.AsyncBaseTransport",
+    headers: Mapping[str, str],
+    content: bytes | None = None,
+) -> AsyncIterator[OpenAnswer]:
+    """Send one request by a `connection` and open its answer; the connection is closed with the context.
+
+    Raises UnansweredError when the connection fails, also while the body is read inside the context.
+    """
+    import httpx2  # loaded by warm_up
+
+    from agents.transport import http  # brings httpx2
+
+    bounded = http.Bounded(transport)
+    encoded = {name.encode(): value.encode() for name, value in headers.items()}
+    try:
+        response = await bounded.handle_async_request(httpx2.Request(method, url, headers=encoded, content=content))
+        try:
+            assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # of an asynchronous transport
+            yield OpenAnswer(response.status_code, response.headers, aiter(response.stream))
+        finally:
+            await response.aclose()
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        cause = " ".join(str(error).split())[:500] or type(error).__name__
+        is_final = isinstance(error, http.TooMuchError) or not isinstance(error, httpx2.TransportError)
+        raise UnansweredError(f"it could not be reached: {cause}", cause=cause, is_final=is_final) from None
+    finally:
+        await bounded.aclose()
+
+
 async def call(
     method: str,
     url: str,
@@ -74,44 +151,34 @@ async def call(
     seconds: float,
     limit: int,
 ) -> Answer:
-    """Make the call. `secrets` are headers too. At most `limit` bytes of the answer are read.
+    """Make a call and read all of its answer, at most `limit` bytes. `secrets` are headers too.
 
-    Raises TimeoutError when it takes more than so many seconds, UnansweredError when nothing came back that can be
-    read, and when the guard does not let the call out.
+    Raises TimeoutError when it takes more than so many seconds, and UnansweredError when nothing came back that can be
+    read, or the guard does not let the call out.
     """
-    import httpx2  # comes with openai, which is loaded with the first call
-
-    from agents.transport import http  # brings httpx2
-
-    given = {name.lower() for name in (*headers, *secrets)}
-    said = {name: value for name, value in HEADERS.items() if name.lower() not in given}
-    sent = {name.encode(): value.encode() for name, value in {**said, **headers, **secrets}.items()}
+    own = {name.lower() for name in (*headers, *secrets)}
+    defaults = {name: value for name, value in HEADERS.items() if name.lower() not in own}
     try:
         async with asyncio.timeout(seconds):
-            guarded = http.Guarded(await outbound.admit(_without_query(url)))
-            caller = httpx2.AsyncClient(
-                transport=http.Bounded(guarded), follow_redirects=False, trust_env=False, timeout=None
-            )
-            async with caller:
-                caller.headers.clear()  # what the package would say of itself
-                async with caller.stream(method, url, headers=sent, content=content) as answer:
-                    raw = bytearray()
-                    async for piece in answer.aiter_bytes():
-                        raw += piece
-                        if len(raw) > limit:
-                            raise UnansweredError(f"it answered with over {limit} bytes")
-                    return Answer(
-                        status=answer.status_code,
-                        content_type=answer.headers.get("Content-Type", ""),
-                        retry_after=retry_after_of(answer.headers),
-                        raw=bytes(raw),
-                        secrets=secrets,
-                    )
+            transport = connection(await outbound.admit(_origin_of(url)))
+            sent = {**defaults, **headers, **secrets}
+            async with send(method, url, transport=transport, headers=sent, content=content) as answer:
+                raw = bytearray()
+                async for piece in answer.body:
+                    raw += piece
+                    if len(raw) > limit:
+                        raise UnansweredError(f"it answered with over {limit} bytes")
+                return Answer(
+                    status=answer.status,
+                    content_type=answer.headers.get("Content-Type", ""),
+                    retry_after=retry_after_of(answer.headers),
+                    raw=bytes(raw),
+                    secrets=secrets,
+                )
     except ProviderError as error:
         raise UnansweredError(error.message) from None
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        why = without(" ".join(str(error).split())[:500], secrets)
-        raise UnansweredError(f"it could not be reached: {why or type(error).__name__}") from None
+    except UnansweredError as error:
+        raise UnansweredError(without(error.message, secrets)) from None
 
 
 def charset_of(content_type: str) -> str:
@@ -121,14 +188,14 @@ def charset_of(content_type: str) -> str:
         found = codecs.lookup(named[1]) if named else None
     except (LookupError, ValueError):
         found = None
-    # What is no encoding of texts unpacks, for example, and a few bytes can be gigabytes then.
+    # An encoding that is not of texts may unpack, for example, so that a few bytes become gigabytes.
     if found is None or not getattr(found, "_is_text_encoding", False) or found.name.replace("-", "_") in _NO_CHARSETS:
         return "utf-8"
     return found.name
 
 
 def without(text: str, secrets: Mapping[str, str]) -> str:
-    """`text` without our secrets, should the other side repeat them; also without their scheme, such as Bearer."""
+    """`text` without the secrets, should the other side repeat them; also without their scheme, such as Bearer."""
     for name, value in secrets.items():
         for secret in (value, value.rpartition(" ")[2]):
             if len(secret) >= 8:
@@ -136,11 +203,11 @@ def without(text: str, secrets: Mapping[str, str]) -> str:
     return text
 
 
-def _without_query(url: str) -> str:
-    """The guard looks at where a call goes, and not at what it asks there."""
-    return "/".join(url.partition("?")[0].split("/")[:3])
-
-
 def retry_after_of(headers: Mapping[str, str]) -> int | None:
     """The seconds that an answer asks to wait, when it says so in figures (RFC 9110, 10.2.3)."""
     return whole_number(headers.get("Retry-After", ""), digits=6)
+
+
+def _origin_of(url: str) -> str:
+    """Scheme, host and port: the guard looks at where a call goes, and not at its path and query."""
+    return "/".join(url.partition("?")[0].split("/")[:3])

@@ -1,6 +1,6 @@
-"""The transport under every outgoing call: to the checked addresses only, and no answer without end.
+"""The transports under every outgoing call: to checked addresses only, and with a limit on the answer.
 
-Loaded with the first call, since it brings httpx2.
+It is loaded with the first call, because httpx2 takes long to load.
 """
 
 import functools
@@ -14,17 +14,17 @@ from agents.transport.outbound import Admitted
 
 
 class TooMuchError(httpx2.TransportError):
-    """The answer is over the limit of what is read, or packed so that nobody knows how long it is."""
+    """The answer is over the limit of what is read, or compressed so that nobody knows how long it is."""
 
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """Made once: reading the certificates takes longer than a call on a local network."""
+    """The TLS settings of every call, made once: reading the certificates takes longer than a call."""
     return ssl.create_default_context()
 
 
 class Guarded(httpx2.AsyncBaseTransport):
-    """Connects to what was admitted, whatever the name means by now.
+    """Connects to the addresses that were admitted, even if the name leads elsewhere by now.
 
     The request keeps the name in its Host header and in the TLS handshake, so that certificates are checked against it.
     """
@@ -55,22 +55,18 @@ class Guarded(httpx2.AsyncBaseTransport):
 
 
 class Bounded(httpx2.AsyncBaseTransport):
-    """Reads no more of an answer than PROMPTOPS_MAX_ANSWER_BYTES. `too_much` is why one was not read for its size."""
+    """Reads at most PROMPTOPS_MAX_ANSWER_BYTES of an answer, then raises TooMuchError."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
         self._inner = inner
-        self.too_much: str | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self.too_much:  # asking again would bring as much again
-            raise TooMuchError(self.too_much)
         response = await self._inner.handle_async_request(request)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":  # a few bytes can be gigabytes
-            self.too_much = "the answer is compressed, which was not asked for"
             await response.aclose()
-            raise TooMuchError(self.too_much)
+            raise TooMuchError("the answer is compressed, which was not asked for")
         assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # what an asynchronous transport makes
-        response.stream = _Counted(response.stream, self)
+        response.stream = _Counted(response.stream)
         return response
 
     async def aclose(self) -> None:
@@ -78,8 +74,8 @@ class Bounded(httpx2.AsyncBaseTransport):
 
 
 class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, owner: Bounded) -> None:
-        self._inner, self._owner = inner, owner
+    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+        self._inner = inner
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         limit: int = settings.PROMPTOPS_MAX_ANSWER_BYTES
@@ -87,8 +83,7 @@ class _Counted(httpx2.AsyncByteStream):
         async for chunk in self._inner:
             seen += len(chunk)
             if seen > limit:
-                self._owner.too_much = f"the answer is over {limit} bytes"
-                raise TooMuchError(self._owner.too_much)
+                raise TooMuchError(f"the answer is over {limit} bytes")
             yield chunk
 
     async def aclose(self) -> None:

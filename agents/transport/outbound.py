@@ -106,8 +106,8 @@ def check_url(url: str, field: str = "base_url") -> str:
     return url
 
 
-async def admit(url: str, *, vouched: bool = False) -> Admitted:
-    """Resolve the address's name, once. `vouched`: the operator configured this very address, so it may be anywhere.
+async def admit(url: str, *, is_vouched: bool = False) -> Admitted:
+    """Resolve the address's name, once. `is_vouched`: the operator configured this very address, so it may be anywhere.
 
     Raises ProviderError for an address that can't be read, a name that nobody knows, and one that leads to an address
     which is not public.
@@ -116,7 +116,7 @@ async def admit(url: str, *, vouched: bool = False) -> Admitted:
         place = parse(url)
     except InvalidInputError as error:
         raise ProviderError(f"its address can't be read: {error.message.partition(': ')[2]}") from None
-    place = replace(place, allowed=place.allowed or vouched)
+    place = replace(place, allowed=place.allowed or is_vouched)
     problem = _problem(place)
     if problem:
         raise ProviderError(f"its address is not called: {problem}")

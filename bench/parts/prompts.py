@@ -38,12 +38,12 @@ def fill(count: int) -> None:
     """
     Prompt.objects.update(live=None)
     Prompt.objects.all().delete()
-    places = list(Environment.objects.filter(workspace_id="default").order_by("name"))
+    environments = list(Environment.objects.filter(workspace_id="default").order_by("name"))
     digest = TextContent(CONTENT).digest(model="m", config={})
     for start in range(0, count, BATCH):
         prompts = [
             Prompt(
-                environment=places[number % len(places)],
+                environment=environments[number % len(environments)],
                 key=f"prompt-{number}",
                 name=f"Prompt {number}",
                 category=f"category {number % 40}",
@@ -71,9 +71,9 @@ def fill(count: int) -> None:
             for step in (1, 7)
             if step == 1 or number * 6 % 200
         )
-        searching.remember(*prompts)
-    mine = PromptVersion.objects.filter(prompt=OuterRef("pk")).values("pk")
-    Prompt.objects.update(live=Subquery(mine))
+        searching.update(*prompts)
+    own_version = PromptVersion.objects.filter(prompt=OuterRef("pk")).values("pk")
+    Prompt.objects.update(live=Subquery(own_version))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE")
 

@@ -8,7 +8,8 @@ django.setup()
 
 from governance.access.actors import SYSTEM  # noqa: E402
 from governance.access.roles import Role  # noqa: E402
-from governance.identity.tokens import create_token  # noqa: E402
+from governance.identity.tokens import create_token, open_session  # noqa: E402
+from governance.identity.users import create_user  # noqa: E402
 from governance.tenancy.models import Environment  # noqa: E402
 from prompts.models import Prompt, PromptVersion  # noqa: E402
 from prompts.services import create_prompt, publish, set_rollout, update_prompt  # noqa: E402
@@ -20,6 +21,8 @@ def seed(count: int) -> None:
     prod = Environment.objects.select_related("workspace").get(workspace_id="default", name="prod")
     _, secret = create_token(actor=SYSTEM, workspace=prod.workspace, name="bench", role=Role.VIEWER)
     print(f"token={secret}")  # noqa: T201
+    user = create_user(actor=SYSTEM, username="bench", password=secret)
+    print(f"session={open_session(user=user)[1]}")  # noqa: T201
     shown = create_prompt(actor=SYSTEM, environment=prod, key="prompt-0", content=CONTENT, model="gpt-4o-mini")
     version = publish(actor=SYSTEM, prompt=shown)
     print(f"prompt={shown.pk}")  # noqa: T201

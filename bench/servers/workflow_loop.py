@@ -16,7 +16,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promptops.settings")
 django.setup()
 
-from agents.providers import openai_compatible  # noqa: E402  # they need the app registry
+from agents.providers import registry  # noqa: E402  # they need the app registry
 from agents.transport import bridge  # noqa: E402
 from bench.servers.workflow_steps import STEPS  # noqa: E402
 from governance.access.actors import SYSTEM  # noqa: E402
@@ -29,7 +29,7 @@ from workflows.steps.journal import MemoryJournal  # noqa: E402
 
 def main(count: int) -> None:
     loaded = parsing.load(parsing.parse({"steps": STEPS}).as_json())
-    openai_compatible.warm_up()
+    registry.warm_up()
 
     def once(number: int) -> None:
         context = RunContext(

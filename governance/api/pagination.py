@@ -25,10 +25,12 @@ class LimitOffset(BasePagination):
     ) -> list[Any]:
         limit = min(number(request, "limit", self.default_limit), self.max_limit)
         offset = min(number(request, "offset", 0), FAR_BEYOND)
-        self.total = queryset.count() if isinstance(queryset, QuerySet) else len(queryset)
-        if limit == 0 or offset >= self.total:
-            return []
-        return list(queryset[offset : offset + limit])
+        rows = list(queryset[offset : offset + limit])
+        if rows and len(rows) < limit:
+            self.total = offset + len(rows)  # the last page: nothing is left to count
+        else:
+            self.total = queryset.count() if isinstance(queryset, QuerySet) else len(queryset)
+        return rows
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"data": data, "total": self.total})

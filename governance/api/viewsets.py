@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Generic, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from rest_framework import status
@@ -86,10 +87,10 @@ class RowsViewSet(GenericViewSet[M], Generic[M]):
 
     def get_object(self) -> M:
         """The row that the path names, if the caller may know of it."""
-        row = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
-        if row is None:
-            raise NotFoundError
-        return row
+        try:
+            return self.get_queryset().get(pk=self.kwargs["pk"])  # in no order, which `first` would ask for
+        except ObjectDoesNotExist:
+            raise NotFoundError from None
 
     def valid(self, serializer_class: type[Any] | None = None, *, partial: bool = False) -> dict[str, Any]:
         """The request's body, checked; raises ValidationError."""

@@ -1,4 +1,4 @@
-"""The change log in the back office: to be looked at, changed by nobody."""
+"""The change log in the back office: read-only."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString

@@ -1,4 +1,4 @@
-"""The change log: what every catalog and every socket follows. Written in the change's own transaction."""
+"""The change log, which every catalog and every socket follows. It is written in the change's own transaction."""
 
 import uuid
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Document:
 
 
 def lock_environment(environment_id: uuid.UUID) -> Environment:
-    """The environment's row, held until the transaction ends: whoever changes something in it waits here in turn."""
+    """The environment's row, locked until the transaction ends, so that changes in it are written one after another."""
     # no_key: rows that refer to the environment may be inserted meanwhile; without it two inserts would deadlock.
     return Environment.objects.select_for_update(no_key=True).get(pk=environment_id)
 
@@ -52,7 +52,7 @@ def publish(
 ) -> int:
     """Append a change to the environment and return its revision; to be called inside the change's transaction.
 
-    `document` is what is served from now on (None: nothing); `served` tells whether that differs from before.
+    `document` is what is served from now on (None: nothing); `served` is whether that differs from before.
     """
     environment = lock_environment(environment_id)
     prev_served = environment.served_revision

@@ -39,7 +39,7 @@ class Draft(Entity):
     draft_digest = models.CharField(max_length=64, editable=False)
     version_count = models.PositiveIntegerField(default=0, editable=False)
 
-    live: Any
+    live: Any  # each subclass has its own versions, to which these two lead
     versions: Any
 
     class Meta:

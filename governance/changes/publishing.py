@@ -33,14 +33,14 @@ def refuse_reserved(label: str) -> None:
         raise InvalidInputError.of("version", f"{', '.join(RESERVED_LABELS)} are words of the API, and no labels")
 
 
-def state_named(draft: Draft, name: str, *, noun: str) -> Any:
+def state_named(draft: Draft, name: str, *, noun: str) -> Draft | Version:
     """The row that a request names: the draft itself ("draft"), the live version ("live"), or the version so labelled.
 
-    Raises InvalidInputError, in which `noun` says what the draft is of, when there is no such version.
+    Raises InvalidInputError when there is no such version; `noun` is what its message calls the draft's owner.
     """
     if name == "draft":
         return draft
-    found = draft.live if name == "live" else draft.versions.filter(label=name).first()
+    found: Version | None = draft.live if name == "live" else draft.versions.filter(label=name).first()
     if found is None:
         lacks = f"this {noun} has no live version" if name == "live" else f"this {noun} has no version {name!r}"
         raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")
@@ -50,7 +50,7 @@ def state_named(draft: Draft, name: str, *, noun: str) -> Any:
 class Versioning(ABC, Generic[D, V]):
     """What can be done with one kind of draft and its versions. Each method is one transaction with its audit entry.
 
-    A subclass says how its rows are locked, what follows from a change, and who is to know of it.
+    A subclass defines how its rows are locked, which columns follow from others, and how a change is announced.
     """
 
     #: The columns that a draft and its versions have in common: a version keeps them, a rollback brings them back.
@@ -118,7 +118,7 @@ class Versioning(ABC, Generic[D, V]):
         self.announce(actor, draft, "rollback", target, {**differences, **_moved(live, target)})
         return draft
 
-    # --- what a subclass says ---
+    # --- what a subclass defines ---
 
     @abstractmethod
     def lock(self, draft: D, if_match: str | None) -> D:
@@ -133,7 +133,7 @@ class Versioning(ABC, Generic[D, V]):
 
     @abstractmethod
     def announce(self, actor: Actor, draft: D, action: Action, version: V, differences: audit.Changes) -> None:
-        """Record what was saved in the audit log, and publish it to who follows. `version` is that of the action."""
+        """Record the action in the audit log, and publish it to clients. `version` is the version of the action."""
 
     def check_rollback(self, version: V) -> None:
         """Refuse, by a DomainError, to make live what could not work any more."""

@@ -36,9 +36,7 @@ class LogLimitOffset(LimitOffset):
         counted: QuerySet[LogCount] = getattr(view, "counts")()  # noqa: B009  # the views of logs have it
         if request.query_params.get("workspace"):
             counted = counted.filter(workspace_id=request.query_params["workspace"])
-        wishes = filters(request.query_params, queryset=queryset).form
-        wishes.is_valid()  # it filtered the queryset, so it is
-        since, until = wishes.cleaned_data["since"], wishes.cleaned_data["until"]
-        pages = CountedPages(queryset, counted, since=since, until=until)
+        window = filters(request.query_params, queryset=queryset).cleaned_data
+        pages = CountedPages(queryset, counted, since=window.get("since"), until=window.get("until"))
         self.total = pages.count()
         return pages[offset : offset + limit] if limit else []

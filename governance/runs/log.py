@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +19,7 @@ from governance.core.models import ServerProcess
 from governance.history import counts
 from governance.runs import rollups
 from governance.runs.models import Run, RunContent, RunFeedback, RunStatus
+from governance.runs.usage import TokenUsage
 from governance.tenancy.models import Workspace
 
 logger = logging.getLogger("promptops.runs")
@@ -108,33 +108,31 @@ def finish(
     *,
     provider: str,
     model: str,
-    prompt_tokens: int | None,
-    output_tokens: int | None,
-    cached_tokens: int | None = None,
-    estimated: bool = False,
-    cost_usd: Decimal | None = None,
+    usage: TokenUsage | None = None,
     prompt: str | None = None,
     output: str | None = None,
+    **fields: Any,
 ) -> None:
-    """Close a run that went well. `prompt` and `output` are kept where the workspace asks for it."""
-    _close(
-        run,
-        RunStatus.OK,
-        prompt,
-        output,
-        provider=provider,
-        model=model,
-        prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens,
-        cached_tokens=cached_tokens,
-        tokens_estimated=estimated,
-        cost_usd=cost_usd,
-    )
+    """Close a run that went well. `usage` is None for a run that called no model.
+
+    `prompt` and `output` are kept where the workspace asks for it. `fields` are further columns.
+    """
+    used = usage.fields if usage else {}
+    _close(run, RunStatus.OK, prompt, output, provider=provider, model=model, **used, **fields)
 
 
-def fail(run: OpenRun, error: str, *, prompt: str | None = None, output: str | None = None, **known: Any) -> None:
-    """Close a run that failed; `known` are the fields that are known all the same, such as tokens spent so far."""
-    _close(run, RunStatus.ERROR, prompt, output, error=error[:1000], **known)
+def fail(
+    run: OpenRun,
+    error: str,
+    *,
+    usage: TokenUsage | None = None,
+    prompt: str | None = None,
+    output: str | None = None,
+    **fields: Any,
+) -> None:
+    """Close a run that failed. `usage` is what its calls of models used before, `fields` are further columns."""
+    used = usage.fields if usage else {}
+    _close(run, RunStatus.ERROR, prompt, output, error=error[:1000], **used, **fields)
 
 
 @transaction.atomic

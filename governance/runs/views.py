@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from django_filters.utils import translate_validation
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -54,8 +54,8 @@ class RunViewSet(OfLog, ReadViewSet[Run]):
         going = StatsFilter(request.query_params, queryset=running)
         for wishes in (chosen, going):
             if not wishes.is_valid():
-                raise ValidationError(wishes.errors)
-        since, until = window(chosen.form.cleaned_data["since"], chosen.form.cleaned_data["until"])
+                raise translate_validation(wishes.errors)
+        since, until = window(chosen.cleaned_data.get("since"), chosen.cleaned_data.get("until"))
         return Response(RunStatsSerializer(statistics.of(chosen.qs, going.qs, since=since, until=until)).data)
 
     @extend_schema(request=FeedbackSerializer, responses={200: FeedbackSerializer})

@@ -74,7 +74,7 @@ class CopyForm(OperationForm):
 
 
 class OfRollout(OperationForm):
-    """A form about the prompt's rollout, whose state is what must not have changed meanwhile."""
+    """A form about the prompt's rollout: it is refused when the rollout, not the prompt, was changed meanwhile."""
 
     serializer_class = RolloutSerializer
 

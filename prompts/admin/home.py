@@ -1,4 +1,4 @@
-"""What the home page tells of prompts."""
+"""The panels about prompts on the home page."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from governance.access.visibility import visible_to
 from prompts.models import Prompt, PromptVersion, long_columns
 
 SHOWN = 6
-#: A draft that nobody touched for longer than that is not waiting.
+#: How long ago a draft may have been changed and still be shown.
 RECENT = timedelta(days=30)
 
 

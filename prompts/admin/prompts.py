@@ -18,6 +18,7 @@ from rest_framework.exceptions import APIException
 from governance.access.actors import Actor
 from governance.admin.base import ServiceAdmin, actor_of, block
 from governance.api.parsing import loads
+from governance.core.errors import InvalidInputError
 from governance.templatetags.desk import ago, badge
 from governance.tenancy.admin.filters import EnvironmentFilter, WorkspaceFilter
 from prompts import searching, services
@@ -152,18 +153,9 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
-            match loads(request.body):
-                case {"content": str(text), "variables": dict(variables)}:
-                    content = TextContent(text)
-                    rendered = content.render(variables, limit=PREVIEW_LIMIT)
-                case _:
-                    return JsonResponse({"error": "expected a text and its variables"}, status=400)
-        except APIException as error:
+            return JsonResponse(_preview(loads(request.body)))
+        except (APIException, InvalidInputError) as error:
             return JsonResponse({"error": str(error)}, status=400)
-        except TooLongError:
-            return JsonResponse({"error": "with these values the text is too long to be shown"}, status=400)
-        answer = {"text": rendered.text, "missing": rendered.missing, "unused": rendered.unused}
-        return JsonResponse({**answer, "variables": content.variables})
 
     # --- through the services -----------------------------------------------------------------------------------
 
@@ -180,3 +172,18 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
     def publish_selected(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> None:
         actor = actor_of(request)
         self.for_each(request, queryset, lambda row: services.publish(actor=actor, prompt=row), "Published")
+
+
+def _preview(body: object) -> dict[str, object]:
+    """The rendered text, and the names of its variables. Raises InvalidInputError."""
+    match body:
+        case {"content": str(text), "variables": dict(variables)}:
+            content = TextContent(text)
+        case _:
+            raise InvalidInputError("expected a text and its variables")
+    try:
+        rendered = content.render(variables, limit=PREVIEW_LIMIT)
+    except TooLongError:
+        raise InvalidInputError("with these values the text is too long to be shown") from None
+    names = {"missing": rendered.missing, "unused": rendered.unused, "variables": content.variables}
+    return {"text": rendered.text, **names}

@@ -1,1 +1,1 @@
-"""What a prompt says: the protocol that every kind of content has, its kinds, and the rules for variables. Pure."""
+"""The content of prompts: the protocol of every kind of content, its kinds, and the rules for variables. Pure."""

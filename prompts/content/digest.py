@@ -3,12 +3,14 @@
 import hashlib
 import json
 from decimal import Decimal
-from typing import Any
+from typing import TypeAlias
 
 from django.core.serializers.json import DjangoJSONEncoder
 
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
-def canonical(value: Any) -> Any:
+
+def canonical(value: JSON) -> JSON:
     """The one form of a JSON value that reads back as itself from every database.
 
     A jsonb column forgets the order of an object's names, writes exponents out (1e22 comes back as an integer) and
@@ -24,7 +26,7 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def digest_of(*values: Any) -> str:
+def digest_of(*values: JSON) -> str:
     """The SHA-256 (hex) of `values` as a JSON list. Objects in them have to be canonical already."""
     text = json.dumps(values, ensure_ascii=False, cls=DjangoJSONEncoder)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -10,8 +10,8 @@ from prompts.content.rendering import Rendered
 class Content(Protocol):
     """The content of a draft or of a version: an immutable value. `prompts.content.stored` makes it from a row.
 
-    A new kind of content is a class with these members; nothing else in the application looks into the columns or the
-    fields of a document that hold content.
+    A new kind of content is a class with these members. Nothing else in the application reads the columns of content,
+    or the fields of a document that are content.
     """
 
     @property

@@ -1,6 +1,6 @@
 """Fills `{{ name }}` in a text. Pure, and linear in the length of the text.
 
-The rules are the contract's, section 3; tests/contract/rendering.json holds their vectors, which SDKs read too.
+The rules are the contract's, section 3. The SDKs do the same: tests/contract/rendering.json has the vectors for all.
 """
 
 import json
@@ -25,8 +25,8 @@ class TooLongError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """`text` with the values in it, the names that had none (each once, in order of appearance), and the given names
-    that the text does not ask for (in the order in which they were given)."""
+    """`text` with the values in it; `missing` are the names without a value, each once, in order of appearance;
+    `unused` are the names of the variables that the text does not ask for, in their order."""
 
     text: str
     missing: list[str]
@@ -84,6 +84,6 @@ def lookup(variables: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A string as it is, anything else as JSON without white space between its tokens, as most languages write it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""From the columns of a row, or the fields of a document, to the content that they hold."""
+"""From the columns of a row, or the fields of a document, to the content."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from prompts.content.protocol import Content
 from prompts.content.text import TextContent
 
-#: The columns of a draft and of a version that hold content.
+#: The columns of a draft and of a version that store its content.
 COLUMNS = ("content",)
 
 

@@ -32,7 +32,7 @@ class TextContent:
         return side_by_side(older.text if older is not None else "", self.text)
 
     def digest(self, *, model: str, config: Mapping[str, Any]) -> str:
-        return digest_of(self.text, model, canonical(config))
+        return digest_of(self.text, model, canonical(dict(config)))
 
     def columns(self) -> dict[str, Any]:
         return {"content": self.text}

@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
-from agents.runtime import execution
+from agents.runtime import streaming
 from tests.agents.upstream import Upstream
 
 
@@ -40,4 +40,4 @@ def canary(_places: tuple[HTTPServer, HTTPServer]) -> Iterator[Upstream]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails at once is told by its status however busy the machine is that runs the tests."""
-    monkeypatch.setattr(execution, "FIRST_EVENT_WITHIN", 60.0)
+    monkeypatch.setattr(streaming, "FIRST_EVENT_WITHIN", 60.0)

@@ -15,6 +15,8 @@ from tests.contract import world
 from tests.contract.endpoints import ENDPOINTS, WITH_ID, WORKSPACE, Endpoint
 from tests.contract.test_bad_bodies import error_of, state
 
+pytestmark = pytest.mark.usefixtures("full_installation")
+
 LISTS = [
     endpoint
     for endpoint in ENDPOINTS
@@ -43,31 +45,26 @@ GARBAGE = [
 ]
 
 
-@pytest.fixture
-def somebody(static: APIClient) -> APIClient:
-    world.make_all()
-    return static
-
-
+@pytest.mark.both_databases
 @pytest.mark.parametrize("endpoint", WITH_ID, ids=str)
-def test_an_id_that_is_not_there_is_not_found_however_it_is_written(endpoint: Endpoint, somebody: APIClient) -> None:
+def test_an_id_that_is_not_there_is_not_found_however_it_is_written(endpoint: Endpoint, static: APIClient) -> None:
     before = state()
     for id_ in GARBAGE:
-        assert error_of(endpoint.call(somebody, path=endpoint.path_of(id_))) == (404, "not found"), id_
+        assert error_of(endpoint.call(static, path=endpoint.path_of(id_))) == (404, "not found"), id_
     assert state() == before
 
 
 @pytest.mark.parametrize("endpoint", NAMING, ids=str)
-def test_an_id_in_a_body_that_is_not_there_is_not_found(endpoint: Endpoint, somebody: APIClient) -> None:
+def test_an_id_in_a_body_that_is_not_there_is_not_found(endpoint: Endpoint, static: APIClient) -> None:
     before = state()
-    answer = endpoint.call(somebody, {**(endpoint.body or {}), "id": world.NOWHERE})
+    answer = endpoint.call(static, {**(endpoint.body or {}), "id": world.NOWHERE})
     assert error_of(answer) == (404, "not found")
     assert state() == before
 
 
 @pytest.mark.parametrize("endpoint", [*WITH_ID, *NAMING], ids=str)
 def test_a_row_of_a_workspace_that_the_caller_cannot_see_is_not_found_as_if_it_were_not_there(
-    endpoint: Endpoint, somebody: APIClient, other_workspace: Workspace, login: Callable[..., APIClient]
+    endpoint: Endpoint, static: APIClient, other_workspace: Workspace, login: Callable[..., APIClient]
 ) -> None:
     hidden = {**world.make(other_workspace.pk, known_ids=False), "workspaces": other_workspace.pk}
     default = Workspace.objects.get(pk="default")
@@ -89,26 +86,28 @@ def test_a_row_of_a_workspace_that_the_caller_cannot_see_is_not_found_as_if_it_w
 @pytest.mark.parametrize("endpoint", LISTS, ids=str)
 @pytest.mark.parametrize("name", ["limit", "offset"])
 def test_a_limit_or_an_offset_that_is_no_whole_number_is_refused_by_its_name(
-    endpoint: Endpoint, name: str, somebody: APIClient
+    endpoint: Endpoint, name: str, static: APIClient
 ) -> None:
     for value in ("-1", "abc", "1.5", "1e3", "", " 1", "+1", "٣", "²", "0x10", "NaN", "null"):
-        answer = somebody.get(endpoint.path, {name: value})
+        answer = static.get(endpoint.path, {name: value})
         assert error_of(answer) == (400, f"{name}: expected a whole number of 0 or more"), value
         assert list(answer.json()["fields"]) == [name]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("endpoint", LISTS, ids=str)
 def test_a_limit_of_any_size_is_clamped_and_an_offset_of_any_size_is_beyond_the_end(
-    endpoint: Endpoint, somebody: APIClient
+    endpoint: Endpoint, static: APIClient
 ) -> None:
-    whole = somebody.get(endpoint.path).json()
+    whole = static.get(endpoint.path).json()
     assert whole["total"] == len(whole["data"]) > 0
     for huge in ("1001", str(2**63), "9" * 3000):
-        assert somebody.get(endpoint.path, {"limit": huge}).json()["data"] == whole["data"]
-        assert somebody.get(endpoint.path, {"offset": huge}).json() == {"data": [], "total": whole["total"]}
-    assert somebody.get(endpoint.path, {"limit": 0}).json() == {"data": [], "total": whole["total"]}
+        assert static.get(endpoint.path, {"limit": huge}).json()["data"] == whole["data"]
+        assert static.get(endpoint.path, {"offset": huge}).json() == {"data": [], "total": whole["total"]}
+    assert static.get(endpoint.path, {"limit": 0}).json() == {"data": [], "total": whole["total"]}
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("path", "default", "cap"),
     [("/api/audit", 50, 200), ("/api/runs", 50, 200), ("/api/workspaces", 200, 1000)],
@@ -162,23 +161,24 @@ def test_an_ordering_by_what_cannot_be_ordered_by_is_refused(value: str, static:
 
 
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.method == "GET"], ids=str)
-def test_nul_in_an_address_is_refused_everywhere(endpoint: Endpoint, somebody: APIClient) -> None:
+def test_nul_in_an_address_is_refused_everywhere(endpoint: Endpoint, static: APIClient) -> None:
     for path in (
         f"{endpoint.path}?q=%00",
         f"{endpoint.path}?%00=1",
         f"{endpoint.path}?workspace=a%00b",
         f"{endpoint.path}%00",
     ):
-        assert error_of(somebody.get(path)) == (400, "an address may hold no NUL character"), path
+        assert error_of(static.get(path)) == (400, "an address may hold no NUL character"), path
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("endpoint", LISTS, ids=str)
 def test_text_in_a_filter_that_is_no_utf_8_or_holds_wildcards_finds_nothing_and_breaks_nothing(
-    endpoint: Endpoint, somebody: APIClient
+    endpoint: Endpoint, static: APIClient
 ) -> None:
     for value in ("%FF", "%ED%A0%80", "%25%25", "_____", "%27--", "%5C", "a" * 200):
         for name in ("q", "key", "env", "actor", "namespace"):
-            assert somebody.get(f"{endpoint.path}?{name}={value}").status_code == 200, (name, value)
+            assert static.get(f"{endpoint.path}?{name}={value}").status_code == 200, (name, value)
 
 
 @pytest.mark.parametrize(
@@ -198,24 +198,25 @@ ROUTES = sorted({endpoint.route: endpoint for endpoint in ENDPOINTS}.items())
 
 @pytest.mark.parametrize("endpoint", [endpoint for _, endpoint in ROUTES], ids=lambda endpoint: endpoint.route)
 def test_a_method_that_an_address_has_not_is_405_and_says_which_there_are(
-    endpoint: Endpoint, somebody: APIClient
+    endpoint: Endpoint, static: APIClient
 ) -> None:
     there = {other.method for other in ENDPOINTS if other.route == endpoint.route}
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - there:
-        answer = somebody.generic(method, endpoint.path)
+        answer = static.generic(method, endpoint.path)
         assert error_of(answer) == (405, f'Method "{method}" not allowed.')
         assert set(answer.headers["Allow"].split(", ")) - {"HEAD"} == there
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("endpoint", LISTS, ids=str)
-def test_no_filter_of_a_list_fails_by_a_value_that_nobody_would_send(endpoint: Endpoint, somebody: APIClient) -> None:
+def test_no_filter_of_a_list_fails_by_a_value_that_nobody_would_send(endpoint: Endpoint, static: APIClient) -> None:
     schema = SchemaGenerator().get_schema(public=True)
     parameters = schema["paths"][endpoint.route]["get"].get("parameters", [])
     names = [one["name"] for one in parameters if one["in"] == "query"]
     for name in names:
         for value in ("9" * 400, "-1", "1e400", "\ufffd\uffff\U0010ffff", "0001-01-01T00:00:00+14:00", "'\"\\;--%_"):
-            answer = somebody.get(endpoint.path, {name: value})
+            answer = static.get(endpoint.path, {name: value})
             assert answer.status_code in {200, 400, 404}, (name, value)
             if answer.status_code == 400:
                 assert list(answer.json()["fields"]) == [name]
-        assert somebody.get(f"{endpoint.path}?{name}=%ED%A0%80%FF").status_code in {200, 400, 404}, name
+        assert static.get(f"{endpoint.path}?{name}=%ED%A0%80%FF").status_code in {200, 400, 404}, name

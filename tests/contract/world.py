@@ -148,7 +148,8 @@ def make(workspace_id: str = DEFAULT_WORKSPACE, *, known_ids: bool = True) -> di
         created_by="system",
     )
     Environment.objects.create(id=ids["environments"], workspace_id=workspace_id, name="spare")
-    process = ServerProcess.objects.create(host="test", pid=1, started_at=timezone.now(), seen_at=timezone.now())
+    seen_at = timezone.now() + timedelta(hours=1)  # it counts as alive for as long as the tests may take
+    process = ServerProcess.objects.create(host="test", pid=1, started_at=timezone.now(), seen_at=seen_at)
     Connection.objects.create(
         process=process, workspace_id=workspace_id, client_type="sdk", actor="system", connected_at=timezone.now()
     )

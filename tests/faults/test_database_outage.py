@@ -141,20 +141,26 @@ def test_while_postgresql_is_away_what_is_known_is_served_at_once_and_marked_and
         expiry = datetime.now(UTC) + timedelta(seconds=12)
         short = {"name": "short", "role": "viewer", "expires_at": expiry.isoformat().replace("+00:00", "Z")}
         short_lived = data(operator.post("/api/tokens", json=short))["token"]
+        operator.post("/api/users", json={"username": "ada", "password": "correct-horse-battery"}).raise_for_status()
+        login = operator.post("/api/login", json={"username": "ada", "password": "correct-horse-battery"})
+        session = login.json()["token"]
         unseen = data(operator.post("/api/tokens", json={"name": "unseen", "role": "viewer"}))["token"]
         operator.put(f"/api/prompts/{ids['greeting']}", json={"content": "newer"})
-        revision = int(
-            operator.post("/api/prompts/publish", json={"id": ids["greeting"]}).headers["X-PromptOps-Revision"]
-        )
-    with server.client(made["token"]) as one, server.client(short_lived) as two, server.client(unseen) as three:
+        published = operator.post("/api/prompts/publish", json={"id": ids["greeting"]})
+        revision = int(published.headers["X-PromptOps-Revision"])
+    with (
+        server.client(made["token"]) as one,
+        server.client(short_lived) as two,
+        server.client(unseen) as three,
+        server.client(session) as person,
+    ):
         app, brief, stranger = Application(one), Application(two), Application(three)
         for client in (app, brief):
             client.until("/greeting", by_lane)
         app.until("/greeting?version=v1", by_lane)
-        expected = {
-            place: app.fetch(place)
-            for place in ("/greeting", "/greeting?version=v1", "/support/reply", "/support%2Freply", "")
-        }
+        Application(person).until("/greeting", by_lane)
+        known = ("/greeting", "/greeting?version=v1", "/support/reply", "/support%2Freply", "")
+        expected = {place: app.fetch(place) for place in known}
         assert expected["/greeting"].json()["content"] == "newer"
         began = time.monotonic()
         with outage(database):
@@ -168,13 +174,16 @@ def test_while_postgresql_is_away_what_is_known_is_served_at_once_and_marked_and
                     assert (stale(answer), answer.content) == (True, before.content), place
                     assert answer.headers["x-promptops-revision"] == before.headers["x-promptops-revision"]
                     assert 0 <= int(answer.headers["x-promptops-stale"]) <= time.monotonic() - began + 2
-            assert max(took) < 0.5
-            assert sorted(took)[len(took) // 2] < 0.02
+            took.sort()
+            assert took[-1] < 2
+            assert took[len(took) * 99 // 100] < 0.5  # a busy machine may hold up one of 800
+            assert took[len(took) // 2] < 0.02
             unchanged = app.fetch("/greeting", **{"If-None-Match": expected["/greeting"].headers["etag"]})
             assert (unchanged.status_code, "x-promptops-stale" in unchanged.headers) == (304, True)
             assert stale(app.fetch(f"/greeting?min_revision={revision}"))
             with server.client() as static:
                 assert stale(Application(static).fetch("/greeting?env=prod"))
+            assert stale(Application(person).fetch("/greeting?env=prod"))
             # What is not known is not refused, and not waited for: nobody can say.
             with server.client("nobody") as nobody:
                 unknown = [

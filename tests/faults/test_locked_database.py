@@ -55,7 +55,7 @@ def test_while_sqlite_is_locked_what_is_known_is_served_at_once_and_marked(serve
                 answer = client.get("/api/sdk/prompts/greeting?env=prod")
                 took.append(time.monotonic() - started)
                 assert (answer.json()["content"], "x-promptops-stale" in answer.headers) == ("known", True)
-            assert max(took) < 1
+            assert max(took) < 3  # who waits for the lock waits five seconds
             assert client.get("/api/sdk/prompts/other?env=prod").status_code == 503
         assert until(client, False, within=30).json()["content"] == "known"
         create(client, "later", content="x")

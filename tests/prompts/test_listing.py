@@ -20,13 +20,13 @@ def keys(client: APIClient, **query: str | int) -> list[str]:
 
 
 @pytest.fixture
-def shelf(make_prompt: MakePrompt) -> None:
+def prompts(make_prompt: MakePrompt) -> None:
     make_prompt("greeting", name="Hello", content="Guten Tag", category="mail", tags=["short", "de"])
     make_prompt("Farewell", name="Goodbye", content="100% sure_thing", category="chat", tags=["short", "en"], env="dev")
     make_prompt("summary", name="Überblick", content="ZUSAMMENFASSUNG ÄÖÜ", category="mail", tags=["shorter"])
 
 
-@pytest.mark.usefixtures("shelf")
+@pytest.mark.usefixtures("prompts")
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -72,7 +72,7 @@ def test_a_list_has_the_prompts_that_every_filter_lets_through_newest_first(
     assert keys(viewer, **query) == expected
 
 
-@pytest.mark.usefixtures("shelf")
+@pytest.mark.usefixtures("prompts")
 @pytest.mark.parametrize(
     "query",
     [{"ordering": "secret"}, {"ordering": "-content"}, {"limit": "-1"}, {"limit": "x"}, {"offset": "1.5"}],
@@ -84,7 +84,7 @@ def test_an_ordering_or_a_page_that_there_is_not_is_refused_and_named(viewer: AP
     assert list(answer.json()["fields"]) == list(query)
 
 
-@pytest.mark.usefixtures("shelf")
+@pytest.mark.usefixtures("prompts")
 def test_the_total_counts_each_prompt_once_whatever_its_tags_and_the_page(viewer: APIClient) -> None:
     queries: list[dict[str, str | int]] = [{"limit": 1}, {"q": "o", "limit": 1}, {"tag": "short", "limit": 0}]
     for query in queries:
@@ -104,7 +104,7 @@ def test_pages_ordered_by_a_name_that_all_share_have_each_prompt_once(
     assert seen == [f"p{number}" for number in reversed(range(9))]
 
 
-@pytest.mark.usefixtures("shelf")
+@pytest.mark.usefixtures("prompts")
 def test_what_is_in_a_workspace_that_somebody_does_not_see_is_in_none_of_their_lists(
     admin: APIClient, viewer: APIClient, other_workspace: Workspace
 ) -> None:

@@ -42,14 +42,14 @@ def rollout(seed: str, weight_a: float) -> Rollout:
 @pytest.mark.parametrize("vector", load("rendering"), ids=lambda vector: vector["name"])
 def test_the_vectors_of_rendering_hold(vector: dict[str, Any]) -> None:
     rendered = Template(vector["template"]).fill(vector["variables"])
-    told = (rendered.text, list(rendered.missing), list(rendered.unused))
-    assert told == (vector["text"], vector["missing"], vector["unused"])
+    found = (rendered.text, list(rendered.missing), list(rendered.unused))
+    assert found == (vector["text"], vector["missing"], vector["unused"])
 
 
 @given(TEMPLATES | st.text(), st.dictionaries(NAMES, JSON, max_size=4))
 def test_any_text_with_any_values_is_rendered_as_the_server_renders_it(text: str, variables: dict[str, Any]) -> None:
-    ours, theirs = Template(text).fill(variables), rendering.render(text, variables)
-    assert (ours.text, list(ours.missing), list(ours.unused)) == (theirs.text, theirs.missing, theirs.unused)
+    client, server = Template(text).fill(variables), rendering.render(text, variables)
+    assert (client.text, list(client.missing), list(client.unused)) == (server.text, server.missing, server.unused)
     assert list(Template(text).names) == rendering.variables_of(text)
 
 
@@ -63,10 +63,10 @@ def test_the_vectors_of_assignment_hold(vector: dict[str, Any]) -> None:
 
 @given(st.text(), st.text(), st.decimals(0, 100, places=3))
 def test_any_unit_gets_the_variant_that_the_server_gives_it(seed: str, unit: str, weight: Any) -> None:
-    told = json.loads(json.dumps(float(weight)))  # as it comes over the wire
-    theirs = rollouts.pick(seed=seed, weight_a=weight, unit=unit)
-    picked = rollout(seed, told).pick(unit)
-    assert (picked.variant, picked.version) == (theirs, "v1" if theirs == "A" else "v2")
+    received = json.loads(json.dumps(float(weight)))  # as it comes over the wire
+    variant = rollouts.pick(seed=seed, weight_a=weight, unit=unit)
+    picked = rollout(seed, received).pick(unit)
+    assert (picked.variant, picked.version) == (variant, "v1" if variant == "A" else "v2")
 
 
 @pytest.mark.parametrize("weight", [0, 20, 100])

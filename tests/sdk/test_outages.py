@@ -248,7 +248,7 @@ def test_a_server_that_does_not_answer_holds_up_the_first_call_only_and_no_longe
         client = make(proxy.url, start_timeout=0.5)
         started = time.monotonic()
         assert client.get_prompt(key).content == "one"  # from disk
-        assert 0.4 < time.monotonic() - started < 2
+        assert 0.4 < time.monotonic() - started < 4  # by default it would be five
         assert seconds_for(100, lambda: client.get_prompt(key)) < 1
         proxy.cut("open")
         eventually(lambda: is_streaming(client), 40)

@@ -49,9 +49,7 @@ class WorkflowForm(ServiceForm[Workflow]):
             super().add_refusal(refusal)
             return
         for name, problems in nested.items():
-            others = [
-                f"{name}[{place}]: {said}" for place in list(problems)[1:] for said in _sentences(problems[place])
-            ]
+            others = [f"{name}[{place}]: {one}" for place in list(problems)[1:] for one in _sentences(problems[place])]
             self.add_error(name, [refusal.message, *others])
 
 
@@ -79,25 +77,25 @@ class ImportForm(forms.Form):
             self.initial["workspace"] = choice.queryset.get()
 
     def clean(self) -> dict[str, Any]:
-        given = self.cleaned_data
-        if bool(given.get("file")) == bool(given.get("text", "").strip()):
+        values = self.cleaned_data
+        if bool(values.get("file")) == bool(values.get("text", "").strip()):
             raise ValidationError("Choose a file, or put its text in: one of the two.")
-        name = "file" if given.get("file") else "text"
+        name = "file" if values.get("file") else "text"
         try:
-            read = documents.from_yaml(given["file"].read() if name == "file" else given["text"])
+            read = documents.from_yaml(values["file"].read() if name == "file" else values["text"])
             checked = WorkflowImportSerializer(data=read)
             checked.is_valid(raise_exception=True)
         except APIException as error:
             raise ValidationError({name: list(_sentences(error.detail))}) from None
         self.values = {field: value for field, value in checked.validated_data.items() if field != "workspace_id"}
-        return given
+        return values
 
 
 def _sentences(problems: Any) -> Iterator[str]:
     """The sentences in a nest of problems, each with its place."""
     if isinstance(problems, dict):
         for name, inner in problems.items():
-            yield from (f"{name}: {said}" for said in _sentences(inner))
+            yield from (f"{name}: {one}" for one in _sentences(inner))
     elif isinstance(problems, list):
         for inner in problems:
             yield from _sentences(inner)

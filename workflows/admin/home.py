@@ -1,4 +1,4 @@
-"""What the home page tells of workflows."""
+"""The home page's panel of workflows."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ SHOWN = 6
 
 
 def waiting_for_approval(actor: Actor) -> dict[str, Any]:
-    """Runs that go on when somebody says so; those that wait longest first. One query."""
+    """Runs that wait for an approval, the longest wait first. One query."""
     undecided = StepAttempt.objects.filter(
         type="approval", status=AttemptState.WAITING, decision__isnull=True, superseded=False
     )

@@ -1,6 +1,7 @@
-"""What is done to a workflow, a page each: every one shows what it would change, and does it when that is confirmed."""
+"""The operations on a workflow, a page each: it shows what would change, and does it when that is confirmed."""
 
 import json
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -42,29 +43,36 @@ class WorkflowOperations(VersionedAdmin[Workflow]):
         if workflow is None or state is None:
             return self._missing(request, object_id)
         document = documents.document_of(workflow, state.definition)
-        if request.GET.get("format") == "json":
-            response = HttpResponse(json.dumps(document, indent=2, ensure_ascii=False), content_type="application/json")
-            name = f"{workflow.key}.json"
-        else:
-            response = HttpResponse(documents.to_yaml(document), content_type="text/yaml; charset=utf-8")
-            name = f"{workflow.key}.yaml"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'  # a key has no quotes in it
-        return response
+        return _download(document, workflow.key, as_json=request.GET.get("format") == "json")
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Make the workflow that a document is of, or make its draft what the document says."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = ImportForm(request.POST or None, request.FILES or None, request=request)
-        if form.is_valid():
-            values, workspace = form.values, form.cleaned_data["workspace"]
-            try:
-                row, new = services.import_workflow(actor=actor_of(request), workspace=workspace, **values)
-            except REFUSALS as error:
-                form.add_error(None, as_refusal(error).message)
-            else:
-                said = f"Imported {row.key}{'' if new else ': its draft is what the document says'}."
-                self.message_user(request, said, messages.SUCCESS)
-                return HttpResponseRedirect(self.page_of(row.pk))
+        if form.is_valid() and (row := self._imported(request, form)):
+            return HttpResponseRedirect(self.page_of(row.pk))
         context = {"form": form, "back": reverse("admin:workflows_workflow_changelist")}
         return self.show(request, "workflows/admin/import.html", "Import a workflow", None, context)
+
+    def _imported(self, request: HttpRequest, form: ImportForm) -> Workflow | None:
+        """The workflow that was imported; None when it was refused, which the form then shows."""
+        values, workspace = form.values, form.cleaned_data["workspace"]
+        try:
+            row, is_new = services.import_workflow(actor=actor_of(request), workspace=workspace, **values)
+        except REFUSALS as error:
+            form.add_error(None, as_refusal(error).message)
+            return None
+        sentence = f"Imported {row.key}{'' if is_new else ': its draft is what the document says'}."
+        self.message_user(request, sentence, messages.SUCCESS)
+        return row
+
+
+def _download(document: dict[str, Any], key: str, *, as_json: bool) -> HttpResponse:
+    """The document as a file, named by the workflow's key, which has no quotes in it."""
+    if as_json:
+        text, kind, suffix = json.dumps(document, indent=2, ensure_ascii=False), "application/json", "json"
+    else:
+        text, kind, suffix = documents.to_yaml(document), "text/yaml; charset=utf-8", "yaml"
+    disposition = f'attachment; filename="{key}.{suffix}"'
+    return HttpResponse(text, content_type=kind, headers={"Content-Disposition": disposition})

@@ -21,12 +21,12 @@ from workflows.language.values import names_in
 from workflows.models import Workflow
 from workflows.runs import execution
 
-#: Fields for names that no input declares and that steps ask for: so many at most.
+#: The most fields for names that steps ask for and no input declares.
 UNDECLARED = 20
 
 
 class RunForm(forms.Form):
-    """The fields of the variables are called `variable-<name>`; `typed` puts what was typed in them together."""
+    """What a run is started with. The field of a variable is called `variable-<name>`."""
 
     version = forms.ChoiceField(required=False, help_text="What is live, if you don't choose.")
     mode = forms.ChoiceField(
@@ -37,8 +37,17 @@ class RunForm(forms.Form):
     strict = forms.BooleanField(required=False, help_text="A variable without a value is an error.")
     others = JsonField(required=False, empty={}, label="Other variables", widget=code(3))
 
-    def __init__(self, data: Any, *, workflow: Workflow, stored: Mapping[str, Any], initial: dict[str, Any]) -> None:
-        super().__init__(data, initial=initial)
+    def __init__(self, request: HttpRequest, workflow: Workflow) -> None:
+        is_post = request.method == "POST"
+        #: The version that is asked for; None for what is served.
+        self.wanted = (request.POST if is_post else request.GET).get("version") or None
+        super().__init__(request.POST if is_post else None, initial={"version": self.wanted or ""})
+        self._problem = ""
+        try:
+            _, stored = versions.choose(workflow, self.wanted)
+        except DomainError as error:
+            self._problem = error.message
+            _, stored = workflow.served
         choice: Any = self.fields["version"]
         labels = workflow.versions.values_list("label", flat=True)[:100]
         served = workflow.live.label if workflow.live else "the draft"
@@ -46,40 +55,45 @@ class RunForm(forms.Form):
         self.inputs: Mapping[str, Any] = stored.get("inputs", {})
         rest = list(self.fields)
         for name, declared in self.inputs.items():
-            self.fields[_called(name)] = _field(name, declared)
+            self.fields[_field_name(name)] = _field(name, declared)
         for name in _undeclared(stored):
-            self.fields[_called(name)] = _field(name, {"type": "text"})
+            self.fields[_field_name(name)] = _field(name, {"type": "text"})
         self.order_fields([name for name in self.fields if name not in rest] + rest)
 
+    def clean(self) -> dict[str, Any]:
+        if self._problem:
+            self.add_error("version", self._problem)
+        return self.cleaned_data
+
     def typed(self) -> dict[str, Any]:
-        """The variables that were given a value."""
+        """The variables that have a value."""
         values = {name.removeprefix("variable-"): value for name, value in self.cleaned_data.items() if "-" in name}
-        given = {name: value for name, value in values.items() if value not in (None, "")}
-        return {**self.cleaned_data["others"], **given}
+        filled = {name: value for name, value in values.items() if value not in (None, "")}
+        return {**self.cleaned_data["others"], **filled}
 
     def add_refusal(self, error: DomainError) -> None:
         problems = (error.fields or {}).get("variables")
         if isinstance(problems, dict):
-            for name, said in problems.items():
-                self.add_error(_called(name) if _called(name) in self.fields else None, said)
+            for name, problem in problems.items():
+                self.add_error(_field_name(name) if _field_name(name) in self.fields else None, problem)
         elif "version" in (error.fields or {}):
             self.add_error("version", error.message)
         else:
             self.add_error(None, error.message)
 
 
-def _called(name: str) -> str:
+def _field_name(name: str) -> str:
     return f"variable-{name}"
 
 
 def _field(name: str, declared: Mapping[str, Any]) -> forms.Field:
-    """A field for one variable. What is required is the server's to say, when it has seen them all."""
+    """A field for one variable. Whether a required one is missing is checked when the run starts, for all at once."""
     default = declared.get("default")
     common: dict[str, Any] = {"required": False, "label": name, "help_text": declared.get("description", "")}
     kind = declared["type"]
     if default is not None:
-        said = default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
-        common["help_text"] = f"{common['help_text']} If empty: {said}".strip()
+        text = default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
+        common["help_text"] = f"{common['help_text']} If empty: {text}".strip()
     field: forms.Field
     if kind in {"string", "text"}:
         field = LinesField(widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}), **common)
@@ -104,7 +118,7 @@ def _field(name: str, declared: Mapping[str, Any]) -> forms.Field:
 
 
 class AnyField(LinesField):
-    """JSON where it reads as JSON, and text where it does not."""
+    """JSON if it can be read as JSON, else text."""
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
@@ -128,46 +142,35 @@ class WorkflowRunning(WorkflowOperations):
         return [self.operation_url("run", self.run_view), *super().get_urls()]
 
     def run_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        workflow, actor = self.seen(request, object_id), actor_of(request)
-        if not may(actor, "workflow.run"):
+        workflow = self.seen(request, object_id)
+        if not may(actor_of(request), "workflow.run"):
             raise PermissionDenied
         if workflow is None:
             return self._missing(request, object_id)
-        wanted = (request.POST if request.method == "POST" else request.GET).get("version") or None
-        refused: DomainError | None = None
-        try:
-            _, stored = versions.choose(workflow, wanted)
-        except DomainError as error:
-            refused = error
-            _, stored = workflow.served
-        form = RunForm(
-            request.POST if request.method == "POST" else None,
-            workflow=workflow,
-            stored=stored,
-            initial={"version": wanted or ""},
-        )
-        if form.is_valid() and refused is None:
-            given = form.cleaned_data
-            try:
-                answer = execution.run(
-                    actor=actor,
-                    workflow=workflow,
-                    variables=form.typed(),
-                    strict=given["strict"],
-                    unit=given["unit"] or None,
-                    version=wanted,
-                    background=given["mode"] == "background",
-                )
-                return _to_run(answer.body["run_id"])
-            except DomainError as error:
-                if "run_id" in error.extra:  # it began, and failed: its page tells where
-                    self.message_user(request, error.message, messages.ERROR)
-                    return _to_run(error.extra["run_id"])
-                form.add_refusal(error)
-        elif refused is not None and form.is_bound:
-            form.add_error("version", refused.message)
+        form = RunForm(request, workflow)
+        run_id = self._run(request, workflow, form) if form.is_valid() else None
+        if run_id is not None:
+            return HttpResponseRedirect(reverse("admin:workflows_workflowrun_change", args=[run_id]))
         return self.show(request, "workflows/admin/running.html", "Run", workflow, {"form": form})
 
-
-def _to_run(run_id: str) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:workflows_workflowrun_change", args=[run_id]))
+    def _run(self, request: HttpRequest, workflow: Workflow, form: RunForm) -> str | None:
+        """Run the workflow. Returns the id of the run, which may have failed; None when it was refused, which the form
+        then shows."""
+        values = form.cleaned_data
+        try:
+            answer = execution.run(
+                actor=actor_of(request),
+                workflow=workflow,
+                variables=form.typed(),
+                strict=values["strict"],
+                unit=values["unit"] or None,
+                version=form.wanted,
+                background=values["mode"] == "background",
+            )
+        except DomainError as error:
+            if "run_id" not in error.extra:
+                form.add_refusal(error)
+                return None
+            self.message_user(request, error.message, messages.ERROR)
+            return str(error.extra["run_id"])
+        return str(answer.body["run_id"])

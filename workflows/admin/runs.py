@@ -125,7 +125,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
             for one in attempts
             if one.type == "approval" and one.status == AttemptState.WAITING and one.decision is None
         ]
-        resumable = not run.going and run.definition is not None and may(actor, "workflow_run.resume")
+        resumable = not run.is_active and run.definition is not None and may(actor, "workflow_run.resume")
         result = run.output if run.outputs is None else run.outputs
         context = {
             "run": run,
@@ -136,7 +136,7 @@ class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
             "more": len(attempts) > timeline.MOST,
             "approvals": [{"attempt": one, "question": timeline.question(run, one, attempts)} for one in open_],
             "may_decide": may(actor, "workflow_run.decide"),
-            "may_cancel": run.going and may(actor, "workflow_run.cancel"),
+            "may_cancel": run.is_active and may(actor, "workflow_run.cancel"),
             "may_resume": resumable,
             "failed": run.status in {RunState.FAILED, RunState.CANCELLED},
             "starts": list(dict.fromkeys(bar.attempt.path for bar in bars if bar.depth == 0)) if resumable else [],
@@ -221,7 +221,7 @@ class StepAttemptAdmin(ReadOnlyAdmin[StepAttempt]):
     list_display = ["started_at", "run", "path", "number", "type", "state", "ended_at"]
     list_filter = ["status", "type"]
     list_select_related = ["run"]
-    list_defer = ["input", "output", "trace", "kept", *(f"run__{name}" for name in TEXTS)]
+    list_defer = ["input", "output", "trace", "memo", *(f"run__{name}" for name in TEXTS)]
     search_fields = ["run__key", "path", "error"]
     date_hierarchy = "started_at"
     ordering = ["-id"]

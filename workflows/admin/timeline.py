@@ -46,7 +46,7 @@ class Bar:
 
     @property
     def place(self) -> str:
-        """Which item of a map it is of, for those that look alike otherwise."""
+        """The items of maps that the attempt belongs to, to tell attempts of one step apart."""
         found = re.findall(r"\[(\d+)\]", self.attempt.path)
         return ", ".join(f"item {int(item) + 1}" for item in found)
 
@@ -67,10 +67,10 @@ class Bar:
 
     @property
     def texts(self) -> list[tuple[str, str]]:
-        """What went in and what came out, as it is known."""
+        """The input, the output and the trace, as far as there are any."""
         attempt = self.attempt
-        given = [("Input", attempt.input), ("Output", attempt.output), ("Facts", attempt.trace or None)]
-        return [(name, shown(value)) for name, value in given if value is not None]
+        texts = [("Input", attempt.input), ("Output", attempt.output), ("Facts", attempt.trace or None)]
+        return [(name, shown(value)) for name, value in texts if value is not None]
 
 
 def shown(value: Any) -> str:
@@ -93,7 +93,7 @@ def _bar(attempt: StepAttempt, start: datetime, end: datetime, whole: timedelta)
 
 
 def _in_order(attempts: Sequence[StepAttempt]) -> list[StepAttempt]:
-    """What is inside of a step comes after it, whatever began meanwhile."""
+    """In the order of the tree: the steps inside a step follow it, even if others began in between."""
     first: dict[tuple[str, ...], int] = {}
     for attempt in attempts:
         for prefix in _prefixes(attempt.path):
@@ -107,7 +107,7 @@ def _prefixes(path: str) -> Iterator[tuple[str, ...]]:
 
 
 def question(run: WorkflowRun, attempt: StepAttempt, attempts: Sequence[StepAttempt]) -> str:
-    """What an approval asks, with what is known filled in."""
+    """The message of an approval, filled with the values that are known so far."""
     steps = (run.definition or {}).get("steps", [])
     template = next((step["message"] for step in walk(steps) if _is(step, attempt) and step.get("message")), "")
     variables: Mapping[str, Any] = run.variables or {}

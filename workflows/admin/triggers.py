@@ -61,7 +61,7 @@ class WebhookForm(ServiceForm[Webhook]):
 
 
 class TriggerAdmin(ServiceAdmin[T], Generic[T]):
-    """What pages of schedules and webhooks have in common."""
+    """What the pages of schedules and webhooks share."""
 
     list_filter = ["enabled", WorkspaceFilter]
     list_select_related = ["workflow"]
@@ -154,11 +154,11 @@ class WebhookAdmin(TriggerAdmin[Webhook]):
         webhooks.delete_webhook(actor=actor, webhook=row)
 
     def response_add(self, request: HttpRequest, obj: Webhook, post_url_continue: str | None = None) -> HttpResponse:
-        said = (
+        sentence = (
             'The secret of {}, which is shown this once: <code class="secret" id="new-secret">{}</code> '
             '<button type="button" class="tool" data-copy="new-secret">Copy</button>'
         )
-        self.message_user(request, format_html(said, obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
+        self.message_user(request, format_html(sentence, obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
         return super().response_add(request, obj, post_url_continue)
 
 
@@ -174,7 +174,7 @@ def ticks(cron: str, zone: str) -> list[str]:
 @require_GET
 @for_scripts("schedule.read")
 def ticks_view(actor: Actor, request: HttpRequest) -> HttpResponseBase:
-    """The next times of the schedule that somebody types, or why there are none: half a word is no error."""
+    """The next times of the schedule that is being typed, or the problem with it: an unfinished one is no error."""
     try:
         return JsonResponse({"ticks": ticks(request.GET.get("cron", ""), request.GET.get("timezone") or "UTC")})
     except InvalidInputError as error:

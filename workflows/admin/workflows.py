@@ -62,7 +62,7 @@ class WorkflowAdmin(WorkflowRunning):
         ]
 
     def get_fields(self, request: HttpRequest, obj: Workflow | None = None) -> list[Any]:
-        """Who only looks is shown the definition as one text, without its secrets."""
+        """A user who can't edit sees the definition as one text, without its secrets."""
         fields = super().get_fields(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fields
@@ -137,19 +137,19 @@ class WorkflowAdmin(WorkflowRunning):
         self.for_each(request, queryset, lambda row: services.publish(actor=actor, workflow=row), "Published")
 
 
-# --- what the form's script asks ------------------------------------------------------------------------------------
+# --- requests of the builder ---------------------------------------------------------------------------------------
 
 
 @require_POST
 @for_scripts("workflow.write")
 def check(actor: Actor, request: HttpRequest) -> HttpResponseBase:
-    """`{id?, inputs, steps, outputs}`: what is wrong with it, as a save would say it, by its places."""
+    """The problems with `{id?, inputs, steps, outputs}` by their places, as saving it would report them."""
     body = object_of(request)
-    given = {name: body[name] for name in DEFINITION_FIELDS if name in body}
+    definition = {name: body[name] for name in DEFINITION_FIELDS if name in body}
     stored = visible_to(actor, Workflow.objects.filter(pk=body["id"])).first() if body.get("id") else None
     secrets = parsing.secrets_in(stored.definition) if stored else {}
     try:
-        parsing.parse(given, secrets=secrets)
+        parsing.parse(definition, secrets=secrets)
     except InvalidInputError as error:
         return JsonResponse({"problems": error.fields or {}, "message": error.message})
     return JsonResponse({"problems": {}, "message": ""})
@@ -158,7 +158,7 @@ def check(actor: Actor, request: HttpRequest) -> HttpResponseBase:
 @require_POST
 @for_scripts("workflow.write")
 def convert(actor: Actor, request: HttpRequest) -> HttpResponseBase:
-    """`{definition}` as YAML, or `{yaml}` as a definition, or the `problem` with it: half a word is no error."""
+    """`{definition}` as YAML, or `{yaml}` as a definition, or the `problem` with it: unfinished text is no error."""
     body = object_of(request)
     if isinstance(body.get("definition"), dict):
         shown = {name: body["definition"].get(name) for name in DEFINITION_FIELDS}

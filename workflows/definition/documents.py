@@ -1,7 +1,7 @@
 """Workflows as documents: YAML out, YAML in.
 
 YAML 1.2's core schema is what is read, so that `on` is a word and 2026-01-31 a text. Anchors, aliases and tags are
-refused: a document of a few lines could otherwise stand for gigabytes.
+refused, since with them a few lines could stand for gigabytes.
 """
 
 import json
@@ -90,8 +90,8 @@ class _Loader(_Parser):  # type: ignore[misc]  # one of two
         seen: set[str] = set()
         for name, (place, _) in zip(names, node.value, strict=True):
             if name in seen:
-                said = f"the name {name[:100]!r} is there twice"
-                raise yaml.constructor.ConstructorError(None, None, said, place.start_mark)
+                problem = f"the name {name[:100]!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, place.start_mark)
             seen.add(name)
         values = [self.construct_object(value, deep=True) for _, value in node.value]
         return dict(zip(names, values, strict=True))
@@ -123,8 +123,8 @@ def _float(loader: _Loader, node: Any) -> float:
 
 
 def _no_number(text: str, node: Any) -> yaml.YAMLError:
-    said = f"the number {text[:20]}{'…' if len(text) > 20 else ''} is out of range"
-    return yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+    problem = f"the number {text[:20]}{'…' if len(text) > 20 else ''} is out of range"
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _map(loader: _Loader, node: Any) -> dict[Any, Any]:
@@ -137,7 +137,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _map)
 
 
 def _check(text: str) -> None:
-    """Refuse what would be more than it looks like, before anything is made of it."""
+    """Refuse a document that is larger than it looks, before it is read into objects."""
     depth, deepest = 0, settings.PROMPTOPS_MAX_JSON_DEPTH
     nodes = documents = 0
     for event in yaml.parse(text, Loader=_Parser):

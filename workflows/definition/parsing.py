@@ -28,7 +28,7 @@ MAX_INPUTS = MAX_OUTPUTS = 50
 #: Steps of a definition in all, those inside of others included.
 MAX_STEPS_IN_ALL = 200
 
-#: What the first clients send with each step, whatever its type: empty, or as their forms begin.
+#: Values that the first clients send with each step whatever its type. They are accepted and dropped.
 SPARE: dict[str, tuple[Any, ...]] = {
     "template": ("", None),
     "provider": ("", None, "mock"),
@@ -67,7 +67,7 @@ class OutputPathSerializer(ApiSerializer):
 
 
 class OutputField(serializers.Field[Any, Any, Any, Any]):
-    """What a workflow gives: a template, or `{"path": a JMESPath expression}`."""
+    """An output of a workflow: a template, or `{"path": a JMESPath expression}`."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, str):
@@ -229,7 +229,7 @@ def _refuse_taken_id(step: object, before: Sequence[str], scope: Scope) -> None:
 def _fields_of(step: object) -> frozenset[str]:
     """The fields of `steps.<id>` that can be asked for: what every step has, and what its type adds."""
     kind = text_of(step, "type")
-    return STEP_FIELDS.union(STEP_TYPES[kind].gives if kind in STEP_TYPES else ())
+    return STEP_FIELDS.union(STEP_TYPES[kind].trace_fields if kind in STEP_TYPES else ())
 
 
 def _parse_inputs(inputs: object) -> dict[str, Any]:
@@ -251,15 +251,15 @@ def _parse_outputs(outputs: object, scope: Scope) -> dict[str, Any]:
     return _named("outputs", outputs, IdentifierField(), MAX_OUTPUTS, one, "an object of outputs by their names")
 
 
-def _named(field: str, given: object, names: PatternField, most: int, one: Any, expected: str) -> dict[str, Any]:
-    """An object each of whose members is read by `one`. Raises InvalidInputError that names each faulty one."""
-    if not isinstance(given, Mapping):
+def _named(field: str, values: object, names: PatternField, max_count: int, one: Any, expected: str) -> dict[str, Any]:
+    """An object of which `one` reads each member. Raises InvalidInputError that names each faulty member."""
+    if not isinstance(values, Mapping):
         raise InvalidInputError.of(field, f"expected {expected}")
-    if len(given) > most:
-        raise InvalidInputError.of(field, f"expected at most {most}")
+    if len(values) > max_count:
+        raise InvalidInputError.of(field, f"expected at most {max_count}")
     parsed: dict[str, Any] = {}
     problems: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         try:
             names.run_validation(name)
             if name in RESERVED:

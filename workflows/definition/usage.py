@@ -9,10 +9,10 @@ from workflows.models import Workflow
 
 def on_provider(name: str) -> list[str]:
     """The keys of the workflows whose draft or live version has a step that runs on the provider of that name."""
-    # The name is looked for as text first: to read every definition there is would take long.
+    # The text is searched first, in the database: reading every definition takes too long.
     texts = {"draft_text": Cast("steps", TextField()), "live_text": Cast("live__steps", TextField())}
-    said = Q(draft_text__contains=f'"{name}"') | Q(live_text__contains=f'"{name}"')
-    found = Workflow.objects.select_related("live").annotate(**texts).filter(said).order_by("key")
+    mentioned = Q(draft_text__contains=f'"{name}"') | Q(live_text__contains=f'"{name}"')
+    found = Workflow.objects.select_related("live").annotate(**texts).filter(mentioned).order_by("key")
     return [workflow.key for workflow in found.iterator(chunk_size=50) if name in _providers(workflow)]
 
 

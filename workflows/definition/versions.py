@@ -1,4 +1,4 @@
-"""Which definition a run takes."""
+"""Which definition a run uses."""
 
 from typing import Any
 
@@ -13,5 +13,7 @@ def choose(workflow: Workflow, version: str | None) -> tuple[str, dict[str, Any]
     """
     if version is None:
         return workflow.served
-    state: Workflow | WorkflowVersion = publishing.state_named(workflow, version, noun="workflow")
-    return (state.version if isinstance(state, Workflow) else state.label), state.definition
+    state = publishing.state_named(workflow, version, noun="workflow")
+    if isinstance(state, WorkflowVersion):
+        return state.label, state.definition
+    return workflow.version, workflow.definition

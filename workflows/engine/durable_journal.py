@@ -1,256 +1,276 @@
-"""The journal of a run in the database: what a step made is on the disk before the run goes on.
+"""The journal of a run in the database.
 
-Every write names the claim by which this process has the run. When another one claimed it meanwhile, or somebody
-cancelled it, nothing is written and the run ends here.
+What is recorded is written in batches, each in one transaction that confirms the lease. The end of a step and the
+beginning of the next one come at the same moment and make one batch. A step begins only when everything before it is
+durable: so what a step did is never done again once another one has begun.
 """
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from agents.transport import bridge
-from governance.core.db import AWAY
+from governance.core.db import AWAY, let_go
 from workflows.engine import wakeups
+from workflows.engine.leases import Lease
 from workflows.language.structure import Step
-from workflows.models import AttemptState, RunState, StepAttempt, WorkflowRun
+from workflows.models import AttemptState, StepAttempt
+from workflows.models.run import EncodedJSON
 from workflows.steps.journal import Attempt, Decision, Done, MemoryJournal, Stopped, cost_of
 
 logger = logging.getLogger("promptops.workflows")
 
-#: Types of steps at which a run is parked.
+T = TypeVar("T")
+Write = Callable[[], None]
+
+#: Types of steps at which a run is put aside.
 PARKING = {"approval", "wait"}
 #: Seconds between tries to write while the database is away; after the last one the run is left for later.
 PATIENCE = (0.1, 0.3, 1.0, 2.0, 4.0)
-
-
-class LostClaimError(Stopped):
-    """The run is somebody else's by now, or it is over."""
 
 
 class ReleasedError(Stopped):
     """This process is about to end: the run goes on in another, with the step that was to begin."""
 
 
-class RunJournal(MemoryJournal):
-    """What the interpreter remembers. In memory alone, until `tie` or `load` ties it to the run's rows."""
+class DurableJournal(MemoryJournal):
+    """A journal for as long as the lease holds. Its methods raise LeaseLostError after that, sooner or later.
 
-    def __init__(self, *, leaving: Callable[[], bool] = lambda: False) -> None:
+    `is_stopping`: whether this process is about to end, so that no further step begins here.
+    """
+
+    def __init__(self, lease: Lease, *, is_stopping: Callable[[], bool]) -> None:
         super().__init__()
-        self.run_id: uuid.UUID | None = None
-        self.claim = 0
-        self._leaving = leaving
+        self.lease = lease
+        self._is_stopping = is_stopping
         self._offsets: dict[str, int] = {}  # attempts that a resume made void: they count no more, but have numbers
-        self._tied = asyncio.Lock()
+        self._pending: list[Write] = []
+        self._has_ended_steps = False  # among those that are pending
+        self._next: asyncio.Task[None] | None = None  # the batch that has not begun yet
+        self._one_at_a_time = asyncio.Lock()
+        self._failure: BaseException | None = None
+        self._closed = False
 
-    def load(self, run_id: uuid.UUID, claim: int) -> None:
-        """Take up what the rows say that was done in earlier lives."""
-        self.run_id, self.claim = run_id, claim
-        rows = StepAttempt.objects.filter(run_id=run_id)
+    def load(self) -> None:
+        """Read what was done in earlier segments."""
+        rows = StepAttempt.objects.filter(run_id=self.lease.run_id)
         void = rows.filter(superseded=True).values("path").annotate(last=Max("number")).order_by()
         self._offsets = {row["path"]: row["last"] for row in void}
         for row in rows.filter(superseded=False).order_by("id"):
-            number = max(0, row.number - self._offsets.get(row.path, 0))
-            latest = attempt_of(row, number)
-            self.entries.append(latest)
-            self._latest[row.path] = latest
+            attempt = _attempt_of(row, max(0, row.number - self._offsets.get(row.path, 0)))
+            self.entries.append(attempt)
+            self._latest[row.path] = attempt
             if row.due_at is not None:
                 self._due[row.path] = row.due_at
-            if row.kept is not None:
-                self._kept[row.path] = row.kept["value"]
+            if row.memo is not None:
+                self._memos[row.path] = row.memo["value"]
             if row.status in (AttemptState.SUCCEEDED, AttemptState.SKIPPED) or row.failed_over:
-                self._done[row.path] = latest.done = Done(
+                self._done[row.path] = attempt.done = Done(
                     output=row.output,
                     trace=row.trace or {},
                     skipped=row.status == AttemptState.SKIPPED,
                     error=row.error if row.failed_over else None,
                 )
 
-    async def tie(self, run_id: uuid.UUID, claim: int, write: Callable[[list[Attempt]], None]) -> None:
-        """From here on in the database: `write` is given what was done so far, on the thread that waits."""
-        async with self._tied:
-            await bridge.on_caller(write, list(self.entries))
-            self.run_id, self.claim = run_id, claim
+    # --- what the interpreter records ---
 
-    async def begin(self, path: str, step: Step, number: int, given: Any) -> None:
-        if self._leaving():
+    async def begin(self, path: str, step: Step, number: int, step_input: Any) -> None:
+        if self._is_stopping():
             raise ReleasedError
-        async with self._tied:
-            known = self._latest.get(path)
-            await super().begin(path, step, number, given)
-            if self.run_id is not None and (known is None or known.number < number):
-                await self._write(_begin, self._latest[path], self._stored(path, number))
+        known = self._latest.get(path)
+        await super().begin(path, step, number, step_input)
+        if known is None or known.number < number:
+            self._add(partial(_insert, self._columns(self._latest[path], number)))
+        await self._flush()
 
     async def end(self, path: str, number: int, done: Done) -> None:
-        async with self._tied:
-            await super().end(path, number, done)
-            if self.run_id is not None:
-                await self._write(_end, path, self._stored(path, number), done)
+        values = _values_of(done)  # raises for what can't be stored, before it counts as done
+        await super().end(path, number, done)
+        self._has_ended_steps = True
+        self._add(partial(_update, self._attempts(path, number), **values, ended_at=timezone.now()))
 
     async def skip(self, path: str, step: Step) -> None:
-        async with self._tied:
-            await super().skip(path, step)
-            if self.run_id is not None:
-                await self._write(_begin, self.entries[-1], 0)
+        await super().skip(path, step)
+        attempt = self.entries[-1]
+        columns = self._columns(attempt, 0) | {"status": AttemptState.SKIPPED, "ended_at": attempt.ended}
+        self._add(partial(_insert, columns))
 
     async def fail(self, path: str, number: int, error: str, *, again: bool) -> None:
-        async with self._tied:
-            await super().fail(path, number, error, again=again)
-            if self.run_id is not None:
-                await self._write(_fail, path, self._stored(path, number), error)
+        await super().fail(path, number, error, again=again)
+        values = {"status": AttemptState.FAILED, "error": error, "ended_at": timezone.now()}
+        self._add(partial(_update, self._attempts(path, number), **values))
 
     async def decision(self, path: str) -> Decision | None:
-        if self.run_id is None:
-            return None
-        found: Decision | None = await self._write(_decision, path)
-        return found
+        rows = StepAttempt.objects.filter(run_id=self.lease.run_id, path=path, superseded=False)
+        decided = rows.filter(decision__isnull=False).values_list("decision", flat=True)
+        found = await _patiently(decided.last)
+        return Decision(**{name: found[name] for name in ("approved", "by", "comment")}) if found else None
 
     async def due(self, path: str, seconds: float) -> datetime:
-        async with self._tied:
-            known = path in self._due
-            moment = await super().due(path, seconds)
-            if not known and self.run_id is not None:
-                await self._write(_due, path, moment)
-            return moment
+        is_known = path in self._due
+        moment = await super().due(path, seconds)
+        if not is_known:
+            self._add(partial(_update, self._open_attempts(path), due_at=moment))
+            await self._flush()
+        return moment
 
-    async def keep(self, path: str, value: Any) -> Any:
-        async with self._tied:
-            known = path in self._kept
-            kept = await super().keep(path, value)
-            if not known and self.run_id is not None:
-                await self._write(_keep, path, kept)
-            return kept
+    async def memoize(self, path: str, value: Any) -> Any:
+        is_known = path in self._memos
+        memo = await super().memoize(path, value)
+        if not is_known:
+            self._add(partial(_update, self._open_attempts(path), memo={"value": memo}))
+            await self._flush()
+        return memo
 
-    def _stored(self, path: str, number: int) -> int:
-        return number + self._offsets.get(path, 0) if number else 0
+    # --- how it is written ---
 
-    async def _write(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Do it in a transaction that holds the claim. A database that is away is waited for, for some seconds."""
-        for pause in PATIENCE:
-            try:
-                return await bridge.on_caller(_in_turn, work, self.run_id, self.claim, *args)
-            except AWAY as error:
-                logger.warning("run %s: could not keep a step, trying again: %s", self.run_id, error)
-                await asyncio.sleep(pause)
-        return await bridge.on_caller(_in_turn, work, self.run_id, self.claim, *args)
+    async def close(self) -> Write:
+        """Nothing is recorded any more. Returns what is left to be written, for the transaction that ends the segment.
+
+        Raises what kept an earlier batch from being written.
+        """
+        self._closed = True
+        async with self._one_at_a_time:  # a batch under way is written
+            pass
+        if self._failure is not None:
+            raise self._failure
+        return self._take()
+
+    def _add(self, write: Write) -> None:
+        """Have it written with the next batch, which begins as soon as the interpreter waits for something."""
+        if self._failure is not None:
+            raise self._failure
+        self._pending.append(write)
+        self._next_batch()
+
+    def _next_batch(self) -> asyncio.Task[None]:
+        if self._next is None:
+            self._next = asyncio.create_task(self._write_batch())
+            self._next.add_done_callback(self._note_failure)
+        return self._next
+
+    async def _flush(self) -> None:
+        """Wait until everything that was added is durable. When the waiting step is stopped, it is written all the
+        same: others may wait for the same batch."""
+        await asyncio.shield(self._next_batch())
+
+    async def _write_batch(self) -> None:
+        async with self._one_at_a_time:  # meanwhile the next batch fills
+            self._next = None
+            if self._failure is not None:
+                raise self._failure
+            if not self._closed and self._pending:
+                confirmed = {"crash_count": 0} if self._has_ended_steps else {}
+                await _patiently(_write, self.lease, self._take(), confirmed)
+
+    def _take(self) -> Write:
+        writes, self._pending, self._has_ended_steps = self._pending, [], False
+
+        def write_all() -> None:
+            for write in writes:
+                write()
+
+        return write_all
+
+    def _note_failure(self, batch: "asyncio.Task[None]") -> None:
+        if not batch.cancelled():
+            self._failure = self._failure or batch.exception()
+
+    # --- rows ---
+
+    def _attempts(self, path: str, number: int) -> Any:
+        return StepAttempt.objects.filter(run_id=self.lease.run_id, path=path, number=self._number(path, number))
+
+    def _open_attempts(self, path: str) -> Any:
+        return StepAttempt.objects.filter(run_id=self.lease.run_id, path=path, superseded=False, ended_at=None)
+
+    def _number(self, path: str, number: int) -> int:
+        """The number that an attempt has in its row: those that a resume made void keep theirs."""
+        return number + self._offsets.get(path, 0)
+
+    def _columns(self, attempt: Attempt, number: int) -> dict[str, Any]:
+        """What is stored of an attempt that begins; number 0 is one that was skipped."""
+        step = attempt.step
+        return {
+            "run_id": self.lease.run_id,
+            "path": attempt.path,
+            "step_id": step.id,
+            "name": step.name,
+            "type": step.type,
+            "number": self._number(attempt.path, number) if number else 0,
+            "status": AttemptState.WAITING if step.type in PARKING else AttemptState.RUNNING,
+            "input": EncodedJSON.of(attempt.input),
+            "started_at": attempt.started,
+        }
 
 
-def _in_turn(work: Callable[..., Any], run_id: uuid.UUID, claim: int, *args: Any) -> Any:
-    """On the thread that waits, which gives its connection back."""
+async def _patiently(work: Callable[..., T], *args: Any) -> T:
+    """Do it on the thread that waits for the run. A database that is away is waited for, for some seconds."""
+    for pause in PATIENCE:
+        try:
+            return await bridge.on_caller(_briefly, work, *args)
+        except AWAY as error:
+            logger.warning("could not record a step, trying again: %s", error)
+            await asyncio.sleep(pause)
+    return await bridge.on_caller(_briefly, work, *args)
+
+
+def _briefly(work: Callable[..., T], *args: Any) -> T:
     try:
-        with transaction.atomic():
-            hold(run_id, claim)
-            result = work(run_id, *args)
-        wakeups.give(run_id)
-        return result
+        return work(*args)
     except (DatabaseError, InterfaceError):
         if not connection.in_atomic_block:
             connection.close()
         raise
     finally:
-        if not connection.in_atomic_block:
-            close_old_connections()
+        let_go()
 
 
-def hold(run_id: uuid.UUID, claim: int, **values: Any) -> None:
-    """Make sure, until the transaction ends, that the run is still this claim's. Raises LostClaimError."""
-    mine = WorkflowRun.objects.filter(pk=run_id, claim=claim, status=RunState.RUNNING)
-    if not mine.update(changed_at=timezone.now(), **values):
-        raise LostClaimError
+def _write(lease: Lease, write: Write, confirmed: dict[str, Any]) -> None:
+    with transaction.atomic():
+        lease.confirm(**confirmed)
+        write()
+    wakeups.notify(lease.run_id)
 
 
-def attempt_of(row: StepAttempt, number: int) -> Attempt:
-    step = Step(id=row.step_id, name=row.name, type=row.type, fields={})
+def _insert(columns: dict[str, Any]) -> None:
+    StepAttempt.objects.create(**columns, changed_at=timezone.now())
+
+
+def _update(rows: Any, **values: Any) -> None:
+    rows.update(changed_at=timezone.now(), **values)
+
+
+def _values_of(done: Done) -> dict[str, Any]:
+    """The columns of an attempt that ended. Raises TypeError, ValueError or RecursionError for what can't be stored."""
+    failed_over = done.error is not None
+    count = StepAttempt.prompt_tokens.field.get_prep_value
+    return {
+        "output": EncodedJSON.of(done.output),
+        "trace": EncodedJSON.of(dict(done.trace) or None),
+        "error": done.error,
+        "failed_over": failed_over,
+        "status": AttemptState.FAILED if failed_over else AttemptState.SUCCEEDED,
+        "prompt_tokens": count(done.trace.get("prompt_tokens")),
+        "output_tokens": count(done.trace.get("output_tokens")),
+        "cost_usd": cost_of(done.trace),
+    }
+
+
+def _attempt_of(row: StepAttempt, number: int) -> Attempt:
     return Attempt(
         path=row.path,
-        step=step,
+        step=Step(id=row.step_id, name=row.name, type=row.type, fields={}),
         number=number,
-        given=row.input,
+        input=row.input,
         started=row.started_at,
         ended=row.ended_at,
         error=row.error,
     )
-
-
-def row_of(run_id: uuid.UUID, attempt: Attempt, number: int) -> StepAttempt:
-    """An attempt as it is stored, as far as it got."""
-    row = StepAttempt(
-        run_id=run_id,
-        path=attempt.path,
-        step_id=attempt.step.id,
-        name=attempt.step.name,
-        type=attempt.step.type,
-        number=number,
-        input=attempt.given,
-        due_at=attempt.due,
-        kept=attempt.kept,
-        started_at=attempt.started,
-        ended_at=attempt.ended,
-        changed_at=timezone.now(),
-    )
-    if attempt.done is not None:
-        _set_done(row, attempt.done)
-    elif attempt.ended is not None:
-        row.status, row.error = AttemptState.FAILED, attempt.error
-    elif attempt.step.type in PARKING:
-        row.status = AttemptState.WAITING
-    return row
-
-
-def _begin(run_id: uuid.UUID, attempt: Attempt, number: int) -> None:
-    row_of(run_id, attempt, number).save(force_insert=True)
-
-
-def _row(run_id: uuid.UUID, path: str, number: int) -> StepAttempt:
-    return StepAttempt.objects.get(run_id=run_id, path=path, number=number)
-
-
-_DONE = ("output", "trace", "error", "status", "failed_over", "prompt_tokens", "output_tokens", "cost_usd")
-
-
-def _set_done(row: StepAttempt, done: Done) -> None:
-    row.output, row.trace, row.error = done.output, dict(done.trace) or None, done.error
-    row.failed_over = done.error is not None
-    row.status = AttemptState.FAILED if row.failed_over else AttemptState.SUCCEEDED
-    if done.skipped:
-        row.status = AttemptState.SKIPPED
-    row.prompt_tokens = done.trace.get("prompt_tokens")
-    row.output_tokens = done.trace.get("output_tokens")
-    row.cost_usd = cost_of(done.trace)
-
-
-def _end(run_id: uuid.UUID, path: str, number: int, done: Done) -> None:
-    row = StepAttempt(run_id=run_id)
-    _set_done(row, done)
-    now = timezone.now()
-    values = {name: getattr(row, name) for name in _DONE}
-    ours = StepAttempt.objects.filter(run_id=run_id, path=path, number=number)
-    ours.update(**values, ended_at=now, changed_at=now)
-    WorkflowRun.objects.filter(pk=run_id, deaths__gt=0).update(deaths=0)  # it got on
-
-
-def _fail(run_id: uuid.UUID, path: str, number: int, error: str) -> None:
-    now = timezone.now()
-    StepAttempt.objects.filter(run_id=run_id, path=path, number=number).update(
-        status=AttemptState.FAILED, error=error, ended_at=now, changed_at=now
-    )
-
-
-def _decision(run_id: uuid.UUID, path: str) -> Decision | None:
-    decided = StepAttempt.objects.filter(run_id=run_id, path=path, superseded=False, decision__isnull=False)
-    said = decided.values_list("decision", flat=True).last()
-    return Decision(approved=said["approved"], by=said["by"], comment=said["comment"]) if said else None
-
-
-def _due(run_id: uuid.UUID, path: str, moment: datetime) -> None:
-    StepAttempt.objects.filter(run_id=run_id, path=path, superseded=False, ended_at=None).update(due_at=moment)
-
-
-def _keep(run_id: uuid.UUID, path: str, value: Any) -> None:
-    StepAttempt.objects.filter(run_id=run_id, path=path, superseded=False, ended_at=None).update(kept={"value": value})

@@ -1,7 +1,7 @@
-"""Runs a definition. Asynchronous, on the loop of model calls, by the journal that it is given.
+"""Executes a definition on the event loop of model calls, and records in a journal what it does.
 
-What a step made in an earlier life of the run is recalled and never made again; nothing else is remembered, so that a
-run goes on after any end of its process by being interpreted again.
+What a step made in an earlier segment of the run is recalled and never made again; nothing else is remembered, so that
+a run goes on after any end of its process by being interpreted again.
 """
 
 import asyncio
@@ -9,9 +9,8 @@ import logging
 import random
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from governance.api.parsing import storable
@@ -19,73 +18,24 @@ from governance.core.db import AWAY
 from governance.core.errors import DomainError, InvalidInputError
 from prompts.content.rendering import VARIABLE, TooLongError
 from workflows.definition import parsing
+from workflows.engine.usage import RunUsage
 from workflows.language import values
 from workflows.language.budget import RunLimitError
 from workflows.language.structure import END, Definition, Retry, Step
 from workflows.steps import STEP_TYPES, Context, Outcome, RunContext
 from workflows.steps.base import REPEATABLE, InternalError, StepFailedError, StepTimeoutError, holds, search
-from workflows.steps.journal import Decision, Done, Journal, Parked, Stopped, cost_of
+from workflows.steps.journal import Decision, Done, Journal, Parked, Stopped
 
 logger = logging.getLogger("promptops.workflows")
 
 #: Steps that one run may execute, those of maps and sub-workflows included.
 MAX_EXECUTED = 5000
 #: Characters that the outputs of one run may have in all.
-MAX_KEPT = 64 * 1024 * 1024
+MAX_OUTPUT = 64 * 1024 * 1024
 #: Characters of a step's path at most: the ids of all that it is in.
 MAX_PATH = 500
 #: Seconds between two attempts at most, whatever the step or a server asks for.
 MAX_PAUSE = 60.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Used:
-    """What models used in a run, or in a part of one: it counts for the part `above` too."""
-
-    above: "Used | None" = None
-    provider: str = ""
-    model: str = ""
-    calls: int = 0
-    prompt_tokens: int = 0
-    output_tokens: int = 0
-    costs: list[Decimal | None] = field(default_factory=list)
-
-    def add(self, trace: Mapping[str, Any]) -> None:
-        """Count what a step's trace tells."""
-        if trace.get("prompt_tokens") is None:
-            return
-        self.provider = trace.get("provider") or self.provider
-        self.model = trace.get("model") or self.model
-        self.calls += 1
-        self.prompt_tokens += trace["prompt_tokens"]
-        self.output_tokens += trace.get("output_tokens") or 0
-        self.costs.append(cost_of(trace))
-        if self.above is not None:
-            self.above.add(trace)
-
-    def tried(self, provider: str) -> None:
-        """A call of this provider failed."""
-        self.provider, self.model = provider, ""
-        if self.above is not None:
-            self.above.tried(provider)
-
-    @property
-    def cost_usd(self) -> Decimal | None:
-        """None as soon as the cost of one call is not known."""
-        known = [cost for cost in self.costs if cost is not None]
-        return sum(known, Decimal(0)) if known and len(known) == len(self.costs) else None
-
-    @property
-    def trace(self) -> dict[str, Any]:
-        """The same for the trace of a step that holds others."""
-        if not self.calls:
-            return {}
-        cost = self.cost_usd
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "output_tokens": self.output_tokens,
-            "cost_usd": None if cost is None else float(cost),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,30 +46,30 @@ class Result:
     output: Any = None
     outputs: dict[str, Any] | None = None
     trace: list[dict[str, Any]]
-    used: Used
+    usage: RunUsage
     error: DomainError | None = None
 
 
 async def interpret(definition: Definition, run: RunContext, journal: Journal) -> Result:
-    """Run to the end. `run.variables` are settled already (definition.settle).
+    """Run to the end. `run.variables` are settled already (workflows.definition.parsing.settle).
 
     Raises Parked when the run has to wait for somebody or for a time, with the trace so far.
     """
-    machine, trace, used = _Machine(journal), list[dict[str, Any]](), Used()
+    machine, trace, usage = _Machine(journal), list[dict[str, Any]](), RunUsage()
     try:
-        output, outputs = await machine.body(definition, run, "", trace, used)
+        output, outputs = await machine.body(definition, run, "", trace, usage)
     except Parked as parked:
         parked.trace = trace
         raise
     except (Stopped, *AWAY):
         raise  # the run is not over
     except Exception as broken:
-        error = _told(broken, run.run_id)
+        error = _as_domain_error(broken, run.run_id)
         if trace:  # what broke may have been beside a step's work
             trace[-1].setdefault("output", None)
             trace[-1].setdefault("error", error.message)
-        return Result(trace=trace, used=used, error=error)
-    return Result(output=output, outputs=outputs, trace=trace, used=used)
+        return Result(trace=trace, usage=usage, error=error)
+    return Result(output=output, outputs=outputs, trace=trace, usage=usage)
 
 
 class _Machine:
@@ -128,17 +78,17 @@ class _Machine:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._executed = 0
-        self._kept = 0
+        self._output_size = 0
 
     async def body(
-        self, definition: Definition, run: RunContext, prefix: str, trace: list[dict[str, Any]], used: Used
+        self, definition: Definition, run: RunContext, prefix: str, trace: list[dict[str, Any]], usage: RunUsage
     ) -> tuple[Any, dict[str, Any] | None]:
         """Run a whole definition: what its last step made, and its outputs."""
         names: dict[str, Any] = {**run.variables, "steps": {}}
         if definition.inputs:
             names["inputs"] = {name: names[name] for name in definition.inputs if name in names}
-        given = run.variables.get("input", "")
-        output, seen = await self.sequence(definition.steps, run, prefix, names, given, trace, used)
+        first_input = run.variables.get("input", "")
+        output, seen = await self.sequence(definition.steps, run, prefix, names, first_input, trace, usage)
         if not definition.outputs:
             return output, None
         names |= {"input": output, "steps": seen}
@@ -150,9 +100,9 @@ class _Machine:
         run: RunContext,
         prefix: str,
         names: Mapping[str, Any],
-        given: Any,
+        step_input: Any,
         trace: list[dict[str, Any]],
-        used: Used,
+        usage: RunUsage,
     ) -> tuple[Any, dict[str, Any]]:
         """Run steps one after the other: what the last one made, and all that later steps can ask of them."""
         seen: dict[str, Any] = dict(names["steps"])
@@ -163,16 +113,16 @@ class _Machine:
             entry = {"name": step.name, "type": step.type, **({"id": step.id} if "id" in step.fields else {})}
             trace.append(entry)
             # A copy of the steps so far: an output made of all of them must not come to contain itself.
-            at = _At(self, step, run, f"{prefix}{step.id}", {**names, "input": given, "steps": dict(seen)}, used)
+            at = _At(self, step, run, f"{prefix}{step.id}", {**names, "input": step_input, "steps": dict(seen)}, usage)
             done = await self._step(at, entry)
             seen[step.id] = _seen(done)
             target = done.trace.get("goto")
             if done.error is not None:
                 target = step.target or None
             elif not done.skipped:
-                given = done.output
+                step_input = done.output
             place = places[target] if target else place + 1
-        return given, seen
+        return step_input, seen
 
     async def _step(self, at: "_At", entry: dict[str, Any]) -> Done:
         self._executed += 1
@@ -187,7 +137,7 @@ class _Machine:
         if done is None:
             done = await self._do(at, entry)
         if recalled or not (at.step.steps or at.step.type == "workflow"):  # what is inside a step was counted there
-            at.used.add(done.trace)
+            at.usage.add(done.trace)
         entry.update(output=done.output, **done.trace)
         if done.skipped:
             entry["skipped"] = True
@@ -202,19 +152,19 @@ class _Machine:
             await journal.skip(path, step)
             return Done(skipped=True)
         number, failures = await journal.attempts(path), 0
-        if not (number and STEP_TYPES[step.type].goes_on):
+        if not (number and STEP_TYPES[step.type].is_resumable):
             number += 1
         while True:
-            given, problem = await at.given()
-            await journal.begin(path, step, number, given)
+            step_input, problem = await at.input()
+            await journal.begin(path, step, number, step_input)
             try:
-                outcome = await at.attempt(given, problem)
+                outcome = await at.attempt(step_input, problem)
                 self._count(outcome.output)
                 done = Done(output=outcome.output, trace=outcome.trace)
             except (Stopped, *AWAY):
                 raise  # no fault of the step: the run goes on elsewhere or later
             except Exception as broken:
-                error = _told(broken, at.run.run_id, path)
+                error = _as_domain_error(broken, at.run.run_id, path)
                 error.extra.clear()  # a step's own run is no part of what this run is answered with
                 if number > 1:
                     entry["attempts"] = number
@@ -225,7 +175,7 @@ class _Machine:
                     number += 1
                     continue
                 if "provider" in step.fields:
-                    at.used.tried(step["provider"])
+                    at.usage.tried(step["provider"])
                 if step.on_error == "fail" or isinstance(error, RunLimitError):
                     await journal.fail(path, number, error.message, again=False)
                     entry.update(output=None, error=error.message)
@@ -240,20 +190,20 @@ class _Machine:
     def _count(self, output: Any) -> None:
         """Refuse an output that is too large, and all of them when they are together."""
         try:
-            self._kept += values.check_size(output)
+            self._output_size += values.check_size(output)
         except values.TooLargeError as error:
             raise StepFailedError(f"its output can't be kept: {error}") from None
-        if self._kept > MAX_KEPT:
-            raise RunLimitError(f"the outputs of a run have at most {MAX_KEPT} characters in all")
+        if self._output_size > MAX_OUTPUT:
+            raise RunLimitError(f"the outputs of a run have at most {MAX_OUTPUT} characters in all")
 
 
 class _At:
     """One step of a run, at its place. For steps that hold others, or wait, it is the engine of their context."""
 
     def __init__(
-        self, machine: _Machine, step: Step, run: RunContext, path: str, names: Mapping[str, Any], used: Used
+        self, machine: _Machine, step: Step, run: RunContext, path: str, names: Mapping[str, Any], usage: RunUsage
     ) -> None:
-        self.machine, self.step, self.run, self.path, self.names, self.used = machine, step, run, path, names, used
+        self.machine, self.step, self.run, self.path, self.names, self.usage = machine, step, run, path, names, usage
         self._problem: DomainError | None = None
 
     async def is_skipped(self) -> bool:
@@ -264,7 +214,7 @@ class _At:
             self._problem = error
             return False
 
-    async def given(self) -> tuple[Any, DomainError | None]:
+    async def input(self) -> tuple[Any, DomainError | None]:
         """What the step works on, or why there is nothing."""
         if self._problem is not None:
             return None, self._problem
@@ -279,12 +229,12 @@ class _At:
             return None, error
         return found, None
 
-    async def attempt(self, given: Any, problem: DomainError | None) -> Outcome:
+    async def attempt(self, step_input: Any, problem: DomainError | None) -> Outcome:
         """Do it once, within the step's time."""
         if problem is not None:
             raise problem
-        names = {**self.names, "input": given}
-        context = Context(run=self.run, path=self.path, input=given, names=names, engine=self)
+        names = {**self.names, "input": step_input}
+        context = Context(run=self.run, path=self.path, input=step_input, names=names, engine=self)
         try:
             async with asyncio.timeout(self.step.timeout) as clock:
                 return await STEP_TYPES[self.step.type].run(self.step, context)
@@ -299,18 +249,18 @@ class _At:
     async def due(self, seconds: float) -> datetime:
         return await self.machine.journal.due(self.path, seconds)
 
-    async def keep(self, value: Any) -> Any:
-        return await self.machine.journal.keep(self.path, value)
+    async def memoize(self, value: Any) -> Any:
+        return await self.machine.journal.memoize(self.path, value)
 
     async def each(self, items: Sequence[Any], at_once: int) -> Outcome:
-        used, gate, parked = Used(above=self.used), asyncio.Semaphore(at_once), list[Parked]()
+        usage, gate, parked = RunUsage(above=self.usage), asyncio.Semaphore(at_once), list[Parked]()
 
         async def one(place: int, item: Any) -> Any:
             async with gate:
                 names = {**self.names, "item": item, "index": place}
                 prefix, trace = f"{self.path}[{place}]/", list[dict[str, Any]]()
                 try:
-                    made, _ = await self.machine.sequence(self.step.steps, self.run, prefix, names, item, trace, used)
+                    made, _ = await self.machine.sequence(self.step.steps, self.run, prefix, names, item, trace, usage)
                 except Parked as stop:  # the other items go on
                     parked.append(stop)
                     return None
@@ -326,24 +276,24 @@ class _At:
             raise failures.exceptions[0] from None
         if parked:
             raise min(parked, key=lambda stop: (stop.until is None, stop.until))
-        return Outcome(output=[task.result() for task in tasks], trace={"items": len(items), **used.trace})
+        return Outcome(output=[task.result() for task in tasks], trace={"items": len(items), **usage.trace})
 
     async def below(self, definition: Mapping[str, Any], run: RunContext) -> Outcome:
-        loaded, used, trace = parsing.load(definition), Used(above=self.used), list[dict[str, Any]]()
+        loaded, usage, trace = parsing.load(definition), RunUsage(above=self.usage), list[dict[str, Any]]()
         try:
             settled = replace(run, variables=parsing.settle(loaded.inputs, run.variables))
         except InvalidInputError as error:
             raise StepFailedError(f"{run.workflow_key}: {error.message}") from None
         try:
-            output, outputs = await self.machine.body(loaded, settled, f"{self.path}/", trace, used)
+            output, outputs = await self.machine.body(loaded, settled, f"{self.path}/", trace, usage)
         except DomainError as error:
             inside = f"{trace[-1]['name']}: " if trace else ""
             error.message = f"{run.workflow_key}: {inside}{error.message}"
             raise
-        return Outcome(output=output if outputs is None else outputs, trace=used.trace)
+        return Outcome(output=output if outputs is None else outputs, trace=usage.trace)
 
 
-def _told(error: Exception, run_id: uuid.UUID, path: str = "") -> DomainError:
+def _as_domain_error(error: Exception, run_id: uuid.UUID, path: str = "") -> DomainError:
     """The error as it is shown and stored, in characters that every database takes."""
     if not isinstance(error, DomainError):
         logger.error("run %s: unexpected error at %s", run_id, path or "its end", exc_info=error)
@@ -368,7 +318,7 @@ async def _output(name: str, wanted: Any, names: Mapping[str, Any], run: RunCont
         if not isinstance(wanted, str):
             value = await search(wanted["path"], names, run.budget)
         else:
-            value, missing = values.fill(wanted, names, limit=MAX_KEPT)
+            value, missing = values.fill(wanted, names, limit=MAX_OUTPUT)
             if missing and VARIABLE.fullmatch(wanted.strip()):
                 value = None
         values.check_size(value)

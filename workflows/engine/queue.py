@@ -1,8 +1,23 @@
-"""DBOS Transact: the durable queue that hands out the legs of runs. Nothing else knows it.
+"""The durable queue that hands segments of runs to processes: DBOS Transact. No other module knows it.
 
-It is a queue and a dispatcher here, and no more: what a step made is in our own rows (docs/adr/0008). A leg is one
-workflow of it with no steps, whose id is the run's and the leg's number, so that a leg is there once however often it
-is offered. It is imported and launched when the first run comes: servers that run none pay nothing.
+    launch(process_id, work)   this process takes segments from the queue, and calls `work` for each
+    enqueue(segments)          put segments into the queue; each is there once, however often it is put there
+    stop()                     take no more
+
+What DBOS does here: it keeps the queue on the disk, hands each segment to one process (deduplicated by an id made of
+the run and the segment's number), and limits how many a process has at once. What it could do as well, and why our own
+code does it (docs/adr/0009):
+
+- Steps as its checkpoints: each would be written twice, since the API shows them from our rows.
+- Delayed enqueueing for waits, deadlines: the moment is in the run's row, which people see, change by a decision, and
+  which outlives the engine's file; finding what is due is one query there, and has to be made even so.
+- Cancelling: it stops a workflow between two steps of its own, and a segment has none. A segment of a run that was
+  cancelled gets no lease, so nothing has to be taken out of the queue.
+- Recovery: it goes by executor ids that somebody has to name; nobody in it notices a dead process.
+- Schedules: it would have to run, and poll, in servers that start no run; and a schedule here is a row that says why
+  its last start failed, and knows what a time of day means when the clocks are changed.
+
+It is imported and launched when the first run comes: servers that run none pay nothing.
 """
 
 import logging
@@ -24,13 +39,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("promptops.workflows")
 
-QUEUE, LEG, NAME = "runs", "leg", "promptops"
-#: Legs of every release are the same to the engine: what they mean is in our rows.
+QUEUE, NAME = "runs", "promptops"
+#: The name of the one workflow that DBOS has, and its version: segments of every release are the same to it, since what
+#: they mean is in our rows. Both are stored in its tables.
+WORKFLOW = "leg"
 APPLICATION_VERSION = "1"
 POLL = 0.2  # seconds between two looks of the queue
-KEPT = 3600.0  # seconds that the engine's rows of legs that ended are kept
+RETENTION = 3600.0  # seconds that DBOS's rows of segments that ended are kept
 
-Leg = tuple[uuid.UUID, int]
+#: A run's id and the number of its segment.
+Segment = tuple[uuid.UUID, int]
 Work = Callable[[uuid.UUID, int], None]
 
 _lock = threading.Lock()
@@ -42,9 +60,10 @@ def is_running() -> bool:
 
 
 def launch(process_id: uuid.UUID, work: Work) -> None:
-    """Start it in this process, unless it was: from here on `work` is called for legs, each on a thread of its own.
+    """Start it in this process, unless it was: from here on `work` is called for segments, each on a thread of its own.
 
-    `process_id` is the executor's id, and new with each process: with one that is used twice, legs run twice.
+    `process_id` is the executor's id, and new with each process: with one that is used twice, segments are executed
+    twice.
     """
     global _running
     with _lock:
@@ -53,8 +72,8 @@ def launch(process_id: uuid.UUID, work: Work) -> None:
         logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it brings one of its own
         from dbos import DBOS, DBOSPortableJSONSerializer  # half a second
 
-        @DBOS.workflow(name=LEG, max_recovery_attempts=None)
-        def leg(run_id: str, number: int) -> None:
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
+        def segment(run_id: str, number: int) -> None:
             turns.work(work, uuid.UUID(run_id), number)
 
         DBOS(
@@ -83,7 +102,7 @@ def launch(process_id: uuid.UUID, work: Work) -> None:
 
 
 def stop() -> None:
-    """Take no more legs. Those under way are not waited for."""
+    """Take no more segments. Those under way are not waited for."""
     global _running
     with _lock:
         running, _running = _running, None
@@ -91,14 +110,14 @@ def stop() -> None:
             running.destroy(destroy_registry=True)
 
 
-def offer(legs: Iterable[Leg]) -> None:
-    """Put legs into the queue. One that is there already stays as it is."""
+def enqueue(segments: Iterable[Segment]) -> None:
+    """Put segments into the queue. One that is there already stays as it is."""
     engine = _engine()
-    for run_id, number in legs:
+    for run_id, number in segments:
         engine.enqueue_workflow_with_options(
             {
                 "queue_name": QUEUE,
-                "workflow_name": LEG,
+                "workflow_name": WORKFLOW,
                 "workflow_id": _id(run_id, number),
                 "app_version": APPLICATION_VERSION,
             },
@@ -107,9 +126,9 @@ def offer(legs: Iterable[Leg]) -> None:
         )
 
 
-def knows(legs: Iterable[Leg]) -> set[Leg]:
-    """Those of these legs that are in the queue or under way, as far as the engine knows."""
-    ids = {_id(*leg): leg for leg in legs}
+def knows(segments: Iterable[Segment]) -> set[Segment]:
+    """Those of these segments that are in the queue or under way, as far as the engine knows."""
+    ids = {_id(*segment): segment for segment in segments}
     if not ids:
         return set()
     found = _engine().list_workflows(
@@ -118,9 +137,9 @@ def knows(legs: Iterable[Leg]) -> set[Leg]:
     return {ids[row.workflow_id] for row in found}
 
 
-def executors(legs: Iterable[Leg]) -> dict[Leg, uuid.UUID]:
-    """Which process took these legs from the queue; those that nobody took are left out."""
-    ids = {_id(*leg): leg for leg in legs}
+def executors(segments: Iterable[Segment]) -> dict[Segment, uuid.UUID]:
+    """Which process took these segments from the queue; those that nobody took are left out."""
+    ids = {_id(*segment): segment for segment in segments}
     if not ids:
         return {}
     rows = _engine().list_workflows(workflow_ids=list(ids), status="PENDING", load_input=False, load_output=False)
@@ -128,8 +147,8 @@ def executors(legs: Iterable[Leg]) -> dict[Leg, uuid.UUID]:
 
 
 def forget() -> int:
-    """Delete the engine's rows of legs that are long over; returns how many."""
-    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - KEPT))
+    """Delete the rows that DBOS has of segments that are long over; returns how many."""
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - RETENTION))
     ended = _engine().list_workflows(
         status=["SUCCESS", "ERROR", "CANCELLED"],
         completed_before=before,

@@ -1,7 +1,7 @@
-"""What each process does for runs beside working on them, twice a second and on every hint, on a thread of its own.
+"""What each process does for runs beside executing them, on a thread of its own: twice a second, and when it is woken.
 
-It stops work on runs that are cancelled or were taken over. In a process that takes runs from the queue it also offers
-queued legs to the engine, wakes what is due, and finds runs whose process is gone.
+It stops work on runs that are cancelled or that another process has. In a process that takes runs from the queue it
+also puts queued segments there, wakes what is due, and recovers runs whose process is gone.
 
 Each look reads first, and writes only where there is something to do: on SQLite an UPDATE or a DELETE takes the write
 lock also when it finds no row.
@@ -19,23 +19,23 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from governance.core import processes, registry
 from governance.core.db import ago
 from governance.realtime.tail import leave_the_pool
-from workflows.engine import liveness, queue, segments, wakeups
-from workflows.engine.leases import Held, held
-from workflows.models import GOING, Delivery, RunState, StepAttempt, WorkflowRun, WorkflowWorker
+from workflows.engine import liveness, queue, segments, transitions, wakeups
+from workflows.engine.leases import Lease, local
+from workflows.models import ACTIVE, Delivery, RunState, StepAttempt, WorkflowRun, WorkflowWorker
 
 logger = logging.getLogger("promptops.workflows")
 
 TICK = 0.5  # seconds
-HEAL = 2.0  # seconds between two looks for runs whose process is gone
-TIDY = 60.0  # seconds between two looks for texts and rows whose time is over
-#: A leg that was queued for so long, and that the engine knows nothing of, is offered again.
+RECOVERY_INTERVAL = 2.0  # seconds between two looks for runs whose process is gone
+TIDY_INTERVAL = 60.0  # seconds between two looks for texts and rows whose time is over
+#: A segment that was queued for so long, and that the queue does not have, is put there again.
 LOST_AFTER = timedelta(seconds=10)
 #: Seconds after which a run without an owner counts as lost, unless its process keeps `changed_at` new.
 UNSIGNED = 60.0
@@ -49,8 +49,8 @@ class SupervisorTask(registry.Entry):
     run: Callable[[], object]
 
 
-class Keeper:
-    """`takes_runs`: whether this process has an engine, or works on no more than what requests left to it."""
+class Supervisor:
+    """`takes_runs`: whether this process takes runs from the queue, or only goes on with those that requests began."""
 
     def __init__(self, *, takes_runs: bool) -> None:
         self._takes_runs = takes_runs
@@ -58,42 +58,40 @@ class Keeper:
         self._ended = False
         self._lock: IO[bytes] | None = None
         self._sign: liveness.SignOfLife | None = None
-        self._healed_at = self._tidied_at = time.monotonic()
+        self._recovered_at = self._tidied_at = time.monotonic()
         self._registered: uuid.UUID | None = None
         self._thread = threading.Thread(target=self._run, name="workflows", daemon=True)
 
     def start(self) -> None:
-        held.stay()
-        wakeups.listeners.append(self._hinted)
+        local.set_stopping(False)
+        wakeups.state_listeners.append(self._on_state)
         self._thread.start()
 
-    def wake(self) -> None:
-        self._woken.set()
-
     def stop(self, grace: float) -> None:
-        """Take no more runs, and let go of those that we have: each where its next step begins, and after `grace`
+        """Take no more runs, and give back those that we have: each where its next step begins, and after `grace`
         seconds wherever it is."""
-        held.leave()
+        local.set_stopping(True)
         queue.stop()
         deadline = time.monotonic() + grace
-        while held.all() and time.monotonic() < deadline:
+        while local.all() and time.monotonic() < deadline:
             time.sleep(0.05)
-        for one in held.all():
-            one.working.cancel()
+        for segment in local.all():
+            segment.cancel()
         deadline = time.monotonic() + 2
-        while held.all() and time.monotonic() < deadline:
+        while local.all() and time.monotonic() < deadline:
             time.sleep(0.05)
         self._ended = True
         self._woken.set()
         self._thread.join(5)
-        wakeups.listeners.remove(self._hinted)
+        wakeups.state_listeners.remove(self._on_state)
         if self._sign is not None:
             self._sign.end()
         if self._lock is not None:
             self._lock.close()
 
-    def _hinted(self, run_id: uuid.UUID) -> None:
-        self._woken.set()
+    def _on_state(self, state: RunState) -> None:
+        if state in (RunState.QUEUED, RunState.CANCELLED):  # there is a segment to put into the queue, or work to stop
+            self._woken.set()
 
     def _run(self) -> None:
         leave_the_pool()
@@ -114,35 +112,36 @@ class Keeper:
         connection.close()
 
     def _look(self) -> None:
-        watch()
+        stop_lost_work()
         me = processes.current
         if me is None:
-            return  # the process has not told the database yet that it lives
+            return  # this process is not in the database yet
         if self._sign is None:
             self._sign = liveness.SignOfLife(me)
-        if self._ended or held.is_leaving() or not self._takes_runs or not self._may_take():
+        if self._ended or local.is_stopping() or not self._takes_runs or not self._may_take():
             return
         if me != self._registered:
             WorkflowWorker.objects.get_or_create(pk=me)
             self._registered = me
-            if WorkflowRun.objects.filter(status__in=GOING).exists():
+            if WorkflowRun.objects.filter(status__in=ACTIVE).exists():
                 queue.launch(me, segments.work)  # it is needed soon
         now = time.monotonic()
-        if now - self._tidied_at >= TIDY:
+        if now - self._tidied_at >= TIDY_INTERVAL:
             self._tidied_at = now
             _try(tidy)
         for task in registry.entries(SupervisorTask):
             _try(task.run)
-        if not WorkflowRun.objects.filter(status__in=GOING).exists():
+        if not WorkflowRun.objects.filter(status__in=ACTIVE).exists():
             return
-        _try(wake_due)
-        if now - self._healed_at >= HEAL:
-            self._healed_at = now
-            _try(heal, me)
+        _try(transitions.wake_due)
+        _try(give_up_overdue)
+        if now - self._recovered_at >= RECOVERY_INTERVAL:
+            self._recovered_at = now
+            _try(recover, me)
         _try(dispatch, me)
 
     def _may_take(self) -> bool:
-        """On SQLite one process alone runs the engine: who has the lock."""
+        """On SQLite one process alone takes runs: the one that has the lock."""
         if connection.vendor != "sqlite":
             return True
         if self._lock is None:
@@ -159,80 +158,64 @@ def _try(chore: Callable[..., object], *args: Any) -> None:
         connection.close()
 
 
-def watch() -> None:
-    """Stop work on runs that this process has no more."""
-    mine = held.all()
-    if not mine:
+def stop_lost_work() -> None:
+    """Stop work on runs whose lease this process has lost."""
+    here = local.all()
+    if not here:
         return
-    rows = WorkflowRun.objects.filter(pk__in=[one.run_id for one in mine], status=RunState.RUNNING)
-    found = {pk: (claim, owner) for pk, claim, owner in rows.values_list("pk", "claim", "owner")}
-    for one in mine:
-        claim, owner = found.get(one.run_id, (None, None))
-        if claim != one.claim:
-            one.working.cancel()
+    rows = WorkflowRun.objects.filter(pk__in=[segment.lease.run_id for segment in here], status=RunState.RUNNING)
+    found = {pk: (token, owner) for pk, token, owner in rows.values_list("pk", "fencing_token", "owner")}
+    for segment in here:
+        token, owner = found.get(segment.lease.run_id, (None, None))
+        if token != segment.lease.token:
+            segment.cancel()
         elif owner is None:
-            _sign(one)
+            _sign(segment.lease)
 
 
-def _sign(one: Held) -> None:
+def _sign(lease: Lease) -> None:
     """Set the owner of a run that began before this process was in the database; until then keep `changed_at` new."""
-    ours = WorkflowRun.objects.filter(pk=one.run_id, claim=one.claim, status=RunState.RUNNING, owner=None)
+    unsigned = lease.rows().filter(owner=None)
     if processes.current is not None:
-        ours.update(owner=processes.current)
-    elif ours.filter(changed_at__lt=ago(UNSIGNED / 4)).exists():
-        ours.update(changed_at=Now())
+        unsigned.update(owner=processes.current)
+    elif unsigned.filter(changed_at__lt=ago(UNSIGNED / 4)).exists():
+        unsigned.update(changed_at=Now())
 
 
 def dispatch(me: uuid.UUID) -> int:
-    """Offer what is queued to the engine, which is launched when the first run comes; returns how many."""
+    """Put what is queued into the queue, which is launched when the first run comes; returns how many."""
     waiting = WorkflowRun.objects.filter(status=RunState.QUEUED, dispatched=False)
     if not waiting.exists():
         return 0
     queue.launch(me, segments.work)
-    # Marked in a transaction, then offered outside of it: the engine takes its time, and other writers must not wait
-    # for that. Legs that were not offered in the end, since this process died, are found by `heal`.
+    # Marked in a transaction, then put there outside of it: the queue takes its time, and other writers must not wait
+    # for that. Segments that did not come there in the end, since this process died, are found by `recover`.
     with transaction.atomic():
         rows = waiting.select_for_update(skip_locked=connection.vendor == "postgresql").order_by("created_at")
-        offered = list(rows.values_list("pk", "leg")[:AT_ONCE])
+        offered = list(rows.values_list("pk", "segment")[:AT_ONCE])
         ours = WorkflowRun.objects.filter(pk__in=[run_id for run_id, _ in offered])
         now = timezone.now()
-        ours.filter(changed_at__lt=now - LOST_AFTER).update(changed_at=now)  # else `heal` finds them at once
+        ours.filter(changed_at__lt=now - LOST_AFTER).update(changed_at=now)  # else `recover` finds them at once
         ours.update(dispatched=True)
     try:
-        queue.offer(offered)
+        queue.enqueue(offered)
     except Exception:
-        for run_id, leg in offered:
-            WorkflowRun.objects.filter(pk=run_id, leg=leg, status=RunState.QUEUED).update(dispatched=False)
+        for run_id, segment in offered:
+            WorkflowRun.objects.filter(pk=run_id, segment=segment, status=RunState.QUEUED).update(dispatched=False)
         raise
     return len(offered)
 
 
-def wake_due() -> None:
-    """Queue what has waited long enough, and give up what has run out of time."""
-    now = timezone.now()
-    due = WorkflowRun.objects.filter(status=RunState.WAITING, due_at__lte=now)
-    if due.exists():
-        due.update(
-            status=RunState.QUEUED, leg=F("leg") + 1, dispatched=False, due_at=None, waits_for="", changed_at=now
-        )
-    for run_id in WorkflowRun.objects.filter(status__in=GOING, deadline__lte=now).values_list("pk", flat=True)[
-        :AT_ONCE
-    ]:
-        _try(give_up, run_id)
+def give_up_overdue() -> None:
+    """End the runs that are not over by their deadline."""
+    overdue = WorkflowRun.objects.filter(status__in=ACTIVE, deadline__lte=timezone.now())
+    for run_id in overdue.values_list("pk", flat=True)[:AT_ONCE]:
+        _try(transitions.give_up, run_id)
 
 
-@transaction.atomic
-def give_up(run_id: uuid.UUID) -> None:
-    """Close a run that has run out of time."""
-    run = WorkflowRun.objects.select_for_update(no_key=True).get(pk=run_id)
-    if run.going:
-        message = f"given up: it was not over in {settings.PROMPTOPS_WORKFLOW_DAYS:g} days"
-        segments.close(run, RunState.FAILED, {"error": message, "code": "timeout"})
-
-
-def heal(me: uuid.UUID) -> None:
-    """Queue runs again whose process is gone, or that fell out of the engine."""
-    here = [one.run_id for one in held.all()]
+def recover(me: uuid.UUID) -> None:
+    """Queue runs again whose process is gone, or that the queue has lost."""
+    here = [segment.lease.run_id for segment in local.all()]
     running = WorkflowRun.objects.filter(status=RunState.RUNNING).exclude(pk__in=here)
     owners = {owner for owner in running.values_list("owner", flat=True) if owner not in (None, me)}
     gone = liveness.dead(owner for owner in owners if owner)
@@ -241,42 +224,28 @@ def heal(me: uuid.UUID) -> None:
     ours = Q(owner=me, changed_at__lt=now - LOST_AFTER)
     # One that began before its process was in the database: that process signs it, or keeps `changed_at` new.
     unsigned = Q(owner=None, changed_at__lt=ago(UNSIGNED))
-    lost = list(running.filter(Q(owner__in=gone) | unsigned | ours)[:AT_ONCE])
-    for run in lost:
+    for run in running.filter(Q(owner__in=gone) | unsigned | ours)[:AT_ONCE]:
         logger.warning("run %s: the process that had it is gone, it goes on elsewhere", run.pk)
-        again(run, died=True)
+        transitions.recover(run, crashed=True)
     queued = WorkflowRun.objects.filter(status=RunState.QUEUED, dispatched=True, changed_at__lt=now - LOST_AFTER)
     stale = list(queued[:AT_ONCE])
     if stale:
         queue.launch(me, segments.work)
-        known = queue.knows((run.pk, run.leg) for run in stale)
+        known = queue.knows((run.pk, run.segment) for run in stale)
         known -= pending_of_the_dead(known)
         for run in stale:
-            if (run.pk, run.leg) not in known:
-                again(run)
-        in_line = [run.pk for run in stale if (run.pk, run.leg) in known]  # it is only a long queue
+            if (run.pk, run.segment) not in known:
+                transitions.recover(run)
+        in_line = [run.pk for run in stale if (run.pk, run.segment) in known]  # it is only a long queue
         if in_line:
             WorkflowRun.objects.filter(pk__in=in_line, status=RunState.QUEUED).update(changed_at=now)
 
 
-def again(run: WorkflowRun, *, died: bool = False) -> None:
-    """Queue a run as it is, if it is still as we saw it."""
-    same = WorkflowRun.objects.filter(pk=run.pk, leg=run.leg, claim=run.claim, status=run.status)
-    same.update(
-        status=RunState.QUEUED,
-        leg=F("leg") + 1,
-        dispatched=False,
-        owner=None,
-        deaths=F("deaths") + int(died),
-        changed_at=timezone.now(),
-    )
-
-
-def pending_of_the_dead(known: set[queue.Leg]) -> set[queue.Leg]:
-    """Of these legs those that a process took from the queue and died before it claimed their run."""
+def pending_of_the_dead(known: set[queue.Segment]) -> set[queue.Segment]:
+    """Of these segments those that a process took from the queue and died before it leased their run."""
     executors = queue.executors(known)
     gone = liveness.dead(set(executors.values()))
-    return {leg for leg, executor in executors.items() if executor in gone}
+    return {segment for segment, executor in executors.items() if executor in gone}
 
 
 def tidy() -> None:
@@ -286,7 +255,7 @@ def tidy() -> None:
     for run_id in list(over):
         with transaction.atomic():
             StepAttempt.objects.filter(run_id=run_id).update(
-                input=None, output=None, trace=None, kept=None, decision=None
+                input=None, output=None, trace=None, memo=None, decision=None
             )
             StepAttempt.objects.filter(run_id=run_id, error__isnull=False).update(error="")
             WorkflowRun.objects.filter(pk=run_id).update(
@@ -310,19 +279,20 @@ def without_a_worker() -> bool:
     return not workers - liveness.dead(workers)
 
 
-_keeper: Keeper | None = None
+_supervisor: Supervisor | None = None
 
 
-def start(**values: Any) -> Keeper:
-    """The keeper of this process."""
-    global _keeper
-    _keeper = Keeper(**values)
-    _keeper.start()
-    return _keeper
+def start(*, takes_runs: bool) -> Supervisor:
+    """Start the supervisor of this process."""
+    global _supervisor
+    _supervisor = Supervisor(takes_runs=takes_runs)
+    _supervisor.start()
+    return _supervisor
 
 
 def stop(grace: float) -> None:
-    global _keeper
-    keeper, _keeper = _keeper, None
-    if keeper is not None:
-        keeper.stop(grace)
+    """Stop it, if it was started: see Supervisor.stop."""
+    global _supervisor
+    supervisor, _supervisor = _supervisor, None
+    if supervisor is not None:
+        supervisor.stop(grace)

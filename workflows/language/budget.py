@@ -1,7 +1,7 @@
-"""What the expressions of one run may take: its paths, conditions and schemas, all together.
+"""The CPU time that all expressions of one run may take together: its paths, conditions and JSON Schemas.
 
-Whoever edits a workflow writes them, and each can be made to work for ever on the right value. They are evaluated off
-the loop of model calls, one after the other, and stopped when the run has had its time.
+Editors write them, and any of them can be made to run for ever on the right value. So they are evaluated on a thread
+beside the event loop, one after the other, and stopped when the time of the run is used up.
 """
 
 import asyncio
@@ -20,31 +20,36 @@ from workflows.language.paths import Clock, TooMuchError
 
 T = TypeVar("T")
 
-#: Seconds of the processor that one of them may take.
+#: Seconds of CPU time for one expression.
 SECONDS = 1.0
 
 
 class RunLimitError(DomainError):
-    """A run did more than one run may."""
+    """A run used more CPU time for expressions than it may."""
 
     status = 502
     code = "run_limit"
 
 
 class Budget:
-    """Seconds of the processor that a run has left for expressions."""
+    """The CPU time that a run has left for expressions: `left`, in seconds."""
 
     def __init__(self, seconds: float | None = None) -> None:
         self._whole: float = settings.PROMPTOPS_WORKFLOW_EXPRESSION_SECONDS if seconds is None else seconds
         self.left = self._whole
 
     async def compute(self, work: Callable[[Clock], T]) -> T:
-        """Do `work`, which looks at the clock that it is given. Raises TooMuchError when it takes too long, and
-        RunLimitError when the run has nothing left."""
+        """The result of `work(clock)`, which has to check the clock now and then.
+
+        Raises TooMuchError when it takes too long, RunLimitError when the run has no time left.
+        """
         return await asyncio.get_running_loop().run_in_executor(_thread(), self._measured, work)
 
     async def examine(self, schema: Mapping[str, Any], value: Any) -> str | None:
-        """What is wrong with `value`; None when it fits. Raises schemas.UncheckableError and RunLimitError."""
+        """What is wrong with `value` by a JSON Schema; None if it is valid.
+
+        Raises schemas.UncheckableError when it can't be checked, RunLimitError when the run has no time left.
+        """
         self._refuse_if_spent()
         try:
             verdict = await schemas.examine(schema, value, seconds=min(self.left, schemas.SECONDS))
@@ -80,7 +85,7 @@ _threads: tuple[int, ThreadPoolExecutor] | None = None
 
 
 def _thread() -> ThreadPoolExecutor:
-    """One for the whole process: the loops share the interpreter with it, and with no more."""
+    """The one thread of this process that evaluates expressions, so that they slow down nothing else by more."""
     global _threads
     with _lock:
         if _threads is None or _threads[0] != os.getpid():  # a fork has its own

@@ -1,7 +1,7 @@
 """Structured conditions: `{"path", "op", "value"}`, joined by `and`, `or` and `not`. Pure.
 
-No expression to be parsed, nothing that could loop: what can't be compared does not hold. What would take too long
-fails, since nobody knows then whether it holds.
+There is no expression language to parse and no loop. Values that can't be compared make a condition false. One that
+takes too long to evaluate is an error, not false.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from workflows.language import paths
 MAX_DEPTH = 8
 MAX_PARTS = 50
 
-#: Those that compare with a value, which may be any JSON value.
+#: The operators that compare what was found with a value, which may be any JSON value.
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": lambda found, value: same(found, value),
     "ne": lambda found, value: not same(found, value),
@@ -25,7 +25,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "starts_with": lambda found, value: texts(found, value) and found.startswith(value),
     "ends_with": lambda found, value: texts(found, value) and found.endswith(value),
 }
-#: Those that look at what was found alone.
+#: The operators that look at what was found alone.
 TESTS: dict[str, Callable[[Any], bool]] = {
     "exists": lambda found: found is not None,
     "empty": lambda found: found is None or found in ("", [], {}),
@@ -33,9 +33,9 @@ TESTS: dict[str, Callable[[Any], bool]] = {
 
 
 def holds(condition: Mapping[str, Any], names: Mapping[str, Any], clock: paths.Clock | None = None) -> bool:
-    """Whether the condition holds for what is seen under `names`. A path that does not fit finds nothing.
+    """Whether the condition holds for the values in `names`. A path that can't be evaluated finds nothing.
 
-    Raises paths.TooMuchError when it takes too much to tell.
+    Raises paths.TooMuchError when that takes too much work or time.
     """
     if "and" in condition:
         return all(holds(part, names, clock) for part in condition["and"])

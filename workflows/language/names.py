@@ -1,10 +1,11 @@
 """The rules for names in a definition: what steps, inputs and outputs may be called, and what a reference may name.
 
 What a variable's name in a template may be is the rule of `prompts.content.rendering`; the rules here build on it. The
-builder's script has the same rules (static/workflows/references.js); tests/contract/references.json holds the vectors
+builder's script has the same rules (static/workflows/references.js); tests/contract/step_ids.json holds the vectors
 that both are tested with.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from prompts.content.rendering import NAME
@@ -32,7 +33,7 @@ def step_ids(steps: Sequence[object]) -> list[str]:
     names = ["" if own else text_of(step, "name") for step, own in zip(steps, ids, strict=True)]
     taken = set(ids)
     for place, name in enumerate(names):
-        usable = name.isidentifier() and name.isascii() and name != END
+        usable = re.match(IDENTIFIER, name) is not None and name != END
         if usable and names.count(name) == 1 and name not in taken:
             ids[place] = name
             taken.add(name)

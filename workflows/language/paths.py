@@ -1,8 +1,8 @@
-"""JMESPath: how a workflow reaches into what it knows. Pure.
+"""JMESPath: expressions that find values in what a step can see. Pure.
 
-An expression has no loop, but it can copy what it is given into itself again and again, so that a short one makes
-gigabytes: what it does is counted, and it is stopped when that is too much. No single call into the interpreter's own
-functions, which nothing can stop, is given more than takes some milliseconds.
+An expression has no loop, but it can copy a value into itself again and again, so that a short one makes gigabytes. So
+its work is counted, and it is stopped when that is too much. A call of a built-in function can't be stopped; no call
+gets values so large that it takes more than some milliseconds.
 """
 
 import functools
@@ -20,7 +20,7 @@ from governance.api.parsing import unstorable
 
 MAX_LENGTH = 1000
 MAX_DEPTH = 60
-#: What one evaluation may do: visits of nodes, and values and hundreds of characters that are made or compared.
+#: The most work of one evaluation: nodes visited, and values and hundreds of characters made or compared.
 MAX_WORK = 1_000_000
 #: Characters that one call may make.
 MAX_TEXT = 1024 * 1024
@@ -40,7 +40,7 @@ _CONTAINERS = {"subexpression", "index_expression", "pipe", "projection", "value
 
 
 class PathError(ValueError):
-    """It is no JMESPath expression, or it can't be evaluated on what it was given."""
+    """It is no JMESPath expression, or it can't be evaluated on these values."""
 
 
 class TooMuchError(PathError):
@@ -51,7 +51,7 @@ class TooMuchError(PathError):
 
 
 class Clock:
-    """Tells when so many seconds of the processor are over, on the thread where it was made."""
+    """Measures seconds of CPU time on the thread that made it, from then on."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.thread_time() + seconds
@@ -78,8 +78,10 @@ def compiled(path: str) -> Mapping[str, Any]:
 
 
 def search(path: str, names: Mapping[str, Any], clock: Clock | None = None) -> Any:
-    """What `path` finds in `names`; None when it finds nothing. Raises PathError when it does not fit what is there,
-    TooMuchError when it takes too much for that."""
+    """What `path` finds in `names`; None when it finds nothing.
+
+    Raises PathError when it can't be evaluated on these values, TooMuchError when that takes too much work or time.
+    """
     try:
         return _Counting(clock).visit(compiled(path), names)
     except JMESPathError as error:
@@ -89,7 +91,7 @@ def search(path: str, names: Mapping[str, Any], clock: Clock | None = None) -> A
 
 
 def references(path: str) -> list[str]:
-    """What the expression takes from the names that it is given, as dotted names; not what it takes from within."""
+    """The names that the expression reads, as dotted names such as `steps.a.output`."""
     return [".".join(chain) for chain in _chains(compiled(path))]
 
 
@@ -121,7 +123,7 @@ def _spine(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check(root: Mapping[str, Any]) -> None:
-    """What parses can still be wrong: depth, functions, and texts that can't be stored."""
+    """Refuse what parses but is too deep, calls unknown functions, or has texts that can't be stored."""
     waiting: list[tuple[Any, int]] = [(root, 1)]
     while waiting:
         node, depth = waiting.pop()
@@ -139,14 +141,14 @@ def _check(root: Mapping[str, Any]) -> None:
         waiting.extend((child, depth + 1) for child in node["children"])
 
 
-def _check_call(name: Any, given: int) -> None:
+def _check_call(name: Any, count: int) -> None:
     known: Mapping[str, Any] = Functions.FUNCTION_TABLE
     if name not in known:
         raise PathError(f"there is no function {name}(); expected one of: {', '.join(sorted(known))}")
     signature = known[name]["signature"]
     expected = len(signature)
-    if given < expected or (given > expected and not (signature and signature[-1].get("variadic"))):
-        raise PathError(f"{name}() takes {expected} argument{'' if expected == 1 else 's'}, not {given}")
+    if count < expected or (count > expected and not (signature and signature[-1].get("variadic"))):
+        raise PathError(f"{name}() takes {expected} argument{'' if expected == 1 else 's'}, not {count}")
 
 
 def weigh(value: Any, limit: float, *, strict: bool = False) -> int:

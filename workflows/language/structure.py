@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: Where a run goes that is to end without another step; no step can have this id.
+#: The target that ends a run; no step can have this id.
 END = "end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """When a step that failed is done again: at most `max` times, for errors whose code is in `on` (all, if empty).
+    """When a failed step is repeated: at most `max` times, after errors with a code in `on` (any, if empty).
 
     The first pause is `backoff` seconds, and each next one twice as long.
     """

@@ -21,14 +21,14 @@ from prompts.content.rendering import (
 
 
 class TooLargeError(ValueError):
-    """A value is over what is kept of one step; the sentence says by which measure."""
+    """A value is larger than what is stored of one step; the message says by which measure."""
 
 
 def fill(value: Any, names: Mapping[str, Any], *, limit: int) -> tuple[Any, list[str]]:
     """`value` with its strings filled, and the names that had no value, each once.
 
-    Raises TooLongError when what is filled in has more than `limit` characters in all, TooLargeError for a value that
-    can't be kept.
+    Raises TooLongError when the values that are filled in have more than `limit` characters together, TooLargeError for
+    a value that is too large to be stored.
     """
     filled, missing, _ = _fill(value, names, limit)
     return filled, list(dict.fromkeys(missing))
@@ -53,8 +53,11 @@ def names_in(value: Any) -> list[str]:
 
 
 def rendered(template: str, names: Mapping[str, Any], *, limit: int) -> Rendered:
-    """A template with its values in it. Raises TooLongError when they have more than `limit` characters, TooLargeError
-    for one that can't be kept: what all steps made, for example, is not even written out to be measured."""
+    """A template with its values in it.
+
+    Raises TooLongError when the values have more than `limit` characters, TooLargeError for a value that is too large
+    to be stored. Values are measured before they are written out as text.
+    """
     left = limit
     for name in variables_of(template):
         found = lookup(names, name)
@@ -66,7 +69,7 @@ def rendered(template: str, names: Mapping[str, Any], *, limit: int) -> Rendered
 
 
 def check_size(value: Any) -> int:
-    """The characters of `value` as JSON (of a text, as it is). Raises TooLargeError for what can't be kept."""
+    """The length of `value` as JSON (of a text, as it is), in characters. Raises TooLargeError if it is too large."""
     limit: int = settings.PROMPTOPS_MAX_BODY_BYTES
     if not isinstance(value, str):
         _check_shape(value, limit)
@@ -80,8 +83,8 @@ def check_size(value: Any) -> int:
 
 
 def _check_shape(value: Any, limit: int) -> None:
-    """Refuse what is too deep, or beyond the limit for sure, in a time that the limit bounds: one list
-    may be in a value so often that it could not be written out."""
+    """Refuse what is too deep or surely over the limit, in bounded time. A value that contains one list often can't
+    be written out to be measured."""
     deepest: int = settings.PROMPTOPS_MAX_JSON_DEPTH
     level, depth, total = [[value]], -1, 0
     while level:
@@ -127,14 +130,14 @@ def _fill(value: Any, names: Mapping[str, Any], left: int) -> tuple[Any, list[st
         filled: dict[str, Any] = {}
         missing: list[str] = []
         for name, item in value.items():
-            filled[name], lacks, left = _fill(item, names, left)
-            missing += lacks
+            filled[name], lacking, left = _fill(item, names, left)
+            missing += lacking
         return filled, missing, left
     if isinstance(value, list):
         items, missing = [], []
         for item in value:
-            one, lacks, left = _fill(item, names, left)
+            one, lacking, left = _fill(item, names, left)
             items.append(one)
-            missing += lacks
+            missing += lacking
         return items, missing, left
     return value, [], left

@@ -1,7 +1,7 @@
 """What workflows keep: drafts, the versions that were published of them, their runs, and what starts runs."""
 
 from workflows.models.run import (
-    GOING,
+    ACTIVE,
     AttemptState,
     RunState,
     StepAttempt,
@@ -13,8 +13,8 @@ from workflows.models.trigger import Delivery, Schedule, Webhook
 from workflows.models.workflow import DEFINITION_FIELDS, Workflow, WorkflowVersion, digest_of
 
 __all__ = [
+    "ACTIVE",
     "DEFINITION_FIELDS",
-    "GOING",
     "AttemptState",
     "Delivery",
     "RunState",

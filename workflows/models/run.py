@@ -9,6 +9,20 @@ from django.db import models
 from governance.api.parsing import unstorable
 
 
+class EncodedJSON(str):
+    """A JSON value that is encoded already, for an ExactJSON column."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: Any) -> "EncodedJSON | None":
+        """None for no value, as in the column. Raises TypeError, ValueError or RecursionError for what is not JSON."""
+        if value is None:
+            return None
+        text = json.dumps(value, ensure_ascii=False)
+        return cls(json.dumps(value) if unstorable(text) else text)
+
+
 class ExactJSON(models.TextField):  # type: ignore[type-arg]  # it holds any JSON value
     """A JSON value that reads back just as it was written.
 
@@ -23,10 +37,7 @@ class ExactJSON(models.TextField):  # type: ignore[type-arg]  # it holds any JSO
         return value
 
     def get_prep_value(self, value: Any) -> str | None:
-        if value is None:
-            return None
-        text = json.dumps(value, ensure_ascii=False)
-        return json.dumps(value) if unstorable(text) else text
+        return value if isinstance(value, EncodedJSON) else EncodedJSON.of(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         return str(self.get_prep_value(self.value_from_object(obj)))
@@ -41,7 +52,8 @@ class RunState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-GOING = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING)
+#: The states of a run that is not over.
+ACTIVE = (RunState.QUEUED, RunState.RUNNING, RunState.WAITING)
 
 
 class Trigger(models.TextChoices):
@@ -51,13 +63,16 @@ class Trigger(models.TextChoices):
 
 
 class WorkflowRun(models.Model):
-    """A run with the definition that it froze. Its id is that of its entry in the run log.
+    """A run with the definition that it started with. Its id is that of its entry in the run log.
 
-    It lives in *legs*: from its start, or from where it goes on, until it ends or has to wait. A process that works on
-    a leg claims the run; `claim` counts that, and every write names it, so that a process which was taken for dead and
-    comes back writes nothing. `owner` is the process that has it.
+    Its `status` is changed by workflows/engine/transitions.py and nothing else.
 
-    `dispatched`: the engine has this leg. `deaths`: how many processes died since it last got on by a step.
+    A run is executed in segments: the first from its start, each further one from where the run goes on, until it ends
+    or has to wait. `segment` is the number of the present one. A process executes a segment by a lease: `owner` is the
+    process, and `fencing_token` counts the leases. Every write of the process is conditional on its token, so that a
+    process that was taken for dead and comes back writes nothing.
+
+    `dispatched`: the queue has this segment. `crash_count`: how many processes died since the last step that ended.
     It has no foreign keys, so that it outlives what it speaks of.
     """
 
@@ -90,11 +105,11 @@ class WorkflowRun(models.Model):
     outputs = ExactJSON(null=True, help_text="By name, where the workflow declares some.")
     error = models.TextField(blank=True)
     code = models.CharField(max_length=50, blank=True)
-    leg = models.PositiveIntegerField(default=1)
-    claim = models.PositiveIntegerField(default=0)
+    segment = models.PositiveIntegerField(default=1, db_column="leg")
+    fencing_token = models.PositiveIntegerField(default=0, db_column="claim")
     owner = models.UUIDField(null=True)
     dispatched = models.BooleanField(default=False)
-    deaths = models.PositiveSmallIntegerField(default=0)
+    crash_count = models.PositiveSmallIntegerField(default=0, db_column="deaths")
     waits_for = models.CharField(max_length=500, blank=True, help_text="The path of the step that it waits at.")
     due_at = models.DateTimeField(null=True, help_text="When it goes on by itself.")
     deadline = models.DateTimeField(help_text="When it is given up, whatever it waits for.")
@@ -110,7 +125,7 @@ class WorkflowRun(models.Model):
         indexes = [
             models.Index(fields=["workspace_id", "-created_at", "-id"], name="wfrun_workspace_newest"),
             models.Index(fields=["workflow_id", "-created_at", "-id"], name="wfrun_workflow_newest"),
-            models.Index(fields=["created_at"], name="wfrun_going", condition=models.Q(status__in=GOING)),
+            models.Index(fields=["created_at"], name="wfrun_going", condition=models.Q(status__in=ACTIVE)),
             models.Index(fields=["changed_at"], name="wfrun_changed"),
             models.Index(fields=["forget_at"], name="wfrun_forget", condition=models.Q(forget_at__isnull=False)),
         ]
@@ -127,8 +142,9 @@ class WorkflowRun(models.Model):
         return f"{self.key} {self.status}"
 
     @property
-    def going(self) -> bool:
-        return self.status in GOING
+    def is_active(self) -> bool:
+        """Whether it is not over: it is queued, running or waiting."""
+        return self.status in ACTIVE
 
 
 class AttemptState(models.TextChoices):
@@ -157,12 +173,12 @@ class StepAttempt(models.Model):
     step_id = models.CharField(max_length=200)
     name = models.CharField(max_length=200)
     type = models.CharField(max_length=20)
-    number = models.PositiveIntegerField(help_text="From 1, over all lives of the run; 0 for one that was skipped.")
+    number = models.PositiveIntegerField(help_text="From 1, over all segments of the run; 0 for one that was skipped.")
     status = models.CharField(max_length=11, choices=AttemptState.choices, default=AttemptState.RUNNING)
     input = ExactJSON(null=True)
     output = ExactJSON(null=True)
     trace = ExactJSON(null=True)
-    kept = ExactJSON(null=True, help_text="What has to be the same in each life of the run.")
+    memo = ExactJSON(null=True, db_column="kept", help_text="What has to be the same in each segment of the run.")
     error = models.TextField(null=True)  # noqa: DJ001  # no error is not the same as ""
     failed_over = models.BooleanField(default=False)
     prompt_tokens = models.PositiveIntegerField(null=True)

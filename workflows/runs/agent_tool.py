@@ -24,7 +24,8 @@ from governance.runs import log
 from governance.runs.log import OpenRun
 from prompts.content.rendering import as_text
 from workflows.definition import parsing
-from workflows.engine.interpreter import Used, interpret
+from workflows.engine.interpreter import interpret
+from workflows.engine.usage import RunUsage
 from workflows.models import Workflow
 from workflows.steps import RunContext
 from workflows.steps.journal import MemoryJournal, Parked
@@ -68,17 +69,17 @@ def find(description: Description, actor: Actor, workspace_id: str, environment:
             error = ToolFailedError(
                 f"{parked.path}: a workflow that waits is no tool", extra={"run_id": str(opened.id)}
             )
-            await bridge.on_caller(briefly, _fail, opened, error, Used())
+            await bridge.on_caller(briefly, _fail, opened, error, RunUsage())
             raise error from None
         except BaseException as gone:
             why = ToolFailedError(f"stopped: {type(gone).__name__}")
-            await bridge.on_caller(briefly, _fail, opened, why, Used())
+            await bridge.on_caller(briefly, _fail, opened, why, RunUsage())
             raise
         if result.error is not None:
-            await bridge.on_caller(briefly, _fail, opened, result.error, result.used)
+            await bridge.on_caller(briefly, _fail, opened, result.error, result.usage)
             result.error.extra["run_id"] = str(opened.id)
             raise result.error
-        await bridge.on_caller(briefly, _finish, opened, result.used)
+        await bridge.on_caller(briefly, _finish, opened, result.usage)
         made = result.output if result.outputs is None else result.outputs
         return Returned(output=as_text(made), run_id=opened.id)
 
@@ -116,22 +117,12 @@ def _open(workflow: Workflow, version: str, caller: Caller) -> OpenRun:
     )
 
 
-def _known(used: Used) -> dict[str, Any]:
-    return {
-        "provider": used.provider,
-        "model": used.model,
-        "prompt_tokens": used.prompt_tokens if used.calls else None,
-        "output_tokens": used.output_tokens if used.calls else None,
-        "cost_usd": used.cost_usd,
-    }
+def _finish(opened: OpenRun, usage: RunUsage) -> None:
+    log.finish(opened, **usage.for_log)
 
 
-def _finish(opened: OpenRun, used: Used) -> None:
-    log.finish(opened, **_known(used))
-
-
-def _fail(opened: OpenRun, error: DomainError, used: Used) -> None:
-    log.fail(opened, error.message, **_known(used))
+def _fail(opened: OpenRun, error: DomainError, usage: RunUsage) -> None:
+    log.fail(opened, error.message, **usage.for_log)
 
 
 KIND = ToolKind(name="workflow", fields=WorkflowTool, find=find, summary="A workflow: its inputs are the arguments.")

@@ -9,24 +9,21 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import F, Max
+from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from governance import audit
 from governance.access.actors import Actor
-from governance.core.db import conflict_of
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.runs import log
 from governance.runs.log import OpenRun
-from workflows.engine import actors, segments, wakeups
-from workflows.models import GOING, AttemptState, RunState, StepAttempt, Trigger, Workflow, WorkflowRun
+from workflows.engine import actors, transitions
+from workflows.models import ACTIVE, AttemptState, RunState, StepAttempt, Trigger, Workflow, WorkflowRun
 
 #: Types of steps that have others inside.
-HOLDING = ("map", "workflow")
+COMPOSITE = ("map", "workflow")
 _ITEM = re.compile(r"\[[0-9]+\]$")
-#: What a run does once it is over, unless somebody resumes it: nothing.
-OVER = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 def digest_of(body: Mapping[str, Any]) -> str:
@@ -50,17 +47,11 @@ def start(
     body_digest: str = "",
     bounds: Mapping[str, Any] | None = None,
 ) -> WorkflowRun:
-    """Queue a run. `bounds` is who it is of where that is not `actor`: the one who set up a schedule."""
-    opened = log.start(
-        actor=actor,
-        source="workflow",
-        workspace_id=workflow.workspace_id,
-        ref_id=workflow.pk,
-        ref_key=workflow.key,
-        version=version,
-    )
-    run = new(
-        opened,
+    """Queue a run. `bounds` is who it is of where that is not `actor`: the one who set up a schedule.
+
+    Raises KeyTakenError.
+    """
+    run = open_run(
         actor=actor,
         workflow=workflow,
         definition=definition,
@@ -75,9 +66,21 @@ def start(
     )
     if bounds is not None:
         run.bounds = dict(bounds)
-    insert(run)
-    transaction.on_commit(lambda: wakeups.give(run.pk))
+    transitions.start_queued(run)
     return run
+
+
+def open_run(*, actor: Actor, workflow: Workflow, version: str, **values: Any) -> WorkflowRun:
+    """Open a run in the run log, and make its row, which is not saved."""
+    opened = log.start(
+        actor=actor,
+        source="workflow",
+        workspace_id=workflow.workspace_id,
+        ref_id=workflow.pk,
+        ref_key=workflow.key,
+        version=version,
+    )
+    return new(opened, actor=actor, workflow=workflow, version=version, **values)
 
 
 def new(opened: OpenRun, *, actor: Actor, workflow: Workflow, **values: Any) -> WorkflowRun:
@@ -97,21 +100,6 @@ def new(opened: OpenRun, *, actor: Actor, workflow: Workflow, **values: Any) -> 
     )
 
 
-class KeyTakenError(Exception):
-    """Another request with the same Idempotency-Key was quicker."""
-
-
-def insert(run: WorkflowRun) -> None:
-    """Store a new run. Raises KeyTakenError."""
-    try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-    except IntegrityError as error:
-        if run.idempotency_key and conflict_of(error) == "taken":  # its id is new: nothing else is unique
-            raise KeyTakenError from error
-        raise
-
-
 def find_repeated(*, actor: Actor, workflow: Workflow, key: str, body_digest: str) -> WorkflowRun | None:
     """The run that was started with that Idempotency-Key. Raises ConflictError if it was for another body."""
     run = WorkflowRun.objects.filter(
@@ -126,11 +114,12 @@ def find_repeated(*, actor: Actor, workflow: Workflow, key: str, body_digest: st
 def cancel(*, actor: Actor, run: WorkflowRun) -> WorkflowRun:
     """Stop it where it is. The process that works on it notices within a second, and closes its connections."""
     run = _lock(run)
-    if not run.going:
+    if not run.is_active:
         raise ConflictError(f"this run has {run.status} already")
-    segments.close(run, RunState.CANCELLED, {"error": f"cancelled by {actor.name}", "code": "cancelled"})
+    transitions.cancel(run, by=actor.name)
     _record(actor, run, "cancel", "Cancelled", {"status": {"old": run.status, "new": RunState.CANCELLED.value}})
-    return _changed(run)
+    run.refresh_from_db()
+    return run
 
 
 @transaction.atomic
@@ -138,10 +127,10 @@ def resume(*, actor: Actor, run: WorkflowRun, step: str | None = None) -> Workfl
     """Go on with a run that failed or was cancelled: with the step where it ended, or again from `step` on.
 
     What was done before is kept; what came of `step` and of all that began after it is void. The steps that `step` is
-    inside of go on with the attempt that they were at, and with what they memorised.
+    inside of go on with the attempt that they were at, and with their memo.
     """
     run = _lock(run)
-    if run.going:
+    if run.is_active:
         raise ConflictError(f"this run is {run.status}: cancel it first, if it is to go on from somewhere else")
     if step is None and run.status == RunState.SUCCEEDED:
         raise ConflictError("this run has succeeded: say from which step it is to go on")
@@ -151,7 +140,7 @@ def resume(*, actor: Actor, run: WorkflowRun, step: str | None = None) -> Workfl
     attempts = StepAttempt.objects.filter(run_id=run.pk, superseded=False)
     if step is None:
         void = attempts.exclude(status__in=[AttemptState.SUCCEEDED, AttemptState.SKIPPED]).exclude(failed_over=True)
-        around = set(void.filter(type__in=HOLDING).values_list("path", flat=True))
+        around = set(void.filter(type__in=COMPOSITE).values_list("path", flat=True))
     else:
         first = attempts.filter(path=step).order_by("id").first()
         if first is None:
@@ -171,45 +160,29 @@ def resume(*, actor: Actor, run: WorkflowRun, step: str | None = None) -> Workfl
         ended_at=None,
         changed_at=now,
     )
-    WorkflowRun.objects.filter(pk=run.pk).update(
-        status=RunState.QUEUED,
-        leg=F("leg") + 1,
-        claim=F("claim") + 1,
-        dispatched=False,
-        owner=None,
-        deaths=0,
-        output=None,
-        outputs=None,
-        error="",
-        code="",
-        ended_at=None,
-        forget_at=None,
-        deadline=now + timedelta(days=settings.PROMPTOPS_WORKFLOW_DAYS),
-        changed_at=now,
-    )
-    log.reopen(run.pk)
-    went = {"old": run.status, "new": RunState.QUEUED.value}
-    _record(actor, run, "resume", "Resumed", {"status": went, "from": {"old": None, "new": step}})
-    return _changed(run)
+    transitions.resume(run)
+    status = {"old": run.status, "new": RunState.QUEUED.value}
+    _record(actor, run, "resume", "Resumed", {"status": status, "from": {"old": None, "new": step}})
+    run.refresh_from_db()
+    return run
 
 
 def paths_around(path: str) -> list[str]:
     """The paths of the steps that the step at `path` is inside of: `a` and `a[3]/b` for `a[3]/b/c`."""
-    places = [place for place, sign in enumerate(path) if sign == "/"]
-    return [_ITEM.sub("", path[:place]) for place in places]
+    return [_ITEM.sub("", path[:end]) for end, sign in enumerate(path) if sign == "/"]
 
 
 @transaction.atomic
 def decide(
     *, actor: Actor, run: WorkflowRun, approved: bool, comment: str = "", step: str | None = None
 ) -> WorkflowRun:
-    """Say yes or no to an approval that the run waits for. With several of them `step` (an id or a path) says which."""
+    """Decide an approval that the run waits for. With several of them `step` (an id or a path) says which one."""
     run = _lock(run)
     open_ = StepAttempt.objects.filter(
         run_id=run.pk, type="approval", status=AttemptState.WAITING, decision__isnull=True, superseded=False
     )
     waiting = list(open_.select_for_update().order_by("id"))
-    if not run.going or not waiting:
+    if not run.is_active or not waiting:
         raise ConflictError("this run waits for no decision")
     if step is not None:
         waiting = [attempt for attempt in waiting if step in (attempt.path, attempt.step_id)]
@@ -220,24 +193,18 @@ def decide(
     attempt.decision = {"approved": approved, "by": actor.name, "comment": comment, "at": now.isoformat()}
     attempt.changed_at = now
     attempt.save(update_fields=["decision", "changed_at"])
-    if run.status == RunState.WAITING:
-        segments.leave(run, RunState.QUEUED, waits_for="", due_at=None)
-    said = audit.created(step=attempt.path, approved=approved, comment=comment)
-    _record(actor, run, "approve" if approved else "reject", "Approved" if approved else "Rejected", said)
-    return _changed(run)
+    transitions.wake_decided(run)
+    decision = audit.created(step=attempt.path, approved=approved, comment=comment)
+    _record(actor, run, "approve" if approved else "reject", "Approved" if approved else "Rejected", decision)
+    run.refresh_from_db()
+    return run
 
 
 def _lock(run: WorkflowRun) -> WorkflowRun:
-    locked = WorkflowRun.objects.select_for_update(no_key=True).filter(pk=run.pk).first()
+    locked = transitions.lock(run.pk)
     if locked is None:
         raise NotFoundError
     return locked
-
-
-def _changed(run: WorkflowRun) -> WorkflowRun:
-    transaction.on_commit(lambda: wakeups.give(run.pk))
-    run.refresh_from_db()
-    return run
 
 
 def _record(actor: Actor, run: WorkflowRun, action: str, verb: str, differences: audit.Changes) -> None:
@@ -253,6 +220,6 @@ def _record(actor: Actor, run: WorkflowRun, action: str, verb: str, differences:
     )
 
 
-def going() -> Any:
+def active() -> Any:
     """The ids of runs that are not over: no sweep closes them, whatever became of the process they began in."""
-    return WorkflowRun.objects.filter(status__in=GOING).values("pk")
+    return WorkflowRun.objects.filter(status__in=ACTIVE).values("pk")

@@ -17,7 +17,7 @@ from django.utils import timezone
 from governance.realtime.protocol import encode
 from governance.realtime.runtime import Runtime
 from workflows.engine import wakeups
-from workflows.engine.wakeups import OVERLAP, TICK, Bell
+from workflows.engine.wakeups import OVERLAP, TICK, Notifier
 from workflows.models import StepAttempt, WorkflowRun
 
 logger = logging.getLogger("promptops.workflows")
@@ -29,7 +29,7 @@ async def watch(runtime: Runtime) -> None:
     """Forever: tell the sockets of this process that asked for runs what changed in theirs. No texts."""
     told: dict[Any, datetime] = {}
     since: datetime | None = None
-    with Bell() as bell:
+    with Notifier() as notifier:
         if settings.REDIS_URL:
             runtime.spawn(_listen())
             runtime.spawn(announce())
@@ -51,7 +51,7 @@ async def watch(runtime: Runtime) -> None:
                     since = began
             except Exception as error:
                 logger.warning("could not look for changed runs, trying again: %s", error)
-            await bell.wait(TICK)
+            await notifier.wait(TICK)
 
 
 def _changes(workspaces: Iterable[str], since: datetime) -> list[tuple[Any, datetime, str, str | None, dict[str, Any]]]:
@@ -92,9 +92,9 @@ def _changes(workspaces: Iterable[str], since: datetime) -> list[tuple[Any, date
 
 async def announce() -> None:
     """Forever: let the other processes know that a run changed here. At most a hint, and at most ten a second."""
-    with Bell(elsewhere=False) as bell:
+    with Notifier(remote=False) as notifier:
         while True:
-            if await bell.wait(3600):
+            if await notifier.wait(3600):
                 try:
                     async with asyncio.timeout(1):
                         await get_channel_layer().group_send(GROUP, {"type": "run"})
@@ -110,7 +110,7 @@ async def _listen() -> None:
             await layer.group_add(GROUP, channel)
             while True:
                 await layer.receive(channel)
-                wakeups.give_on()
+                wakeups.notify_remote()
         except Exception as error:
             logger.warning("lost the hints of runs, listening again: %s", error)
             await asyncio.sleep(1)

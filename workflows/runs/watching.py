@@ -20,7 +20,7 @@ from django.utils import timezone
 from governance.access.actors import Actor
 from governance.realtime import events
 from governance.realtime.runtime import refuse_when_full, running, with_database
-from workflows.engine.wakeups import OVERLAP, TICK, Bell
+from workflows.engine.wakeups import OVERLAP, TICK, Notifier
 from workflows.models import StepAttempt, WorkflowRun
 from workflows.runs.serializers import AttemptSerializer, WorkflowRunRowSerializer
 
@@ -99,7 +99,7 @@ class Reader:
         self._known: dict[uuid.UUID, datetime] = {}
         self._due: set[uuid.UUID] = set()  # to be looked at, changed or not
         self._task: asyncio.Task[None] | None = None
-        self._bell: Bell | None = None
+        self._notifier: Notifier | None = None
 
     def join(self, run_id: uuid.UUID) -> Watcher:
         watcher = Watcher(run_id)
@@ -123,13 +123,13 @@ class Reader:
         """Have everything sent to it that it was not sent yet."""
         watcher.behind = False
         self._due.add(watcher.run_id)
-        if self._bell is not None:
-            self._bell.ring()
+        if self._notifier is not None:
+            self._notifier.wake()
 
     async def _run(self) -> None:
         since = timezone.now()
-        with Bell(self._watchers.__contains__) as bell:
-            self._bell = bell
+        with Notifier(self._watchers.__contains__) as notifier:
+            self._notifier = notifier
             try:
                 while True:
                     began, due = timezone.now(), self._due
@@ -140,10 +140,10 @@ class Reader:
                     except Exception as error:
                         self._due |= due
                         logger.warning("could not look at the runs that are watched, trying again: %s", error)
-                    await bell.wait(TICK)
+                    await notifier.wait(TICK)
             finally:
-                if self._bell is bell:  # and not that of a task which came after this one
-                    self._bell = None
+                if self._notifier is notifier:  # and not that of a task which came after this one
+                    self._notifier = None
 
     async def _look(self, due: set[uuid.UUID], since: datetime) -> None:
         watched: dict[uuid.UUID, list[Seen]] = defaultdict(list)
@@ -211,7 +211,7 @@ def _news_of(run_id: uuid.UUID, watchers: Collection[Seen]) -> News:
         size += len(event)
         if size > MAX_PENDING_BYTES:
             break
-    over = not run.going
+    over = not run.is_active
     row = {**WorkflowRunRowSerializer(run).data, **({"output": run.output} if over else {})}
     event = events.encode("end" if over else "run", row)
     return News(run.changed_at, over, event, attempts, more=len(attempts) < len(new))

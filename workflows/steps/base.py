@@ -34,14 +34,14 @@ MAX_BACKOFF = 60
 
 
 class StepFailedError(DomainError):
-    """A step can't do its work, and what the run was given is not at fault."""
+    """A step can't do its work, though the input of the run is valid."""
 
     status = 502
     code = "step_failed"
 
 
 class StepTimeoutError(DomainError):
-    """A step was not done in the time that it has."""
+    """A step took longer than its timeout."""
 
     status = 504
     code = "step_timeout"
@@ -55,14 +55,14 @@ class HttpFailedError(DomainError):
 
 
 class RejectedError(DomainError):
-    """Somebody said no to an approval."""
+    """An approval was rejected."""
 
     status = 502
     code = "rejected"
 
 
 class InternalError(DomainError):
-    """An unexpected error: a fault of this server, and not of the workflow."""
+    """An unexpected error: a fault in this server, not in the workflow."""
 
     status = 502
     code = "internal"
@@ -71,14 +71,17 @@ class InternalError(DomainError):
         super().__init__(f"internal error ({type(cause).__name__}): what happened is in the server's log")
 
 
-#: The codes of errors after which a step may be done again. Bad input would be as bad the second time.
+#: The codes of errors after which a step may be repeated. Bad input is none of them: it would fail again.
 REPEATABLE = ("step_failed", "step_timeout", "http_failed", "provider_failed", "provider_timeout", "limit_reached")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCall:
-    """The key and the address that a request brought for the model steps of its run. They are in this process's memory
-    and nowhere else: a run that has them can't go on in another process, nor wait for long."""
+    """The API key and the base URL that a request sent for the model steps of its run.
+
+    They are in the memory of this process only, and never stored. So a run that has them can't continue in another
+    process, and can't be put aside to wait.
+    """
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
@@ -86,11 +89,12 @@ class OwnCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What a whole run has in common.
+    """What all steps of a run share.
 
-    `run_id` is the run's in the run log, to which the runs of its models and agents belong. `depth` is 0 for a run that
-    somebody started, and one more in each sub-workflow. `budget` is what its expressions may take, those of its
-    sub-workflows included.
+    `run_id` is the id of the run in the run log; the runs of its models and agents have it as their parent. `depth` is
+    0 for a run that was started from outside, and one more in each sub-workflow. `budget` is the CPU time for its
+    expressions, including those of its sub-workflows. `strict`: a variable without a value is an error. `unit` is the
+    unit that rollouts assign a variant to.
     """
 
     actor: Actor
@@ -106,7 +110,7 @@ class RunContext:
     own_call: OwnCall | None = None
 
     def refuse_to_wait(self) -> None:
-        """Raises StepFailedError where a run would be put aside that can't be taken up again."""
+        """Raise StepFailedError if the run can't be put aside to wait, since it could not be resumed."""
         if self.own_call is not None:
             raise StepFailedError(
                 "a run with an api_key or a base_url of its own can't be put aside to wait, since they are not kept"
@@ -115,23 +119,23 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a step made. `trace` goes into the run's trace beside the output; `goto` in it is where the run goes on."""
+    """The result of a step. `trace` is added to the run's trace beside the output; its `goto` is the next step's id."""
 
     output: Any
     trace: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Engine(Protocol):
-    """What the interpreter does for one step that holds others, or waits."""
+    """What the interpreter offers to one step that has steps inside it, or waits."""
 
     async def decision(self) -> Decision | None:
         """What somebody decided about it."""
 
     async def due(self, seconds: float) -> datetime:
-        """When so many seconds are over since it first asked, in any life of the run."""
+        """When so many seconds are over since it first asked, in any segment of the run."""
 
-    async def keep(self, value: Any) -> Any:
-        """The first value that it ever kept: the same in each life of the run."""
+    async def memoize(self, value: Any) -> Any:
+        """The first value that it ever memoized: the same in each segment of the run."""
 
     async def each(self, items: Sequence[Any], at_once: int) -> Outcome:
         """Run the steps inside it for each item, so many at once; the output has what each of them made."""
@@ -142,7 +146,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a step works with. `input` is what it works on; `names` is all that its templates and paths can see."""
+    """What a step runs with. `input` is the value that it works on; `names` is what its templates and paths see."""
 
     run: RunContext
     path: str
@@ -151,8 +155,11 @@ class Context:
     engine: Engine
 
     def fill(self, value: Any) -> tuple[Any, list[str]]:
-        """A value with its templates filled, and the names without a value. Raises InvalidInputError, and
-        StepFailedError for a value that is too large."""
+        """A value with its templates filled, and the names that have no value.
+
+        Raises InvalidInputError when the text gets too long, or when a name has no value in a strict run;
+        StepFailedError when a value is too large to be filled in.
+        """
         filled, missing = self._bounded(values.fill, value)
         self._refuse_missing(missing)
         return filled, missing
@@ -164,11 +171,11 @@ class Context:
         return made
 
     async def search(self, path: str) -> Any:
-        """What a path finds. Raises StepFailedError when it does not fit what is there, or takes too long."""
+        """What a path finds. Raises StepFailedError when it can't be evaluated here, or takes too long."""
         return await search(path, self.names, self.run.budget)
 
     async def holds(self, condition: Mapping[str, Any]) -> bool:
-        """Whether a condition holds. Raises StepFailedError when it takes too long to tell."""
+        """Whether a condition holds. Raises StepFailedError when that takes too long to find out."""
         return await holds(condition, self.names, self.run.budget)
 
     def reveal(self, name: str, secret: Mapping[str, Any], *, destination: str) -> str:
@@ -203,7 +210,7 @@ def no_value_for(names: list[str]) -> InvalidInputError:
 
 
 async def search(path: str, names: Mapping[str, Any], budget: Budget) -> Any:
-    """What a path finds among `names`. Raises StepFailedError when it does not fit what is there, or takes too long."""
+    """What a path finds among `names`. Raises StepFailedError when it can't be evaluated here, or takes too long."""
     try:
         return await budget.compute(lambda clock: paths.search(path, names, clock))
     except paths.PathError as error:
@@ -211,7 +218,7 @@ async def search(path: str, names: Mapping[str, Any], budget: Budget) -> Any:
 
 
 async def holds(condition: Mapping[str, Any], names: Mapping[str, Any], budget: Budget) -> bool:
-    """Whether a condition holds for `names`. Raises StepFailedError when it takes too long to tell."""
+    """Whether a condition holds for `names`. Raises StepFailedError when that takes too long to find out."""
     try:
         return await budget.compute(lambda clock: conditions.holds(condition, names, clock))
     except paths.PathError as error:
@@ -220,8 +227,10 @@ async def holds(condition: Mapping[str, Any], names: Mapping[str, Any], budget: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """One of the shapes that a type's fields can have: `only` narrows a field down to some words, `required` must be
-    there and `without` must not. A step has to have one of them."""
+    """One of the combinations of fields that a type allows; a step has to match one of them.
+
+    It matches when each field in `only` has one of its words, all `required` fields are there, and none in `without`.
+    """
 
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)
     required: Sequence[str] = ()
@@ -284,29 +293,31 @@ class StepSerializer(ApiSerializer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepType:
-    """`fields` checks a step when its workflow is saved; `run` does it, and raises a DomainError when it can't.
+    """One type of step.
 
-    It runs on the loop of model calls. `summary` says for people what it does; `gives` are the names in its trace that
-    later steps can ask for. `goes_on`: its attempt lives over a restart, since it holds other steps or waits.
+    `fields` checks a step when its workflow is saved. `run` does the step, on the event loop of model calls, and raises
+    a DomainError when it can't. `summary` says for people what the type does. `trace_fields` are the names in its trace
+    that later steps can refer to, as `steps.<id>.<name>`. `is_resumable` types have steps inside them, or wait: after
+    a restart they continue the same attempt instead of beginning another.
     """
 
     name: str
     summary: str
     fields: type[StepSerializer]
     run: Callable[[Step, Context], Awaitable[Outcome]]
-    gives: Sequence[str] = ()
-    goes_on: bool = False
+    trace_fields: Sequence[str] = ()
+    is_resumable: bool = False
 
 
 def text_of(context: Context) -> str:
-    """The step's input, for those that work on text. Raises StepFailedError when it is none."""
+    """The step's input, which has to be a text. Raises StepFailedError if it is not."""
     if not isinstance(context.input, str):
         raise StepFailedError(f"expected a text to work on, not {kind_of(context.input)}")
     return context.input
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, in JSON's words."""
+    """The type of a JSON value, in words for people."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     kinds = {str: "a text", int: "a number", float: "a number", list: "a list"}
@@ -314,5 +325,5 @@ def kind_of(value: Any) -> str:
 
 
 async def on_database(work: Callable[..., T], *args: Any) -> T:
-    """Database work, on the thread that waits for the run; the connection is given back when it is done."""
+    """Do database work on the thread that waits for the run. Its connection is returned to the pool afterwards."""
     return await bridge.on_caller(briefly, work, *args)

@@ -1,7 +1,7 @@
 """What the interpreter remembers of a run, so that the run can go on where it was.
 
 The interpreter is deterministic given its journal: a run that lost its process goes on by being interpreted again from
-the start, and whatever a step made in an earlier life is taken from here and never made again.
+the start, and whatever a step made in an earlier segment is taken from here and never made again.
 
 A step's path is its id; inside a `map` it is `id[3]/inner`, inside a sub-workflow `id/inner`.
 """
@@ -34,7 +34,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What somebody said to an approval."""
+    """What somebody decided about an approval."""
 
     approved: bool
     by: str
@@ -48,7 +48,7 @@ class Stopped(Exception):  # noqa: N818  # nothing went wrong
 class Parked(Stopped):
     """The run can't go on now: it waits for somebody's decision, or for a time. Interpret it again then.
 
-    `until` is None while nobody knows. `trace` has what was done so far.
+    `until` is None when the decision may take as long as it likes. `trace` has what was done so far.
     """
 
     def __init__(self, path: str, *, reason: Literal["approval", "wait"], until: datetime | None = None) -> None:
@@ -60,16 +60,16 @@ class Parked(Stopped):
 
 
 class Journal(Protocol):
-    """One run asks and tells, in an order that is the same in each life, but for the items of a `map`."""
+    """What one run asks for and records, in an order that is the same in each segment, but for the items of a `map`."""
 
     async def recall(self, path: str) -> Done | None:
-        """What came of the step in this life or an earlier one; None when it has not ended yet."""
+        """What came of the step in this segment or an earlier one; None when it has not ended yet."""
 
     async def attempts(self, path: str) -> int:
-        """How often the step was begun, over all lives."""
+        """How often the step was begun, over all segments."""
 
-    async def begin(self, path: str, step: Step, number: int, given: Any) -> None:
-        """Attempt `number` begins, on what the step was `given`.
+    async def begin(self, path: str, step: Step, number: int, step_input: Any) -> None:
+        """Attempt `number` begins, on that input. What was recorded until here is durable before this returns.
 
         One that was begun already may begin again, and changes nothing: steps that were parked and steps with steps
         inside go on with the attempt that they were at.
@@ -79,7 +79,7 @@ class Journal(Protocol):
         """The step's condition does not hold: it is over without an attempt, and recalled as skipped."""
 
     async def end(self, path: str, number: int, done: Done) -> None:
-        """The step ended; durable before this returns."""
+        """The step ended. Raises for what can't be stored."""
 
     async def fail(self, path: str, number: int, error: str, *, again: bool) -> None:
         """The attempt failed. Unless it is made `again`, the run fails with it."""
@@ -87,12 +87,12 @@ class Journal(Protocol):
     async def decision(self, path: str) -> Decision | None:
         """What somebody decided about the approval at `path`; None as long as nobody has."""
 
-    async def keep(self, path: str, value: Any) -> Any:
-        """The first JSON value that was ever kept for the step at `path`: what must be the same in each life, such as
-        the definition of a sub-workflow that may have been published anew meanwhile."""
+    async def memoize(self, path: str, value: Any) -> Any:
+        """The first JSON value that was ever memoized for the step at `path`: what must be the same in each segment,
+        such as the definition of a sub-workflow that may have been published anew meanwhile."""
 
     async def due(self, path: str, seconds: float) -> datetime:
-        """When a wait of so many seconds at `path` is over: counted from when it was first asked for, in any life."""
+        """When a wait of so many seconds at `path` is over: counted from when it was first asked for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,30 +102,30 @@ class Attempt:
     path: str
     step: Step
     number: int
-    given: Any
+    input: Any
     started: datetime
     ended: datetime | None = None
     done: Done | None = None
     error: str | None = None
     due: datetime | None = None
-    kept: Any = None  # {"value": ...}, since what is kept may be null
+    memo: Any = None  # {"value": ...}, since the value may be null
 
 
 def cost_of(trace: Mapping[str, Any]) -> Decimal | None:
     """What a step's models cost, in dollars; None when it is unknown, or more than the column can hold."""
     cost = trace.get("cost_usd")
-    said = Decimal("NaN") if cost is None else Decimal(str(cost))
-    return said if said.is_finite() and abs(said) < MAX_COST else None
+    amount = Decimal("NaN") if cost is None else Decimal(str(cost))
+    return amount if amount.is_finite() and abs(amount) < MAX_COST else None
 
 
 class MemoryJournal:
-    """The journal of a run that lives as long as a request: `entries` has its attempts, in the order they began."""
+    """The journal of a run that is stored nowhere: `entries` has its attempts, in the order they began."""
 
     def __init__(self) -> None:
         self.entries: list[Attempt] = []
         self._done: dict[str, Done] = {}
         self._latest: dict[str, Attempt] = {}
-        self._kept: dict[str, Any] = {}
+        self._memos: dict[str, Any] = {}
         self._due: dict[str, datetime] = {}
 
     async def recall(self, path: str) -> Done | None:
@@ -135,16 +135,16 @@ class MemoryJournal:
         latest = self._latest.get(path)
         return latest.number if latest else 0
 
-    async def begin(self, path: str, step: Step, number: int, given: Any) -> None:
+    async def begin(self, path: str, step: Step, number: int, step_input: Any) -> None:
         latest = self._latest.get(path)
         if latest is None or latest.number < number:
-            self._latest[path] = Attempt(path=path, step=step, number=number, given=given, started=timezone.now())
+            self._latest[path] = Attempt(path=path, step=step, number=number, input=step_input, started=timezone.now())
             self.entries.append(self._latest[path])
 
     async def skip(self, path: str, step: Step) -> None:
         self._done[path] = done = Done(skipped=True)
         now = timezone.now()
-        self.entries.append(Attempt(path=path, step=step, number=0, given=None, started=now, ended=now, done=done))
+        self.entries.append(Attempt(path=path, step=step, number=0, input=None, started=now, ended=now, done=done))
 
     async def end(self, path: str, number: int, done: Done) -> None:
         self._done[path] = done
@@ -156,12 +156,12 @@ class MemoryJournal:
     async def decision(self, path: str) -> Decision | None:
         return None
 
-    async def keep(self, path: str, value: Any) -> Any:
-        if path not in self._kept:
-            self._kept[path] = value
+    async def memoize(self, path: str, value: Any) -> Any:
+        if path not in self._memos:
+            self._memos[path] = value
             if path in self._latest:
-                self._latest[path].kept = {"value": value}
-        return self._kept[path]
+                self._latest[path].memo = {"value": value}
+        return self._memos[path]
 
     async def due(self, path: str, seconds: float) -> datetime:
         if path not in self._due:

@@ -17,8 +17,8 @@ from governance.core.errors import InvalidInputError
 MAX_LENGTH = 100
 MAX_YEARS = 5
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
-#: A field that would be drawn by lot, each time anew.
-_BY_LOT = re.compile(r"(?<![A-Z])[HR](?![A-Z])", re.IGNORECASE)
+#: A field whose value croniter would choose at random, each time anew.
+_RANDOM = re.compile(r"(?<![A-Z])[HR](?![A-Z])", re.IGNORECASE)
 
 
 def next_tick(cron: str, zone: str, after: datetime) -> datetime:
@@ -28,7 +28,7 @@ def next_tick(cron: str, zone: str, after: datetime) -> datetime:
         place = zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInputError.of("timezone", "expected a name such as Europe/Berlin or UTC") from None
-    if len(cron.split()) != 5 or len(cron) > MAX_LENGTH or _BY_LOT.search(cron):
+    if len(cron.split()) != 5 or len(cron) > MAX_LENGTH or _RANDOM.search(cron):
         raise InvalidInputError.of("cron", "expected five fields: minute, hour, day of month, month, day of week")
     try:
         if _is_rhythm(cron):

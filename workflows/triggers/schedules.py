@@ -1,4 +1,4 @@
-"""Runs that the clock starts."""
+"""Schedules: runs that start by the clock."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,8 @@ from workflows.models import Schedule, Trigger, Workflow, WorkflowRun
 from workflows.triggers import starting
 from workflows.triggers.cron import next_tick
 
-AT_ONCE = 50
+#: The most schedules that one call starts.
+MAX_STARTED = 50
 
 
 @transaction.atomic
@@ -29,7 +30,7 @@ def create_schedule(*, actor: Actor, workflow: Workflow, **values: Any) -> Sched
 
 @transaction.atomic
 def update_schedule(*, actor: Actor, schedule: Schedule, if_match: str | None = None, **values: Any) -> Schedule:
-    """Change what is given. From here on its runs are of who changed it."""
+    """Change these fields. From now on its runs belong to the actor who changed it."""
     schedule = starting.lock(Schedule, schedule, if_match)
     differences = changed(schedule, values)
     if not differences:
@@ -49,17 +50,17 @@ def delete_schedule(*, actor: Actor, schedule: Schedule, if_match: str | None = 
 
 
 def tick(now: datetime | None = None) -> list[WorkflowRun]:
-    """Start a run for each schedule whose time has come. Many processes may look: each tick is of one of them.
+    """Start a run for each schedule that is due. Several processes may call it: one of them gets each tick.
 
-    Ticks that nobody was there for make one run, at once. One whose run can't be started says why, and goes on to its
-    next tick: it would hardly go better a moment later, and the others have their turn.
+    Ticks that were missed while no process was running make one run together. A schedule whose run can't be started
+    stores the error and waits for its next tick, so that it does not delay the others.
     """
     now = now or timezone.now()
     due = Schedule.objects.select_related("workflow").filter(enabled=True, next_at__lte=now).order_by("next_at")
     started = []
-    for schedule in due[:AT_ONCE]:
+    for schedule in due[:MAX_STARTED]:
         try:
-            with starting.telling_failures(schedule):
+            with starting.recording_failures(schedule):
                 run = _tick(schedule, now)
         except AWAY:
             raise
@@ -74,9 +75,9 @@ def tick(now: datetime | None = None) -> list[WorkflowRun]:
 @transaction.atomic
 def _tick(schedule: Schedule, now: datetime) -> WorkflowRun | None:
     following = next_tick(schedule.cron, schedule.timezone, now)
-    # Who moves the clock on has the tick.
-    mine = Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at, enabled=True)
-    if not mine.update(next_at=following, last_at=now):
+    # The process that moves `next_at` on gets the tick.
+    due = Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at, enabled=True)
+    if not due.update(next_at=following, last_at=now):
         return None
     run = starting.start(schedule, Trigger.SCHEDULE, schedule.variables)
     Schedule.objects.filter(pk=schedule.pk).update(last_run_id=run.pk, last_error="")
@@ -84,7 +85,7 @@ def _tick(schedule: Schedule, now: datetime) -> WorkflowRun | None:
 
 
 def _skip(schedule: Schedule, now: datetime) -> None:
-    """Go on to the next tick; a schedule that has none, such as in a time zone that is gone, waits to be edited."""
+    """Move on to the next tick. A schedule without one, as in a time zone that no longer exists, waits to be edited."""
     try:
         following = next_tick(schedule.cron, schedule.timezone, now)
     except Exception:

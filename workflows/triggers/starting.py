@@ -1,4 +1,4 @@
-"""What schedules and webhooks have in common: runs that nobody starts by hand."""
+"""What schedules and webhooks share: they start runs, and record why they could not."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -35,20 +35,20 @@ def start(trigger: Schedule | Webhook, kind: Trigger, variables: Mapping[str, An
 
 
 @contextmanager
-def telling_failures(trigger: Schedule | Webhook) -> Iterator[None]:
+def recording_failures(trigger: Schedule | Webhook) -> Iterator[None]:
     """Store the error that keeps a run from being started in the trigger's `last_error`, and raise it on.
 
-    Refused calls and a database that is away are left out: they are no faults of the trigger.
+    Refused calls and an unreachable database are not stored: they are no faults of the trigger.
     """
     try:
         yield
     except (UnauthorizedError, *AWAY):
         raise
     except Exception as error:
-        said = error.message if isinstance(error, DomainError) else f"internal error ({type(error).__name__})"
-        logger.warning("%s %s could not start its run: %s", type(trigger).__name__, trigger.pk, said)
+        problem = error.message if isinstance(error, DomainError) else f"internal error ({type(error).__name__})"
+        logger.warning("%s %s could not start its run: %s", type(trigger).__name__, trigger.pk, problem)
         rows: Any = type(trigger)._default_manager
-        rows.filter(pk=trigger.pk).update(last_error=storable(said)[:MAX_ERROR])
+        rows.filter(pk=trigger.pk).update(last_error=storable(problem)[:MAX_ERROR])
         raise
 
 

@@ -1,4 +1,4 @@
-"""Runs that signed calls from outside start."""
+"""Webhooks: runs that start by a signed request from outside."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ from workflows.engine import actors
 from workflows.models import Delivery, Trigger, Webhook, Workflow, WorkflowRun
 from workflows.triggers import starting
 
-#: Seconds that a call may be old, or ahead of our clock.
+#: Seconds by which the timestamp of a call may differ from the clock of this server.
 TOLERANCE = 300
 
 
@@ -46,7 +46,7 @@ def create_webhook(*, actor: Actor, workflow: Workflow, **values: Any) -> tuple[
 
 @transaction.atomic
 def update_webhook(*, actor: Actor, webhook: Webhook, if_match: str | None = None, **values: Any) -> Webhook:
-    """Change what is given. From here on its runs are of who changed it."""
+    """Change these fields. From now on its runs belong to the actor who changed it."""
     webhook = starting.lock(Webhook, webhook, if_match)
     differences = changed(webhook, values)
     if not differences:
@@ -74,8 +74,8 @@ def receive(
 ) -> WorkflowRun:
     """Start the run that a signed call asks for; its `input` is the body, which `read` makes of it.
 
-    Raises UnauthorizedError: for who can't sign, a webhook that is unknown, one that is off and a wrong signature look
-    the same. A call that was taken already is refused.
+    Raises UnauthorizedError for a wrong signature, an unknown webhook and one that is off, which look the same from
+    outside; also for a call that is too old, or that was received before.
     """
     webhook = Webhook.objects.select_related("workflow").filter(pk=webhook_id, enabled=True).first()
     try:
@@ -120,7 +120,7 @@ def _take(webhook: Webhook, signature: str, payload: Any) -> WorkflowRun:
     variables = {**webhook.variables, "input": payload}
     if isinstance(payload, Mapping):
         variables = {**webhook.variables, **payload, "input": payload}
-    with starting.telling_failures(webhook), transaction.atomic():
+    with starting.recording_failures(webhook), transaction.atomic():
         _refuse_second(webhook, signature)
         run = starting.start(webhook, Trigger.WEBHOOK, variables)
         Webhook.objects.filter(pk=webhook.pk).update(last_at=timezone.now(), last_run_id=run.pk, last_error="")
@@ -135,6 +135,6 @@ def _refuse_second(webhook: Webhook, signature: str) -> None:
             Delivery.objects.create(webhook=webhook, signature=signature, forget_at=until)
     except IntegrityError as error:
         if conflict_of(error) == "taken":
-            said = "this call was taken already: sign each with the time that it is made at"
-            raise UnauthorizedError(said) from None
+            problem = "this call was taken already: sign each with the time that it is made at"
+            raise UnauthorizedError(problem) from None
         raise

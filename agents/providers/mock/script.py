@@ -1,9 +1,9 @@
-"""What the mock does with tools and JSON, so that agents can be tried offline: pure, and the same each time.
+"""What the mock answers where tools or JSON are asked for, so that agents can be tried offline. Pure.
 
 `mock-tools` calls every tool on offer, once, with arguments made from its schema. `mock-script` does what the last
 message of the user says line by line: `@call name {"argument": 1}` calls a tool (several on one line in one turn),
-`@answer text` answers with that text; each line is one turn, and what follows the last is an answer as usual. Who asks
-for JSON by a schema gets the simplest value that is valid by it.
+`@answer text` answers with that text; each line is one turn, and after the last it answers as usual. A request for
+JSON by a schema gets the simplest value that is valid by it.
 """
 
 import json
@@ -16,29 +16,32 @@ Step = tuple[Sequence[tuple[str, str]], str]
 _SCHEMA = re.compile(r"JSON Schema:\n(.*)", re.DOTALL)
 
 
-def next_step(asked: Mapping[str, Any]) -> Step:
-    """The tools that are called now, each with its arguments in JSON, and the text that is said."""
-    messages, model = asked["messages"], asked["model"]
-    start = max((number for number, one in enumerate(messages) if _is_asked(one)), default=0)
+def next_step(body: Mapping[str, Any]) -> Step:
+    """The tools that the answer to a request calls, each with its arguments in JSON, and the text of the answer.
+
+    `body` is the request, in OpenAI's format.
+    """
+    messages, model = body["messages"], body["model"]
+    start = max((number for number, one in enumerate(messages) if _is_question(one)), default=0)
     turns = sum(message["role"] == "assistant" for message in messages[start:])
     if model == "mock-script":
         lines = [line for line in _text(messages[start]).splitlines() if line.startswith(("@call ", "@answer "))]
         if turns < len(lines):
             return _scripted(lines[turns])
-    if model == "mock-tools" and turns == 0 and asked.get("tools"):
-        offered = [tool["function"] for tool in asked["tools"]]
-        return [(one["name"], json.dumps(example(one["parameters"], one["name"]))) for one in offered], ""
+    if model == "mock-tools" and turns == 0 and body.get("tools"):
+        tools = [tool["function"] for tool in body["tools"]]
+        return [(one["name"], json.dumps(example(one["parameters"], one["name"]))) for one in tools], ""
     in_json = messages[0]["role"] == "system"
-    said = "\n".join(_text(message) for message in messages[in_json:] if _text(message))
-    output = f"mock completion for: {said}"
+    texts = "\n".join(_text(message) for message in messages[in_json:] if _text(message))
+    output = f"mock completion for: {texts}"
     if in_json:
         wanted = _SCHEMA.search(_text(messages[0]))
         output = json.dumps(example(json.loads(wanted[1]) if wanted else {}, output), ensure_ascii=False)
     return [], output
 
 
-def _is_asked(message: Mapping[str, Any]) -> bool:
-    """Whether it is what the user asks, and not the agent's word on an answer that did not do."""
+def _is_question(message: Mapping[str, Any]) -> bool:
+    """Whether the user asks it, and it is not the agent's request to correct an answer."""
     return message["role"] == "user" and not _text(message).startswith("This is not what was asked for")
 
 

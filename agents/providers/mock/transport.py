@@ -1,7 +1,7 @@
-"""A model that needs no network and no key: the same answer for the same prompt.
+"""A transport that answers as a provider with OpenAI's API would, without a network. Loaded with the first call.
 
-It is a transport under the real client, so that what runs against it is the production path. The model's name tells it
-to misbehave, for those who want to see what their application does then, or to call tools (`script.py`).
+A model's name makes it misbehave, for people who want to see what their application does then, or makes it call tools
+(`script.py`).
 """
 
 import asyncio
@@ -10,7 +10,10 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
+
 from agents.providers.mock import script
+from governance.realtime import events
 
 #: What a model's name makes of the answer. Every other name answers at once.
 SCENARIOS = {
@@ -31,11 +34,46 @@ _FAILURES = {
 _WORD = re.compile(r"\S+\s*|\s+")
 
 
-def answer(request_body: bytes) -> dict[str, Any]:
-    """The chat completion (OpenAI's format) of a request."""
-    asked = json.loads(request_body)
-    prompt = "\n".join(str(message["content"]) for message in asked["messages"] if message["content"] is not None)
-    calls, output = script.next_step(asked)
+class MockTransport(httpx2.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(request.content)
+        model = body["model"]
+        if model in _FAILURES:
+            status, message = _FAILURES[model]
+            headers = {"Retry-After": "1"} if status == 429 else {}
+            return httpx2.Response(status, json={"error": {"message": message}}, headers=headers)
+        if model == "mock-stall":
+            await asyncio.Event().wait()
+        if model == "mock-malformed":
+            broken = b'data: {"choices": [\n\n' if body.get("stream") else b'{"choices": ['
+            return httpx2.Response(200, content=broken, headers={"Content-Type": "application/json"})
+        pause = 0.05 if model == "mock-slow" else 0.0
+        completion = _completion(body)
+        if body.get("stream"):
+            headers = {"Content-Type": "text/event-stream"}
+            return httpx2.Response(200, headers=headers, stream=_Words(completion, pause))
+        if pause:
+            await asyncio.sleep(pause * len(_words(completion)))
+        return httpx2.Response(200, json=completion)
+
+
+class _Words(httpx2.AsyncByteStream):
+    """A completion as server-sent events, word by word."""
+
+    def __init__(self, completion: dict[str, Any], pause: float) -> None:
+        self._completion, self._pause = completion, pause
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in _chunks(self._completion):
+            await asyncio.sleep(self._pause)
+            yield events.encode("", chunk)
+        yield b"data: [DONE]\n\n"
+
+
+def _completion(body: dict[str, Any]) -> dict[str, Any]:
+    """The chat completion (OpenAI's format) that answers a request."""
+    prompt = "\n".join(str(message["content"]) for message in body["messages"] if message["content"] is not None)
+    calls, output = script.next_step(body)
     prompt_tokens, output_tokens = _tokens(prompt), _tokens(output + "".join(arguments for _, arguments in calls))
     message: dict[str, Any] = {"role": "assistant", "content": output or None if calls else output}
     if calls:
@@ -47,7 +85,7 @@ def answer(request_body: bytes) -> dict[str, Any]:
         "id": "mock",
         "object": "chat.completion",
         "created": 0,
-        "model": asked["model"],
+        "model": body["model"],
         "choices": [{"index": 0, "finish_reason": "tool_calls" if calls else "stop", "message": message}],
         "usage": {
             "prompt_tokens": prompt_tokens,
@@ -57,62 +95,24 @@ def answer(request_body: bytes) -> dict[str, Any]:
     }
 
 
-def transport() -> Any:
-    import httpx2  # comes with openai, which is loaded with the first call
-
-    class Words(httpx2.AsyncByteStream):
-        """An answer as server-sent events, word by word."""
-
-        def __init__(self, whole: dict[str, Any], pause: float) -> None:
-            self.whole, self.pause = whole, pause
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for chunk in _chunks(self.whole):
-                await asyncio.sleep(self.pause)
-                yield b"data: " + json.dumps(chunk).encode() + b"\n\n"
-            yield b"data: [DONE]\n\n"
-
-    async def respond(request: Any) -> Any:
-        asked = json.loads(request.content)
-        model = asked["model"]
-        if model in _FAILURES:
-            status, said = _FAILURES[model]
-            headers = {"Retry-After": "1"} if status == 429 else {}
-            return httpx2.Response(status, json={"error": {"message": said}}, headers=headers)
-        if model == "mock-stall":
-            await asyncio.Event().wait()
-        if model == "mock-malformed":
-            broken = b'data: {"choices": [\n\n' if asked.get("stream") else b'{"choices": ['
-            return httpx2.Response(200, content=broken, headers={"Content-Type": "application/json"})
-        pause = 0.05 if model == "mock-slow" else 0.0
-        whole = answer(request.content)
-        if asked.get("stream"):
-            headers = {"Content-Type": "text/event-stream"}
-            return httpx2.Response(200, headers=headers, stream=Words(whole, pause))
-        await asyncio.sleep(pause * len(_words(whole)))
-        return httpx2.Response(200, json=whole)
-
-    return httpx2.MockTransport(respond)
-
-
-def _words(whole: dict[str, Any]) -> list[str]:
-    words: list[str] = _WORD.findall(whole["choices"][0]["message"]["content"] or "")
+def _words(completion: dict[str, Any]) -> list[str]:
+    words: list[str] = _WORD.findall(completion["choices"][0]["message"]["content"] or "")
     return words
 
 
-def _chunks(whole: dict[str, Any]) -> list[dict[str, Any]]:
+def _chunks(completion: dict[str, Any]) -> list[dict[str, Any]]:
     """A completion as the pieces that a stream has of it, usage at the end."""
-    head = {"id": whole["id"], "object": "chat.completion.chunk", "created": 0, "model": whole["model"]}
+    head = {"id": completion["id"], "object": "chat.completion.chunk", "created": 0, "model": completion["model"]}
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
 
-    calls = whole["choices"][0]["message"].get("tool_calls", [])
+    calls = completion["choices"][0]["message"].get("tool_calls", [])
     return [
-        *(chunk({"role": "assistant", "content": word}) for word in _words(whole)),
+        *(chunk({"role": "assistant", "content": word}) for word in _words(completion)),
         *(chunk({"tool_calls": [{"index": number, **call}]}) for number, call in enumerate(calls)),
-        chunk({}, whole["choices"][0]["finish_reason"]),
-        {**head, "choices": [], "usage": whole["usage"]},
+        chunk({}, completion["choices"][0]["finish_reason"]),
+        {**head, "choices": [], "usage": completion["usage"]},
     ]
 
 

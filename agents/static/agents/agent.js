@@ -149,7 +149,7 @@ replace("tools", [], () => {
   parts.tools = new Cards(state.tools, {
     kinds: settings.tools,
     noun: "tool",
-    most: settings.mostTools,
+    max: settings.mostTools,
     titleOf: (tool, place) => tool.name || tool.key || `tool ${place + 1}`,
     contextOf: () => ({ broken, listOf, settled: () => check().catch(() => {}) }),
     changed: () => keep("tools"),
@@ -184,7 +184,7 @@ async function pass(submitter) {
   try {
     problems = await check(true);
   } catch (error) {
-    if (error.said?.error) return complain(error.message);
+    if (error.refusal?.error) return complain(error.message);
   }
   if (sentences(problems).length) return complain("Nothing was saved yet: mend what is marked below.");
   // One of the two is the prompt; what was typed in the other is not meant.

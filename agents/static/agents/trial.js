@@ -109,7 +109,7 @@ async function run() {
   } catch (error) {
     part("error").hidden = false;
     part("error").textContent = error.name === "AbortError" ? "Stopped." : error.message;
-    if (error.said?.run_id) over(error.said);
+    if (error.refusal?.run_id) over(error.refusal);
   } finally {
     running = null;
     show(false);

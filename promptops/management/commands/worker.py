@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from agents.providers import openai_compatible
+from agents.providers import registry
 from governance.clients.connections import ConnectionTable
 from governance.realtime.runtime import with_database
 from workflows.engine import supervisor
@@ -37,9 +37,7 @@ async def work(grace: float) -> None:
 
     connections = ConnectionTable(in_thread)
     tasks: list[asyncio.Task[None]] = [asyncio.create_task(connections.run()), asyncio.create_task(events.announce())]
-    tasks.append(
-        asyncio.create_task(asyncio.to_thread(openai_compatible.warm_up))
-    )  # the first run should not wait for it
+    tasks.append(asyncio.create_task(asyncio.to_thread(registry.warm_up)))  # the first run should not wait for it
     supervisor.start(takes_runs=True)
     logger.info("at work")
     await stopped.wait()

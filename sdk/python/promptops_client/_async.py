@@ -33,7 +33,7 @@ class TaskFollower(Follower):
         """In the running loop; again, in another one, when its loop has ended."""
         self.active = True
         self._state = "starting"
-        self._ask = True
+        self._reload = True
         self._first = asyncio.Event()
         self._stack = AsyncExitStack()
         self._connection: ClientConnection | None = None
@@ -102,7 +102,7 @@ class AsyncPromptOps(Client[TaskFollower]):
 
     def _open(self) -> None:
         self._changes: asyncio.Queue[Change] | None = None
-        self._teller: asyncio.Task[None] | None = None
+        self._notifier: asyncio.Task[None] | None = None
         with suppress(RuntimeError):  # made outside a loop: it starts at its first use
             asyncio.get_running_loop()
             self._begin(self._default)
@@ -157,7 +157,7 @@ class AsyncPromptOps(Client[TaskFollower]):
         self._closed = True
         for follower in list(self._followers.values()):
             await follower.stop()
-        teller, self._teller = self._teller, None
+        teller, self._notifier = self._notifier, None
         if teller is not None and teller is not asyncio.current_task():
             await _end(teller)
 
@@ -171,7 +171,7 @@ class AsyncPromptOps(Client[TaskFollower]):
         await self.close()
 
     def _make(self, env: str | None) -> TaskFollower:
-        return TaskFollower(self._settings, env, self._tell)
+        return TaskFollower(self._settings, env, self._notify)
 
     def _begin(self, follower: TaskFollower) -> None:
         follower.start()
@@ -184,18 +184,18 @@ class AsyncPromptOps(Client[TaskFollower]):
         await follower.wait(self._settings.start_timeout)
 
     def _after_fork(self) -> None:
-        self._teller = None
+        self._notifier = None
         for follower in self._followers.values():
             follower.active = False  # the loop is the parent's; the next call starts it in its own
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         if self._callbacks:
-            if self._changes is None or self._teller is None or self._teller.done():
+            if self._changes is None or self._notifier is None or self._notifier.done():
                 self._changes = asyncio.Queue()
-                self._teller = asyncio.get_running_loop().create_task(self._tell_all(self._changes))
+                self._notifier = asyncio.get_running_loop().create_task(self._run_callbacks(self._changes))
             self._changes.put_nowait(change)
 
-    async def _tell_all(self, changes: asyncio.Queue[Change]) -> None:
+    async def _run_callbacks(self, changes: asyncio.Queue[Change]) -> None:
         while True:
             change = await changes.get()
             for callback in self._callbacks:

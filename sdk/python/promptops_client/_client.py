@@ -1,4 +1,4 @@
-"""What both clients share: everything but the I/O. `_find` waits where the asyncio client waits, and nowhere else."""
+"""The base of both clients: everything but the I/O. Its coroutines wait in the asyncio client only."""
 
 import logging
 import os
@@ -18,12 +18,12 @@ logger = logging.getLogger("promptops_client")
 
 FollowerT = TypeVar("FollowerT", bound=Follower)
 Folder = str | os.PathLike[str] | Literal[False]
-RETRY_PIN = 5.0  # seconds until a pinned version that could not be had is asked for again
+RETRY_PIN = 5.0  # seconds until a pinned version that could not be fetched is asked for again
 PINS_MISSED = 1024  # how many of those are remembered
 
 
 class Client(ABC, Generic[FollowerT]):
-    """Followers by environment, the first of them the default one; and who watches."""
+    """The followers of each environment, the first of which is the default one, and the callbacks of `watch`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Client(ABC, Generic[FollowerT]):
 
         base_url, api_key, env, workspace: else from PROMPTOPS_BASE_URL, PROMPTOPS_API_KEY, PROMPTOPS_ENV and
             PROMPTOPS_WORKSPACE; without an environment the server's default is meant (the key's own, else `prod`).
-        app: a name to tell this application by in the server's list of clients; else PROMPTOPS_APP.
+        app: the application's name in the server's list of clients; else PROMPTOPS_APP.
         cache_dir: where the last-known-good copy is kept; else PROMPTOPS_CACHE_DIR or the user's cache folder.
             False keeps none.
         start_timeout: seconds that a first call may wait for the first fetch.
@@ -69,8 +69,8 @@ class Client(ABC, Generic[FollowerT]):
     def watch(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Call `callback` with each change of what is served, in order; returns what ends that.
 
-        It is called apart from the delivery of changes, which a slow callback therefore does not hold up. One that
-        raises is logged, and hurts nobody.
+        Callbacks run apart from the delivery of changes, so that a slow one delays only other callbacks. An exception
+        in one is logged, and has no other effect.
         """
         wrapped = lambda change: callback(change)  # noqa: E731  # each watch ends by itself, also of one callback
         self._callbacks = (*self._callbacks, wrapped)
@@ -81,7 +81,7 @@ class Client(ABC, Generic[FollowerT]):
         return unwatch
 
     def status(self, *, env: str | None = None) -> Status:
-        """How the copy of an environment is doing; it is not started for that."""
+        """The state of the copy of an environment. It does not start to follow one."""
         follower = self._known(env)
         if follower is None:
             return Status("closed" if self._closed else "starting", env, 0, 0, "none", None, None)
@@ -97,7 +97,7 @@ class Client(ABC, Generic[FollowerT]):
             self._ensure(follower)
             if not follower.settled and (version is None or (key, version) in follower.pins):
                 await self._wait_for(follower)
-                follower.settled = True  # or it took too long: the next call need not wait as well
+                follower.settled = True  # also when it took too long: the next call does not wait as well
             if version is not None:
                 return follower.pins.get((key, version)) or await self._pinned(follower, key, version)
             entry = follower.entry(key)
@@ -111,7 +111,7 @@ class Client(ABC, Generic[FollowerT]):
             return Prompt(key=key, version="fallback", env=env or self._default.env or "", model="", content=fallback)
 
     async def _pinned(self, follower: FollowerT, key: str, version: str) -> Prompt:
-        """A version that is not in memory. What could not be had is not asked for again at once."""
+        """Fetch a version that is not in memory. After a failure it is not asked for again for RETRY_PIN seconds."""
         name = (follower.env, key, version)
         until, error = self._missed_pins.get(name, (0.0, None))
         if error is not None and time.monotonic() < until:
@@ -142,26 +142,26 @@ class Client(ABC, Generic[FollowerT]):
         return follower
 
     def _ensure(self, follower: FollowerT) -> None:
-        """Let it follow, where it may have ended with the loop that it was in."""
+        """Start the follower again, if it ended with the event loop that it ran in."""
 
     @abstractmethod
     def _open(self) -> None:
-        """Prepare, and let the default environment be followed."""
+        """Prepare, and start to follow the default environment."""
 
     @abstractmethod
     def _make(self, env: str | None) -> FollowerT: ...
 
     @abstractmethod
     def _begin(self, follower: FollowerT) -> None:
-        """Let it follow."""
+        """Start it."""
 
     @abstractmethod
     async def _wait_for(self, follower: FollowerT) -> None:
-        """Until its first fetch is over; at most `start_timeout` seconds."""
+        """Wait until its first fetch is over; at most `start_timeout` seconds."""
 
     @abstractmethod
     def _after_fork(self) -> None:
-        """In the child: what followed is the parent's; follow anew."""
+        """In the child process: the parent's threads, tasks and connections are not usable; start to follow anew."""
 
 
 _alive: "weakref.WeakSet[Client[Any]]" = weakref.WeakSet()

@@ -21,13 +21,13 @@ def default_folder() -> Path:
 
 
 def name_of(*, base_url: str, workspace: str | None, env: str | None, api_key: str) -> str:
-    """A file's name for one place seen by one credential. None is told from every name that could be given."""
-    place = json.dumps([base_url, workspace, env, api_key])
-    return f"{hashlib.sha256(place.encode()).hexdigest()[:40]}.json"
+    """The file's name for one environment as one API key sees it. No environment is another file than any name."""
+    identity = json.dumps([base_url, workspace, env, api_key])
+    return f"{hashlib.sha256(identity.encode()).hexdigest()[:40]}.json"
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """What was written there; None when there is nothing, or nothing that makes sense."""
+    """What was written there; None when there is no file, or none in this format."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What can go wrong, for those who catch it."""
+"""The exceptions that the client raises."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class MissingVariables(PromptOpsError, ValueError):  # noqa: N818
 
 
 class CannotRender(PromptOpsError, TypeError):  # noqa: N818
-    """A value can't be written into a text: it has no JSON. `name` is the variable that it was given for."""
+    """A value can't be written into a text: it has no JSON. `name` is its variable."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"the value of {name} can't be written into a text: {reason}")

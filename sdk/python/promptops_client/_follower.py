@@ -1,7 +1,7 @@
-"""Keeps one environment's store up to date. How, not on what: the I/O is its subclasses'.
+"""Keeps the copy of one environment up to date. Subclasses do the I/O: one on asyncio, one in a thread.
 
-It is written once, as coroutines. On asyncio they wait; in a thread their I/O blocks instead, so that they never wait
-and `run_blocking` takes them from start to end.
+The logic is written once, as coroutines. On asyncio they wait for I/O. In a thread their I/O blocks instead, so that
+they never wait, and `run_blocking` runs them from start to end.
 """
 
 import json
@@ -13,9 +13,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-from promptops_client import _disk
+from promptops_client._copy import DiskCopy
 from promptops_client._errors import EnvironmentNotFound, NotReady, PromptNotFound, PromptOpsError, Unauthorized
 from promptops_client._models import Change, Prompt, State, Status
+from promptops_client._pins import Pins
 from promptops_client._store import Entry, GapError, Store
 from promptops_client._wire import FINAL, LONGEST_WAIT, Answer, Backoff, LostError, Settings, from_promptops
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 SILENCE = 15.0  # seconds without a frame: the server sends one at least every 5
 STABLE = 5.0  # seconds that a stream has to live for the next attempt to be the first again
 SAVE_AFTER = 1.0  # seconds from a change to the copy on disk, so that a burst is written once
-BIG_ATTEMPTS = 6  # fetches of a big document, for a server process that has not heard of it yet
+BIG_ATTEMPTS = 6  # fetches of a big document, until the server process has read the change
 BIG_PAUSE = 0.25  # seconds between them
 
 
@@ -41,31 +42,33 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Follower(ABC):
-    """One environment: fetched once, then followed over the stream, or by polling while there is no stream."""
+    """One environment: fetched once, then followed over the stream, or by polling while there is no stream.
 
-    def __init__(self, settings: Settings, env: str | None, tell: Callable[[Change], None]) -> None:
+    `notify` is called with each change of what is served.
+    """
+
+    def __init__(self, settings: Settings, env: str | None, notify: Callable[[Change], None]) -> None:
         self.settings = settings
         self.env = env
         self.store = Store()
-        self.pins: dict[tuple[str, str], Prompt] = {}
-        self._deletions = 0  # of prompts, so far: no version of one is pinned by a fetch that began before
-        self._pins_in_doubt = False  # a prompt may have been deleted and made anew unnoticed
-        self.settled = False  # the first fetch is over, whatever came of it: nobody has to wait any more
-        self._tell = tell
+        self.pins = Pins()
+        self.settled = False  # whether the first fetch is over, successful or not
+        self._notify = notify
         self._state: State = "starting"
         self._error: Exception | None = None
         self._refusal: PromptOpsError | None = None
-        self._complained = False  # one warning for an outage is enough
+        self._warned = False  # one warning for an outage is enough
         self._last_contact: float | None = None
         self._resync = False
-        self._ask = True
+        self._reload = True  # fetch the whole state before the next stream
         self._poll_at = math.inf
-        self._save_at = math.inf
         self._backoff = Backoff()
-        self._path = settings.cache_path(env)
-        self._spare = self._read_copy()
+        self._copy = DiskCopy(settings.cache_path(env))
+        self._spare: Store | None = None  # of the copy on disk: used while the server can't be reached
+        if saved := self._copy.read():
+            self._spare, self.pins = saved
 
-    # --- what clients ask ---
+    # --- for clients ---
 
     def entry(self, key: str) -> Entry:
         """Raises PromptNotFound; NotReady or the server's refusal when nothing at all is known."""
@@ -83,14 +86,14 @@ class Follower(ABC):
         """Fetch a published version, which stays as it is while its prompt lives. Raises PromptOpsError."""
         if self._refusal is not None:
             raise type(self._refusal)(*self._refusal.args)
-        deletions = self._deletions
+        deletions = self.pins.deletions
         try:
             answer = await self._get(self.settings.prompt_url(key, self.env, version))
             if answer.status == 200:
                 prompt = _prompt_of(answer)
-                if deletions == self._deletions:
-                    self.pins[key, version] = prompt
-                self._save_at = min(self._save_at, time.monotonic())
+                if deletions == self.pins.deletions:
+                    self.pins.set((key, version), prompt)
+                self._copy.schedule()
                 return prompt
             failure = answer.failure()
         except LostError as lost:
@@ -113,10 +116,10 @@ class Follower(ABC):
             error=str(self._error) if self._error is not None else None,
         )
 
-    # --- the life of it ---
+    # --- following ---
 
     async def run(self) -> None:
-        """Until it is stopped, or refused for good."""
+        """Follow until it is stopped, or refused for good."""
         delay = 0.0
         try:
             while True:
@@ -125,15 +128,15 @@ class Follower(ABC):
                     await self._follow()
                 except FINAL as refusal:
                     return self._refused(refusal)
-                except Exception as error:  # of any kind: who follows must not die of it
+                except Exception as error:  # of any kind: nothing may end the following
                     delay = self._lost(error)
         finally:
-            if self._save_at < math.inf:
-                self._write_copy()
+            if self._copy.due_at < math.inf:
+                self._save()
 
     async def _follow(self) -> None:
-        """Have a whole state, then keep it fresh over a stream. Only ever ends by raising."""
-        if self._ask or self._resync or not self.store.loaded:
+        """Load the whole state, then keep it fresh over a stream. It ends only by an exception."""
+        if self._reload or self._resync or not self.store.loaded:
             await self._load()
         await self._check_pins()
         self._settle()
@@ -151,7 +154,7 @@ class Follower(ABC):
     async def _listen(self) -> None:
         silent_at, epoch = time.monotonic() + SILENCE, self.store.epoch
         while True:
-            text = await self._receive(max(0.0, min(silent_at, self._save_at) - time.monotonic()))
+            text = await self._receive(max(0.0, min(silent_at, self._copy.due_at) - time.monotonic()))
             if text is not None:
                 silent_at = time.monotonic() + SILENCE
                 self._last_contact = time.time()
@@ -181,8 +184,8 @@ class Follower(ABC):
             raise LostError(str(gap), resync=True) from gap
         if change is not None:
             if change.type == "prompt.deleted":
-                self._forget_pins(change.key)
-            self._took([change])
+                self.pins.forget(change.key)
+            self._announce([change])
 
     async def _fetch_big(self, frame: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The document that is too big for a frame, as of the frame or later; None when it is gone by now."""
@@ -222,7 +225,7 @@ class Follower(ABC):
         except LostError:
             self._state = "offline"
             raise
-        self._resync = self._ask = False
+        self._resync = self._reload = False
         self._last_contact = time.time()
         self._state = "polling"
         self._error = None
@@ -237,33 +240,26 @@ class Follower(ABC):
         self.store.env = env
 
     def _replace(self, documents: Any, *, revision: int, epoch: str | None, etag: str | None) -> None:
-        """Take a whole state, between which and the one before it anything may have happened."""
+        """Take over a whole state. Changes between it and the one before it may have gone unnoticed."""
         changes = self.store.replace(documents, revision=revision, epoch=epoch, etag=etag)
-        self._pins_in_doubt = bool(self.pins)
-        self._took(changes)
-
-    # --- pinned versions ---
-
-    def _forget_pins(self, key: str) -> None:
-        """A prompt is gone, and its versions with it: another one may have the key, and the labels, next."""
-        self._deletions += 1
-        for pin in [pin for pin in self.pins.copy() if pin[0] == key]:
-            self.pins.pop(pin, None)
+        self.pins.doubt()
+        self._announce(changes)
 
     async def _check_pins(self) -> None:
         """Fetch each pinned version once more, since its prompt may have been deleted and made anew unnoticed."""
-        if not self._pins_in_doubt:
+        if not self.pins.doubtful:
             return
-        for key, version in self.pins.copy():
+        for pin in self.pins.all():
+            key, version = pin
             answer = await self._get(self.settings.prompt_url(key, self.env, version))
             if answer.status == 200:
-                self.pins[key, version] = _prompt_of(answer)
+                self.pins.set(pin, _prompt_of(answer))
             elif answer.says_not_found:
-                self.pins.pop((key, version), None)
+                self.pins.drop(pin)
             else:
                 raise answer.failure()
-        self._pins_in_doubt = False
-        self._save_at = min(self._save_at, time.monotonic())
+        self.pins.doubtful = False
+        self._copy.schedule()
 
     async def _wait(self, delay: float) -> None:
         """Before the next attempt at a stream; fetches are polled meanwhile. A server that is back ends it early."""
@@ -284,30 +280,30 @@ class Follower(ABC):
                 if was_offline:
                     return
 
-    # --- what happened ---
+    # --- state ---
 
-    def _took(self, changes: Iterable[Change]) -> None:
-        if self._save_at == math.inf:
-            self._save_at = time.monotonic() + (SAVE_AFTER if self._state == "streaming" else 0.0)
+    def _announce(self, changes: Iterable[Change]) -> None:
+        if self._copy.due_at == math.inf:
+            self._copy.schedule(SAVE_AFTER if self._state == "streaming" else 0.0)
         for change in changes:
-            self._tell(change)
+            self._notify(change)
 
     def _is_streaming(self) -> None:
         if self._state != "streaming":
             logger.info("following %s from revision %d", self.store.env or self.env, self.store.revision)
-        self._state, self._error, self._poll_at, self._complained = "streaming", None, math.inf, False
+        self._state, self._error, self._poll_at, self._warned = "streaming", None, math.inf, False
 
     def _lost(self, error: Exception) -> float:
-        """Note what went wrong this time; returns the seconds to wait before the next attempt."""
+        """Note the failure; returns the seconds to wait before the next attempt."""
         expected = isinstance(error, LostError)
-        level = logging.DEBUG if expected and self._complained else logging.WARNING
-        self._complained = True
+        level = logging.DEBUG if expected and self._warned else logging.WARNING
+        self._warned = True
         logger.log(level, "not following %s for now: %s", self.env or "prompts", error, exc_info=not expected)
         if self._state in {"streaming", "starting"}:
             self._state = "offline"
         self._error = error
         self._resync = self._resync or (error.resync if isinstance(error, LostError) else True)
-        self._ask = self._ask or (isinstance(error, LostError) and error.ask)
+        self._reload = self._reload or (isinstance(error, LostError) and error.ask)
         self._use_spare()
         self._settle()
         if self.store.loaded and self._poll_at == math.inf:
@@ -335,38 +331,18 @@ class Follower(ABC):
     # --- the copy on disk ---
 
     def _use_spare(self) -> None:
-        """The copy on disk is better than nothing."""
+        """Serve the copy on disk while nothing else is known."""
         if not self.store.loaded and self._spare is not None:
             self.store = self._spare
 
-    def _read_copy(self) -> Store | None:
-        saved = _disk.read(self._path) if self._path is not None else None
-        if saved is None:
-            return None
-        try:
-            pins = [(pin["key"], pin["version"], Prompt.of(pin)) for pin in saved["pins"]]
-            store = Store.load(saved["store"])
-        except (KeyError, TypeError, ValueError) as error:
-            logger.warning("the copy of prompts in %s makes no sense: %r", self._path, error)
-            return None
-        self.pins = {(key, version): prompt for key, version, prompt in pins}
-        return store
-
-    def _write_copy(self) -> None:
-        self._save_at = math.inf
-        if self._path is None or not self.store.loaded:
-            return
-        content = {"pins": [pin.document() for pin in self.pins.copy().values()], "store": self.store.dump()}
-        try:
-            _disk.write(self._path, content)
-        except OSError as error:
-            logger.warning("could not keep a copy of prompts in %s: %s", self._path, error)
+    def _save(self) -> None:
+        self._copy.write(self.store, self.pins)
 
     async def _save_if_due(self) -> None:
-        if time.monotonic() >= self._save_at:
-            await self._call(self._write_copy)
+        if self._copy.due:
+            await self._call(self._save)
 
-    # --- I/O; each raises LostError or one of FINAL, and whatever stops its kind of worker ---
+    # --- I/O: each raises LostError or one of FINAL; a subclass may raise what ends it ---
 
     @abstractmethod
     async def _get(self, url: str, etag: str | None = None) -> Answer: ...
@@ -390,7 +366,7 @@ class Follower(ABC):
 
     @abstractmethod
     def _wake(self) -> None:
-        """Whoever waits for the first fetch need not any longer."""
+        """The first fetch is over: wake the calls that wait for it."""
 
 
 def _prompt_of(answer: Answer) -> Prompt:

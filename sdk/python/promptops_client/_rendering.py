@@ -1,6 +1,6 @@
 """Fills `{{ name }}` in a text, exactly as the server does. Pure, and linear in the length of the text.
 
-The rules are the wire contract's, section 3; tests/contract/rendering.json holds their vectors. Values that JSON has no
+The rules are the wire contract's, section 3; tests/contract/rendering.json has their vectors. Values that JSON has no
 form for (dates, decimals, UUIDs, sets) are written as `_as_json` says.
 """
 
@@ -114,7 +114,7 @@ def _as_text(name: str, value: Any) -> str:
             return str(_as_json(value))
         return _to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
-        # A type that has no JSON, a key that is no string, an object that holds itself, or one that is nested too deep.
+        # A type without a JSON form, a key that is no string, an object that contains itself or is nested too deep.
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise CannotRender(name, reason) from error
 

@@ -13,7 +13,7 @@ BUCKETS = 100_000
 
 
 def bucket_of(seed: str, unit: str) -> int:
-    """The unit's place, 0 to 99,999: it stays where it is when the weight moves."""
+    """The unit's bucket, 0 to 99,999. It does not depend on the weight."""
     return (mmh3.hash(f"{seed}:{unit}".encode(), 0, signed=False) * BUCKETS) >> 32
 
 
@@ -37,8 +37,8 @@ class Rollout:
 
     def pick(self, unit: str | None) -> Prompt:
         """The variant of `unit`, sticky; without one, a draw by weight."""
-        place = bucket_of(self.seed, unit) if unit is not None else random.random() * BUCKETS  # noqa: S311  # a draw, no secret
-        return self.a if place < self.threshold else self.b
+        bucket = bucket_of(self.seed, unit) if unit is not None else random.random() * BUCKETS  # noqa: S311  # a draw, no secret
+        return self.a if bucket < self.threshold else self.b
 
     def document(self) -> dict[str, Any]:
         """As the server sends it."""

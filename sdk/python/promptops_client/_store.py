@@ -1,4 +1,4 @@
-"""What is known of one environment, and how it moves from revision to revision. Pure: no I/O, no clock.
+"""The state of one environment, and how changes take it from revision to revision. Pure: no I/O, no clock.
 
 One writer, any number of readers without a lock: `entries` is always a whole state, or a change away from one.
 """
@@ -40,22 +40,22 @@ class Store:
         return self.source != "none"
 
     def is_behind(self, revision: int, epoch: str | None) -> bool:
-        """Whether that is older than what is known: a server process that has not heard of the latest change yet."""
+        """Whether that revision is older than this state: from a server process that has not read the latest change."""
         return self.loaded and epoch == self.epoch and revision < self.revision
 
     def replace(
         self, documents: Iterable[Mapping[str, Any]], *, revision: int, epoch: str | None, etag: str | None
     ) -> list[Change]:
-        """Take a whole state, and tell what that changed; nothing did when it is the first."""
+        """Take over a whole state; returns what that changed, which is nothing when it is the first."""
         before, first = self.entries, not self.loaded
         entries = {document["key"]: entry_of(document) for document in documents}
-        # The entries first: who is forked between these lines follows from an older revision, which does no harm.
+        # The entries first: a process that is forked between these lines follows from an older revision, harmlessly.
         self.entries = entries
         self.epoch, self.revision, self.etag, self.source = epoch, revision, etag, "server"
         return [] if first else list(_differences(before, entries, revision))
 
     def change(self, frame: Mapping[str, Any], document: Mapping[str, Any] | None) -> Change | None:
-        """Take a change of the stream; None when it is known already. Raises GapError."""
+        """Take over a change of the stream; None when it is known already. Raises GapError."""
         revision, key = frame["revision"], frame["key"]
         if revision <= self.revision:
             return None
@@ -72,8 +72,8 @@ class Store:
 
     def dump(self) -> dict[str, Any]:
         """All of it as JSON has it; `load` reads it again."""
-        place = {"env": self.env, "revision": self.revision, "epoch": self.epoch, "etag": self.etag}
-        return {**place, "documents": [entry.document() for entry in self.entries.copy().values()]}
+        position = {"env": self.env, "revision": self.revision, "epoch": self.epoch, "etag": self.etag}
+        return {**position, "documents": [entry.document() for entry in self.entries.copy().values()]}
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> "Store":

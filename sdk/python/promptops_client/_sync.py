@@ -27,7 +27,7 @@ class ThreadFollower(Follower):
     """A follower whose I/O blocks, in a thread of its own."""
 
     def start(self) -> None:
-        self._ask = True
+        self._reload = True
         self._stopping = threading.Event()
         self._first = threading.Event()
         if self.settled:
@@ -55,7 +55,7 @@ class ThreadFollower(Follower):
     def start_after_fork(self) -> None:
         """In the child: the thread is not there, and the connection is the parent's."""
         if self._connection is not None:
-            self._connection.socket.close()  # this process's hold on it; the parent does not notice
+            self._connection.socket.close()  # in this process; the parent's stays open
         if self._refusal is None and self._state != "closed":
             self._state = "starting"
             self.start()
@@ -118,7 +118,7 @@ class PromptOps(Client[ThreadFollower]):
     def _open(self) -> None:
         self._lock = threading.Lock()
         self._changes: SimpleQueue[Change | None] = SimpleQueue()
-        self._teller: threading.Thread | None = None
+        self._notifier: threading.Thread | None = None
         self._begin(self._default)
 
     def get_prompt(
@@ -174,10 +174,10 @@ class PromptOps(Client[ThreadFollower]):
             follower.stop()
         for follower in followers:
             follower.join()
-        if self._teller is not None:
+        if self._notifier is not None:
             self._changes.put(None)
-            if self._teller is not threading.current_thread():
-                self._teller.join(JOIN)
+            if self._notifier is not threading.current_thread():
+                self._notifier.join(JOIN)
 
     def __enter__(self) -> Self:
         return self
@@ -188,7 +188,7 @@ class PromptOps(Client[ThreadFollower]):
         self.close()
 
     def _make(self, env: str | None) -> ThreadFollower:
-        return ThreadFollower(self._settings, env, self._tell)
+        return ThreadFollower(self._settings, env, self._notify)
 
     def _begin(self, follower: ThreadFollower) -> None:
         follower.start()
@@ -200,15 +200,15 @@ class PromptOps(Client[ThreadFollower]):
     async def _wait_for(self, follower: ThreadFollower) -> None:
         follower.wait(self._settings.start_timeout)
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         if self._callbacks:
             with self._lock:
-                if self._teller is None:
-                    self._teller = threading.Thread(target=self._tell_all, name="promptops-watch", daemon=True)
-                    self._teller.start()
+                if self._notifier is None:
+                    self._notifier = threading.Thread(target=self._run_callbacks, name="promptops-watch", daemon=True)
+                    self._notifier.start()
             self._changes.put(change)
 
-    def _tell_all(self) -> None:
+    def _run_callbacks(self) -> None:
         while (change := self._changes.get()) is not None:
             for callback in self._callbacks:
                 try:
@@ -217,7 +217,7 @@ class PromptOps(Client[ThreadFollower]):
                     logger.exception("a callback failed for %s of %s", change.type, change.key)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # whoever held it is not here
-        self._changes, self._teller = SimpleQueue(), None
+        self._lock = threading.Lock()  # the old one may be locked by a thread of the parent
+        self._changes, self._notifier = SimpleQueue(), None
         for follower in self._followers.values():
             follower.start_after_fork()

@@ -22,7 +22,7 @@ from promptops_client._errors import (
 VERSION = "0.1.0"
 #: What is final: coming back with the same credential would be refused again.
 FINAL = (Unauthorized, Forbidden, EnvironmentNotFound)
-#: How a stream is opened. No pings: the server's heartbeats tell that it lives. A snapshot may be of any size.
+#: How a stream is opened. No pings: the server's heartbeats show that it is alive. A snapshot may be of any size.
 STREAM: dict[str, Any] = {
     "compression": None,
     "max_size": None,
@@ -57,7 +57,7 @@ def from_promptops(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where the server is, who asks, and how patiently. Times are in seconds."""
+    """The server's address, the API key, and how long to wait for what. Times are in seconds."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -79,7 +79,7 @@ class Settings:
         start_timeout: float,
         poll_interval: float,
     ) -> "Settings":
-        """What is not given comes from the environment. Raises ConfigurationError."""
+        """What is None comes from environment variables. Raises ConfigurationError."""
         base_url = (base_url or os.environ.get("PROMPTOPS_BASE_URL", "")).strip().rstrip("/")
         base_url = base_url.removesuffix("/api").rstrip("/")  # the API's own address is meant as the server's
         api_key = (api_key or os.environ.get("PROMPTOPS_API_KEY", "")).strip()
@@ -219,8 +219,8 @@ class Backoff:
 
 
 def _query(**words: str | int | None) -> str:
-    given = {name: value for name, value in words.items() if value is not None and value != ""}
-    return f"?{urlencode(given)}" if given else ""
+    parameters = {name: value for name, value in words.items() if value is not None and value != ""}
+    return f"?{urlencode(parameters)}" if parameters else ""
 
 
 def _folder(cache_dir: str | os.PathLike[str] | Literal[False] | None) -> Path | None:

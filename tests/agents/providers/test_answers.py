@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.providers.answers.reading import Answer, UnusableError
+from agents.providers.openai_compatible.client import OpenAICompatible
+from agents.providers.openai_compatible.reading import Answer, UnusableError
 from agents.providers.protocol import Completion, ModelCall, Provider
 
-PROVIDER = Provider(name="p", label="P", base_url="https://p.example/v1", default_model="m")
+PROVIDER = Provider(name="p", label="P", client=OpenAICompatible(), base_url="https://p.example/v1", default_model="m")
 CALL = ModelCall(provider=PROVIDER, model="m", prompt="Hi", base_url=PROVIDER.base_url, api_key=None, timeout=1)
 DONE = "data: [DONE]\n\n"
 

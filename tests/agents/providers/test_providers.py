@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from agents.providers import registry
-from agents.providers.protocol import MODEL_PARAMETERS
+from agents.providers.parameters import MODEL_PARAMETERS
 from tests.agents.upstream import Upstream
 
 KEYS = {"openai": "OPENAI_API_KEY", "claude": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
@@ -141,7 +141,6 @@ def test_nothing_of_the_servers_surroundings_reaches_a_provider_but_its_own_key(
         "host",
         "accept",
         "accept-encoding",
-        "connection",
         "content-length",
         "content-type",
         "user-agent",

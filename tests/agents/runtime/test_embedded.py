@@ -11,7 +11,7 @@ import httpx
 import pytest
 from rest_framework.test import APIClient
 
-from agents.providers import openai_compatible as client
+from agents.providers import registry
 from agents.runtime.embedded import run_agent
 from agents.runtime.toolbox import MAX_DEPTH, ToolFailedError
 from agents.transport import bridge
@@ -28,7 +28,7 @@ MakeAgent = Callable[..., dict[str, Any]]
 
 @pytest.fixture(autouse=True)
 def _warm() -> None:
-    client.warm_up()
+    registry.warm_up()
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from agents.runtime import sessions
 from governance.access.actors import SYSTEM
 from governance.access.roles import Role
 from governance.audit.models import AuditEntry
+from governance.clients.connections import PeriodicTask
+from governance.core import registry
 from governance.identity import tokens
-from governance.runs.log import Sweep
 from governance.runs.models import Run
 from governance.tenancy.models import Workspace
 from tests.agents.runtime.test_streaming import events_of
@@ -165,7 +166,7 @@ def test_of_a_long_session_the_last_turns_are_remembered(
     assert [one["role"] for one in kept["messages"]] == ["user", "assistant"], "the last turn stays, however long"
 
 
-def test_a_session_that_nobody_used_for_long_is_forgotten_by_the_sweep(
+def test_a_session_that_nobody_used_for_long_is_forgotten_by_the_periodic_tasks(
     viewer: APIClient, make_agent: MakeAgent, settings: Settings
 ) -> None:
     agent = make_agent()
@@ -173,7 +174,8 @@ def test_a_session_that_nobody_used_for_long_is_forgotten_by_the_sweep(
         say(viewer, agent, "x", session_id=name)
     long_ago = timezone.now() - timedelta(days=settings.PROMPTOPS_AGENT_SESSION_DAYS, hours=1)
     AgentSession.objects.filter(session_id="old").update(used_at=long_ago)
-    Sweep()()
+    for task in registry.entries(PeriodicTask):
+        task.run()
     assert [row.session_id for row in AgentSession.objects.all()] == ["young"]
     assert AgentMessage.objects.count() == 2
 
@@ -190,7 +192,7 @@ def test_a_turn_whose_process_died_holds_its_session_for_a_while_and_not_for_eve
     assert (refused.status_code, Run.objects.count()) == (409, 1)
     AgentSession.objects.filter(pk=row.pk).update(turn_until=timezone.now() - timedelta(seconds=5))
     assert say(viewer, agent, "three", session_id="chat").status_code == 200
-    sessions.remember(lost, asked="late", answered="late", run_id=row.pk)
+    sessions.remember(lost, question="late", answer="late", run_id=row.pk)
     assert "late" not in session_of(viewer, agent, "chat").content.decode()
 
 

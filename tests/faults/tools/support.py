@@ -1,7 +1,6 @@
 """What tests with real server processes share: servers on the suite's database, streams, and how often to repeat."""
 
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -9,18 +8,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, LiteralString
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx
-import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.servers import TOKEN, Server, migrated
+from tests.servers import TOKEN, Server, database_address, migrated, migrated_on_postgres, on_postgres
 
 LONG = os.environ.get("PROMPTOPS_FAULTS") == "long"
 Frame = dict[str, Any]
@@ -29,26 +24,6 @@ Frame = dict[str, Any]
 def times(short: int, long: int) -> int:
     """How often to repeat: `short` in everyday runs, `long` when PROMPTOPS_FAULTS=long asks for certainty."""
     return long if LONG else short
-
-
-@functools.cache
-def _migrated_on_postgres(folder: Path) -> str:
-    """The name of a database with all tables in it, to be copied."""
-    server = Server(folder)
-    name = f"faults_{uuid.uuid4().hex[:12]}"
-    _on_postgres("CREATE DATABASE {}", name)
-    server.environment["DATABASE_URL"] = _address(name)
-    server.manage("migrate", "--verbosity", "0")
-    return name
-
-
-def _on_postgres(statement: LiteralString, *names: str) -> None:
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(SQL(statement).format(*map(Identifier, names)))
-
-
-def _address(name: str) -> str:
-    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
 @contextlib.contextmanager
@@ -60,9 +35,8 @@ def installation(factory: pytest.TempPathFactory, **variables: str) -> Iterator[
         server = Server(folder, port=None, **variables)
     else:
         name = f"faults_{uuid.uuid4().hex[:12]}"
-        template = _migrated_on_postgres(factory.getbasetemp() / "migrated")
-        _on_postgres("CREATE DATABASE {} TEMPLATE {}", name, template)
-        server = Server(folder, port=None, **{"DATABASE_URL": _address(name), **variables})
+        on_postgres("CREATE DATABASE {} TEMPLATE {}", name, migrated_on_postgres())
+        server = Server(folder, port=None, **{"DATABASE_URL": database_address(name), **variables})
     server.start()
     try:
         yield server

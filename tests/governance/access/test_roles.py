@@ -14,8 +14,9 @@ from governance.identity import tokens
 from governance.identity.models import User
 from governance.tenancy.models import Membership, Workspace
 from tests.conftest import api
-from tests.contract import world
 from tests.contract.endpoints import ADMIN, ENDPOINTS, Endpoint
+
+pytestmark = pytest.mark.usefixtures("full_installation")
 
 ROLES = list(Role)
 SIGN_IN = "unauthorized: send a valid token as `Authorization: Bearer <token>`"
@@ -32,7 +33,6 @@ CALLERS: list[tuple[str, Role | None, str | None]] = [
 
 @pytest.fixture
 def client_of(static: APIClient, anonymous: APIClient) -> Callable[[str, Role | None, str | None], APIClient]:
-    world.make_all()
     default = Workspace.objects.get(pk="default")
 
     def find(name: str, role: Role | None, bound: str | None) -> APIClient:

@@ -129,6 +129,31 @@ def test_pages_hold_each_row_once_and_in_order_also_when_all_are_of_one_moment(
             assert pages == whole
 
 
+@pytest.mark.parametrize(
+    ("query", "counted"),
+    [
+        ({}, False),
+        ({"limit": "4"}, False),
+        ({"limit": "2", "offset": "2"}, False),
+        ({"limit": "2"}, True),
+        ({"limit": "3"}, True),
+        ({"offset": "3"}, True),
+        ({"limit": "0"}, True),
+    ],
+    ids=str,
+)
+def test_the_rows_are_counted_by_a_query_only_where_the_page_does_not_show_how_many_there_are(
+    query: dict[str, str], counted: bool, static: APIClient
+) -> None:
+    for number in range(3):
+        static.post("/api/environments", {"name": f"env-{number}"})
+    Environment.objects.exclude(name__startswith="env-").delete()
+    with CaptureQueriesContext(connection) as captured:
+        answer = static.get("/api/environments", query).json()
+    assert answer["total"] == 3
+    assert any("COUNT(" in one["sql"] for one in captured) is counted
+
+
 # --- what an application fetches ---
 
 

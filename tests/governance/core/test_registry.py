@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents.providers.protocol import Provider
 from agents.providers.services import ProviderUsers
 from agents.runtime.toolbox import ToolKind
 from governance.access.revision import AccessListener
@@ -38,6 +39,7 @@ REGISTERED: dict[type[Entry], Any] = {
     PeriodicTask: 3,
     PolicyListener: 1,
     PromptRunner: 1,
+    Provider: ["mock", "openai", "claude", "ollama", "gemini"],
     ProviderUsers: ["agents", "workflows"],
     RunSubject: ["prompt", "agent", "workflow"],
     RuntimeTask: 1,
@@ -46,7 +48,14 @@ REGISTERED: dict[type[Entry], Any] = {
     ToolKind: ["agent", "http", "workflow"],
     WorkspaceContent: ["prompts", "agents", "workflows"],
 }
-NAMES = {CountedLog: "name", Panel: "title", ProviderUsers: "kind", RunSubject: "word", ToolKind: "name"}
+NAMES = {
+    CountedLog: "name",
+    Panel: "title",
+    Provider: "name",
+    ProviderUsers: "kind",
+    RunSubject: "word",
+    ToolKind: "name",
+}
 NAMES[WorkspaceContent] = "plural"
 
 

@@ -67,7 +67,7 @@ def test_a_text_prompt_has_the_digest_the_documents_and_the_search_text_that_it_
         environment=Environment(name="prod"), key="k/ey", name="Nämé", content=content, model=model, config=config
     )
     version = PromptVersion(prompt=prompt, label="v3", content=content, model=model, config=config)
-    prompt.settle()
+    prompt.derive()
     assert prompt.draft_digest == stored.of_row(version).digest(model=model, config=config) == digest
     assert documents.encode(documents.of_draft(prompt)) == '{"key":"k/ey","version":"v1",' + document
     assert documents.encode(documents.of_version(prompt, version)) == '{"key":"k/ey","version":"v3",' + document

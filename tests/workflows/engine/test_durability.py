@@ -2,26 +2,28 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from governance.runs import slots
 from governance.runs.models import Run
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.runs.test_runs import APPROVAL, SHOUT, get, model, post, start, started, work_off
-from workflows.engine import segments, supervisor
+from workflows.engine import durable_journal, segments, supervisor, transitions
+from workflows.engine.leases import local
 from workflows.language.structure import Step
 from workflows.models import RunState, StepAttempt, WorkflowRun
-from workflows.runs import execution
 from workflows.steps import STEP_TYPES, Context, Outcome
 from workflows.steps.base import StepFailedError
 
@@ -47,7 +49,7 @@ def test_a_wait_that_a_request_began_is_over_when_it_was_to_be(viewer: APIClient
     over = timezone.now() - timedelta(seconds=1)
     StepAttempt.objects.update(due_at=over)
     WorkflowRun.objects.update(due_at=over)
-    supervisor.wake_due()
+    transitions.wake_due()
     work_off()
     assert get(viewer, str(row.pk))["status"] == "succeeded"
 
@@ -59,12 +61,12 @@ def test_an_approval_that_a_request_asked_for_times_out_when_it_was_to(
     asked = StepAttempt.objects.get(path="ok").due_at
     assert asked is not None
     WorkflowRun.objects.update(due_at=timezone.now())
-    supervisor.wake_due()
+    transitions.wake_due()
     work_off()  # woken before its time, it waits for the same moment
     assert WorkflowRun.objects.get().due_at == StepAttempt.objects.get(path="ok").due_at == asked
     StepAttempt.objects.update(due_at=timezone.now())
     WorkflowRun.objects.update(due_at=timezone.now())
-    supervisor.wake_due()
+    transitions.wake_due()
     work_off()
     assert "nobody approved within 60 seconds" in get(editor, answer.json()["run_id"])["error"]
 
@@ -92,10 +94,16 @@ def test_what_a_slow_request_memorised_is_in_its_rows_when_it_is_left_to_the_bac
     answer = start(viewer, outer, background=False)
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
     call, nap = StepAttempt.objects.order_by("id")
-    assert call.kept is not None
-    assert call.kept["value"]["definition"]["steps"][0]["id"] == "nap"
+    assert call.memo is not None
+    assert call.memo["value"]["definition"]["steps"][0]["id"] == "nap"
     assert nap.due_at is not None
     until_over(viewer, answer.json()["run_id"])
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def until_over(client: APIClient, run: str) -> dict[str, Any]:
@@ -319,12 +327,12 @@ def test_a_run_that_is_lost_again_and_again_without_getting_on_is_given_up(
     viewer: APIClient, make_workflow: MakeWorkflow
 ) -> None:
     me, run = uuid.uuid4(), started(viewer, make_workflow(model()))
-    for _ in range(segments.MAX_DEATHS):
+    for _ in range(segments.MAX_CRASHES):
         row = WorkflowRun.objects.get(pk=run)
-        assert segments.claim(row.pk, row.leg) is not None
+        assert transitions.lease(row.pk, row.segment) is not None
         long_ago = timezone.now() - timedelta(minutes=5)
         WorkflowRun.objects.update(owner=me, changed_at=long_ago)  # this process has it, and does not work on it
-        supervisor.heal(me)
+        supervisor.recover(me)
     work_off()
     assert "given up" in get(viewer, run)["error"]
 
@@ -403,23 +411,100 @@ def test_a_run_that_failed_in_a_sub_workflow_goes_on_with_the_version_that_it_wa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_work_that_could_not_be_kept_when_its_request_was_over_ends_with_its_runs_and_its_place(
-    viewer: APIClient, make_workflow: MakeWorkflow, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_work_that_can_not_be_recorded_ends_with_the_calls_that_it_has_open_and_its_place_among_runs(
+    viewer: APIClient, make_workflow: MakeWorkflow, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.PROMPTOPS_WORKFLOW_DEADLINE = 0.5
-    write, away = execution._Here._write, [True]
+    write, away = durable_journal._write, list[bool]()
 
     def write_later(*args: Any) -> None:
         if away:
             raise OperationalError("the server closed the connection")
         write(*args)
 
-    monkeypatch.setattr(execution._Here, "_write", write_later)
-    answer = start(viewer, make_workflow(model(model="mock-stall")), background=False)
+    def fail_beside_a_call(request: Request) -> Response:
+        if request.path.endswith("/1"):
+            until(lambda: Run.objects.filter(source="model", status="running").exists())
+            away.append(True)
+            connection.close()
+        return Response("{}", content_type="application/json")
+
+    place.handler = fail_beside_a_call
+    monkeypatch.setattr(durable_journal, "_write", write_later)
+    monkeypatch.setattr(durable_journal, "PATIENCE", (0.1,))
+    steps = [calls(place, "one", "{{item}}"), model(model="mock-stall")]
+    workflow = make_workflow({"id": "all", "type": "map", "input": "`[0, 1]`", "concurrency": 2, "steps": steps})
+    answer = start(viewer, workflow, background=False)
     assert answer.status_code == 503
     away.clear()
-    deadline = time.monotonic() + 10
-    while (slots.taken() or not nothing_is_open()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: not slots.taken() and nothing_is_open())
     assert slots.taken() == 0
     assert set(Run.objects.values_list("source", "status")) == {("workflow", "error"), ("model", "error")}
+    assert WorkflowRun.objects.get().status == "failed"
+    assert local.all() == []
+
+
+# --- the row of a run that is waited for -------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_is_waited_for_is_there_with_its_steps_while_it_goes_on(
+    viewer: APIClient, make_workflow: MakeWorkflow, place: Place
+) -> None:
+    seen: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def look(request: Request) -> Response:
+        attempts = list(StepAttempt.objects.order_by("id").values_list("path", "status"))
+        seen.append((WorkflowRun.objects.get().status, attempts))
+        connection.close()
+        return Response("{}", content_type="application/json")
+
+    place.handler = look
+    answer = start(viewer, make_workflow(calls(place, "one"), calls(place, "two")), background=False)
+    assert answer.status_code == 200, answer.json()
+    assert seen == [
+        ("running", [("one", "running")]),
+        ("running", [("one", "succeeded"), ("two", "running")]),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_is_waited_for_and_whose_process_dies_goes_on_with_the_step_that_was_under_way(
+    viewer: APIClient, make_workflow: MakeWorkflow, place: Place
+) -> None:
+    dead = uuid.uuid4()
+
+    def die(request: Request) -> Response:
+        if request.path == "/two/x" and len(made(place)) == 2:
+            WorkflowRun.objects.update(owner=dead)
+            with seen_from_elsewhere():
+                supervisor.recover(uuid.uuid4())
+            connection.close()
+        return Response("{}", content_type="application/json")
+
+    place.handler = die
+    answer = start(viewer, make_workflow(calls(place, "one"), calls(place, "two")), background=False)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    work_off()
+    done = get(viewer, answer.json()["run_id"])
+    assert [(step["path"], step["status"]) for step in done["steps"]] == [
+        ("one", "succeeded"),
+        ("two", "interrupted"),
+        ("two", "succeeded"),
+    ]
+    assert made(place) == ["/one/x", "/two/x", "/two/x"]
+
+
+@contextmanager
+def seen_from_elsewhere() -> Iterator[None]:
+    """As if seen from another process, which executes nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "all", list)
+        yield
+
+
+def test_an_end_and_the_next_beginning_are_one_transaction(viewer: APIClient, make_workflow: MakeWorkflow) -> None:
+    started(viewer, make_workflow(*(SHOUT | {"id": f"s{number}"} for number in range(4))), variables={"input": "x"})
+    with CaptureQueriesContext(connection) as captured:
+        work_off()
+    begun = [query["sql"] for query in captured.captured_queries if query["sql"].startswith("SAVEPOINT")]
+    assert len(begun) <= 1 + 4 + 1 + 1  # the lease, four beginnings, the end, and in it that of the log

@@ -126,7 +126,7 @@ def test_a_run_executes_so_many_steps_and_keeps_so_much(
     monkeypatch.setattr(interpreter, "MAX_EXECUTED", 50)
     failed = run(viewer, many, variables={"input": list(range(100))})
     assert (failed.status_code, failed.json()["code"]) == (502, "run_limit")
-    monkeypatch.setattr(interpreter, "MAX_KEPT", 1000)
+    monkeypatch.setattr(interpreter, "MAX_OUTPUT", 1000)
     failed = run(viewer, many, variables={"input": ["x" * 300] * 4})
     assert (failed.status_code, failed.json()["code"]) == (502, "run_limit")
 
@@ -271,4 +271,4 @@ async def test_a_journal_that_recalls_a_step_keeps_it_from_being_done() -> None:
     journal = MemoryJournal()
     await journal.skip("a", parsing.load({"steps": [{"name": "a", "type": "render", "template": "x"}]}).steps[0])
     assert await journal.recall("a") == Done(skipped=True)
-    assert await journal.keep("a", 1) == await journal.keep("a", 2) == 1
+    assert await journal.memoize("a", 1) == await journal.memoize("a", 2) == 1

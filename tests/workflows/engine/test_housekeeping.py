@@ -21,8 +21,8 @@ from governance.core.models import ServerProcess
 from governance.runs import log
 from tests.workflows.conftest import MakeWorkflow, Place
 from tests.workflows.runs.test_runs import APPROVAL, SHOUT, get, start, started, work_off
-from workflows.engine import liveness, queue, segments, supervisor
-from workflows.engine.leases import held
+from workflows.engine import liveness, queue, supervisor, transitions
+from workflows.engine.leases import local
 from workflows.models import RunState, WorkflowRun
 
 pytestmark = pytest.mark.django_db
@@ -39,13 +39,13 @@ def asked(work: Any) -> tuple[int, list[str]]:
 
 
 @pytest.fixture
-def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[supervisor.Keeper]:
+def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[supervisor.Supervisor]:
     """The keeper of a process that has nothing to do, after its first look."""
     me = uuid.uuid4()
     beat(me, {}, set())
     monkeypatch.setattr(processes, "current", me)
-    held.stay()
-    mine = supervisor.Keeper(takes_runs=True)
+    local.set_stopping(False)
+    mine = supervisor.Supervisor(takes_runs=True)
     mine._look()
     yield mine
     for open_file in (mine._sign, mine._lock):
@@ -54,25 +54,25 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[supervisor.Keeper]:
 
 
 def test_a_look_at_nothing_reads_twice_and_takes_no_lock(
-    editor: APIClient, make_workflow: MakeWorkflow, idle: supervisor.Keeper
+    editor: APIClient, make_workflow: MakeWorkflow, idle: supervisor.Supervisor
 ) -> None:
     started(editor, make_workflow(SHOUT))
     work_off()  # there are runs, and all are over
     body = {"workflow_id": WorkflowRun.objects.get().workflow_id, "name": "nightly", "cron": "30 2 * * *"}
     assert editor.post("/api/schedules", body).status_code == 201
     assert asked(idle._look) == (2, [])
-    idle._tidied_at = idle._healed_at = 0.0  # what is done now and then is due as well
+    idle._tidied_at = idle._recovered_at = 0.0  # what is done now and then is due as well
     count, locking = asked(idle._look)
     assert locking == []
     assert count <= 7
 
 
 def test_a_look_at_a_run_that_waits_takes_no_lock(
-    editor: APIClient, make_workflow: MakeWorkflow, idle: supervisor.Keeper
+    editor: APIClient, make_workflow: MakeWorkflow, idle: supervisor.Supervisor
 ) -> None:
     started(editor, make_workflow(APPROVAL))
     work_off()
-    idle._tidied_at = idle._healed_at = 0.0
+    idle._tidied_at = idle._recovered_at = 0.0
     count, locking = asked(idle._look)
     assert locking == []
     assert count <= 12
@@ -145,12 +145,12 @@ def test_a_keyed_request_whose_process_is_not_known_is_not_run_a_second_time(
         me = uuid.uuid4()
         monkeypatch.setattr(processes, "current", me)
         beat(me, {}, set())
-    supervisor.watch()
+    supervisor.stop_lost_work()
     monkeypatch.setattr(supervisor, "UNSIGNED", 20.0)  # it said that it goes on, or has an owner that lives
     elsewhere = uuid.uuid4()
     with monkeypatch.context() as other:
-        other.setattr(held, "all", list)
-        supervisor.heal(elsewhere)
+        other.setattr(local, "all", list)
+        supervisor.recover(elsewhere)
     assert WorkflowRun.objects.get().status == RunState.RUNNING
     go_on.set()
     asking.join(20)
@@ -162,11 +162,11 @@ def test_a_run_that_nobody_signed_and_nobody_works_on_is_taken_up_again(
     viewer: APIClient, make_workflow: MakeWorkflow
 ) -> None:
     run = started(viewer, make_workflow(SHOUT))
-    segments.claim(WorkflowRun.objects.get().pk, 1)
-    supervisor.heal(uuid.uuid4())
+    transitions.lease(WorkflowRun.objects.get().pk, 1)
+    supervisor.recover(uuid.uuid4())
     assert WorkflowRun.objects.get().status == RunState.RUNNING
     WorkflowRun.objects.update(changed_at=timezone.now() - timedelta(seconds=supervisor.UNSIGNED + 5))
-    supervisor.heal(uuid.uuid4())
+    supervisor.recover(uuid.uuid4())
     work_off()
     assert get(viewer, run)["status"] == "succeeded"
 
@@ -176,7 +176,7 @@ def test_a_request_whose_run_another_process_took_over_is_told_that_it_goes_on_a
     viewer: APIClient, make_workflow: MakeWorkflow, place: Place
 ) -> None:
     def taken_over(request: Request) -> Response:
-        WorkflowRun.objects.update(claim=2, owner=uuid.uuid4())
+        WorkflowRun.objects.update(fencing_token=2, owner=uuid.uuid4())
         connection.close()
         return Response("done")
 
@@ -185,7 +185,7 @@ def test_a_request_whose_run_another_process_took_over_is_told_that_it_goes_on_a
     answer = start(viewer, workflow, "k", background=False)
     assert (answer.status_code, answer.json()["status"]) == (202, "running")
     row = WorkflowRun.objects.get()
-    assert (row.status, row.claim) == (RunState.RUNNING, 2)
+    assert (row.status, row.fencing_token) == (RunState.RUNNING, 2)
 
 
 # --- the queue --------------------------------------------------------------------------------------------------
@@ -200,14 +200,14 @@ def test_legs_are_put_into_the_engines_queue_while_nobody_waits_for_a_lock_and_a
         started(viewer, workflow)
     offered: list[list[Any]] = []
 
-    def offer(given: Any) -> None:
+    def enqueue(given: Any) -> None:
         assert not connection.in_atomic_block
         offered.append(list(given))
         if len(offered) == 1:
             raise OSError("the disk of the engine is full")
 
     monkeypatch.setattr(queue, "launch", lambda *args: None)
-    monkeypatch.setattr(queue, "offer", offer)
+    monkeypatch.setattr(queue, "enqueue", enqueue)
     with pytest.raises(OSError, match="full"):
         supervisor.dispatch(uuid.uuid4())
     assert WorkflowRun.objects.filter(dispatched=False).count() == 3

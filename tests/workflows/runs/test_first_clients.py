@@ -14,8 +14,8 @@ from tests.agents.upstream import Upstream
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.runs.test_runs import get, work_off
 from tests.workflows.test_workflows import render, run
-from workflows.engine import segments
-from workflows.models import RunState, StepAttempt, WorkflowRun
+from workflows.engine import transitions
+from workflows.models import StepAttempt, WorkflowRun
 
 pytestmark = pytest.mark.django_db
 SPARE = {"template": "", "provider": "mock", "model": "", "op": "upper"}
@@ -148,7 +148,7 @@ def test_a_run_with_a_key_of_its_own_goes_on_in_its_process_and_in_no_other(
     # Another process takes it up, as if this one had died.
     row = WorkflowRun.objects.get(pk=answer.json()["run_id"])
     StepAttempt.objects.filter(run=row, step_id="step_2").delete()
-    segments.leave(row, RunState.QUEUED, output=None, ended_at=None)
+    transitions.resume(row)
     work_off()
     ended = get(viewer, str(row.pk))
     assert (ended["status"], "start it anew" in ended["error"]) == ("failed", True)

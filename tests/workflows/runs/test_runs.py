@@ -16,7 +16,7 @@ from governance.runs import log
 from governance.runs.models import Run, RunStatus, RunTally
 from governance.tenancy.models import Workspace
 from tests.conftest import api
-from workflows.engine import segments, supervisor
+from workflows.engine import segments, supervisor, transitions
 from workflows.models import RunState, StepAttempt, WorkflowRun
 
 Make = Callable[..., dict[str, Any]]
@@ -48,7 +48,7 @@ def work_off() -> int:
     """Do what is queued, until nothing is."""
     count = 0
     while (queued := WorkflowRun.objects.filter(status=RunState.QUEUED).first()) is not None:
-        segments.work(queued.pk, queued.leg)
+        segments.work(queued.pk, queued.segment)
         count += 1
     return count
 
@@ -163,7 +163,7 @@ def test_a_run_resumed_from_a_step_makes_that_one_and_all_after_it_again(
 def test_a_cancelled_run_does_no_more_and_its_worker_writes_nothing(editor: APIClient, make_workflow: Make) -> None:
     run = started(editor, make_workflow(model(), SHOUT))
     row = WorkflowRun.objects.get(pk=run)
-    claimed = segments.claim(row.pk, row.leg)
+    claimed = transitions.lease(row.pk, row.segment)
     assert claimed is not None
     assert post(editor, run, "cancel").json()["data"]["status"] == "cancelled"
     segments.go_on(claimed)
@@ -178,10 +178,10 @@ def test_a_process_that_was_taken_for_dead_writes_nothing_when_it_comes_back(
 ) -> None:
     run = started(viewer, make_workflow(model(), SHOUT), variables={"input": "x"})
     row = WorkflowRun.objects.get(pk=run)
-    asleep = segments.claim(row.pk, row.leg)
+    asleep = transitions.lease(row.pk, row.segment)
     assert asleep is not None
-    supervisor.again(WorkflowRun.objects.get(pk=run), died=True)
-    assert segments.claim(row.pk, row.leg) is None  # this leg is over
+    transitions.recover(WorkflowRun.objects.get(pk=run), crashed=True)
+    assert transitions.lease(row.pk, row.segment) is None  # this leg is over
     work_off()
     before = get(viewer, run)
     assert before["status"] == "succeeded"
@@ -302,10 +302,10 @@ def test_a_run_whose_processes_die_again_and_again_on_one_step_is_given_up(
     viewer: APIClient, make_workflow: Make
 ) -> None:
     run = started(viewer, make_workflow(model()))
-    for _ in range(segments.MAX_DEATHS):
+    for _ in range(segments.MAX_CRASHES):
         row = WorkflowRun.objects.get(pk=run)
-        assert segments.claim(row.pk, row.leg) is not None
-        supervisor.again(WorkflowRun.objects.get(pk=run), died=True)
+        assert transitions.lease(row.pk, row.segment) is not None
+        transitions.recover(WorkflowRun.objects.get(pk=run), crashed=True)
     work_off()
     assert "given up" in get(viewer, run)["error"]
 
@@ -314,7 +314,7 @@ def test_a_run_that_is_not_over_in_time_is_given_up(viewer: APIClient, make_work
     run = started(viewer, make_workflow(APPROVAL))
     work_off()
     WorkflowRun.objects.update(deadline=timezone.now())
-    supervisor.wake_due()
+    supervisor.give_up_overdue()
     assert get(viewer, run)["status"] == "failed"
     assert "given up" in get(viewer, run)["error"]
 

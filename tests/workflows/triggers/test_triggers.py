@@ -198,7 +198,7 @@ def test_a_schedule_whose_start_fails_says_why_goes_on_to_its_next_tick_and_keep
     editor: APIClient, make_workflow: Make
 ) -> None:
     demanding = make_workflow(SAY, inputs={"city": {"type": "string", "required": True}})
-    for _ in range(schedules.AT_ONCE):
+    for _ in range(schedules.MAX_STARTED):
         assert schedule(editor, demanding, cron="0 * * * *").status_code == 201
     Schedule.objects.update(next_at=timezone.now() - timedelta(hours=1))
     fine = schedule(editor, make_workflow(SAY, key="fine"), cron="0 * * * *").json()["data"]
@@ -257,8 +257,8 @@ def test_a_rule_of_the_database_that_a_start_breaks_is_not_told_as_a_repeated_ca
     editor: APIClient, anonymous: APIClient, make_workflow: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, secret = hook(editor, make_workflow(SAY))
-    field = WorkflowRun._meta.get_field("status")
-    monkeypatch.setattr(field, "_get_default", lambda: "odd", raising=False)
+    field = WorkflowRun._meta.get_field("segment")
+    monkeypatch.setattr(field, "_get_default", lambda: -1, raising=False)
     answer = call(anonymous, url, secret, b"{}")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "internal error" in Webhook.objects.get().last_error

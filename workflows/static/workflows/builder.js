@@ -14,22 +14,22 @@ const areas = Object.fromEntries(Object.keys(PARTS).map((name) => [name, documen
 const rows = Object.keys(PARTS).map((name) => areas[name].closest(".form-row"));
 const views = [...root.querySelectorAll("[name=builder-view]")];
 const places = Object.fromEntries(["form", "json", "yaml"].map((name) => [name, root.querySelector(`[data-view="${name}"]`)]));
-const said = document.getElementById("builder-said");
+const message = document.getElementById("builder-message");
 
 let state = {};
 let inputs, cards, outputs;
 let following = false; // whether a change of the text areas is our own
-let passed = false; // the server's check has nothing against what is sent
+let passed = false; // the server's check found no problem with what is sent
 let tried = root.hasAttribute("data-tried");
 let view = "form";
 let asked = 0;
 let waiting = 0;
 const broken = new Set();
 
-function say(sentence, colour = "") {
-  said.textContent = sentence;
-  said.className = `note${colour ? ` ${colour}` : ""}`;
-  said.hidden = !sentence;
+function showMessage(sentence, colour = "") {
+  message.textContent = sentence;
+  message.className = `note${colour ? ` ${colour}` : ""}`;
+  message.hidden = !sentence;
 }
 
 // --- the definition --------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ function load() {
   state = loaded;
 }
 
-function keep() {
+function writeAreas() {
   following = true;
   for (const name of Object.keys(PARTS)) {
     areas[name].value = JSON.stringify(state[name], null, 2);
@@ -58,7 +58,7 @@ function keep() {
 
 function changed() {
   passed = false;
-  keep();
+  writeAreas();
   settle();
 }
 
@@ -140,19 +140,19 @@ async function check({ all = false } = {}) {
     inputs.showProblems(problems.inputs);
     cards.showProblems(problems.steps, { all: all || tried });
     outputs.showProblems(problems.outputs);
-    if (!Object.keys(problems).length && said.classList.contains("bad")) say("");
+    if (!Object.keys(problems).length && message.classList.contains("bad")) showMessage("");
   } else {
-    say(answer.message, "bad");
+    showMessage(answer.message, "bad");
   }
   return problems;
 }
 
 function complain(sentence, control) {
-  say(sentence, "bad");
+  showMessage(sentence, "bad");
   const target = control ?? root.querySelector(".problem:not([hidden])")?.closest(".field, .name-row, .card");
   const field = target?.matches?.("input, select, textarea, button") ? target : target?.querySelector("input:not([hidden]), select, .cm-content, button");
-  const seen = field && field.offsetParent !== null ? field : said;
-  if (seen === said) said.tabIndex = -1;
+  const seen = field && field.offsetParent !== null ? field : message;
+  if (seen === message) message.tabIndex = -1;
   seen.focus();
 }
 
@@ -167,8 +167,8 @@ async function pass(submitter) {
   try {
     problems = await check({ all: true });
   } catch (error) {
-    if (error.said?.error) return complain(error.message);
-    // It can't be asked: the save will tell.
+    if (error.refusal?.error) return complain(error.message);
+    // The check can't be reached: saving will show the problems.
   }
   const count = Object.keys(problems).length;
   if (count) return complain("Nothing was saved yet: mend what is marked below.");
@@ -195,14 +195,14 @@ function put(text, source, definition) {
 function fail(source, error, control) {
   trouble[source].control = control;
   broken.add(trouble[source]);
-  say(error.message, "bad");
+  showMessage(error.message, "bad");
 }
 
 function readJson() {
   try {
     const definition = JSON.parse(jsonText.value);
     if (!isObject(definition)) throw new Error("expected an object with inputs, steps and outputs");
-    say("");
+    showMessage("");
     put(jsonText, "json", definition);
   } catch (error) {
     fail("json", error, jsonText);
@@ -218,7 +218,7 @@ async function readYaml() {
     if (text !== yamlText.value) return;
     if (answer.problem) throw new Error(answer.problem);
     if (!isObject(answer.definition)) throw new Error("expected an object with inputs, steps and outputs");
-    say("");
+    showMessage("");
     put(yamlText, "yaml", answer.definition);
     yamlRead = text;
   } catch (error) {
@@ -246,11 +246,11 @@ async function turnTo(wanted) {
       yamlRead = yamlText.value;
     } catch (error) {
       views.find((radio) => radio.value === view).checked = true;
-      return say(error.message, "bad");
+      return showMessage(error.message, "bad");
     }
   }
   view = wanted;
-  say("");
+  showMessage("");
   for (const [name, place] of Object.entries(places)) place.hidden = name !== wanted;
   if (wanted === "json") {
     following = true;

@@ -10,9 +10,9 @@ export class Names {
     Object.assign(this, { noun, set, begin, bodyOf, context });
     this.entries = Object.entries(value).map(([name, one]) => ({ name, one }));
     this.list = make("ul", { class: "names" });
-    this.said = make("p", { class: "problem", role: "status", hidden: true });
+    this.message = make("p", { class: "problem", role: "status", hidden: true });
     this.add = make("button", { type: "button", class: "button", text: `Add an ${noun}`, onclick: () => this.#added() });
-    this.element = make("div", {}, this.list, this.said, this.add);
+    this.element = make("div", {}, this.list, this.message, this.add);
     this.show();
   }
 
@@ -25,27 +25,27 @@ export class Names {
   showProblems(problems) {
     const byName = isObject(problems) ? { ...problems } : {};
     for (const { entry, body, name } of this.rows) {
-      const mine = byName[entry.name];
+      const own = byName[entry.name];
       delete byName[entry.name];
-      const said = sentences(body.showProblems(mine));
-      name.toggleAttribute("aria-invalid", Boolean(mine));
-      if (mine) name.setAttribute("aria-invalid", "true");
-      body.problem.hidden = !said.length;
-      body.problem.textContent = said.join(" ");
+      const shown = sentences(body.showProblems(own));
+      name.toggleAttribute("aria-invalid", Boolean(own));
+      if (own) name.setAttribute("aria-invalid", "true");
+      body.problem.hidden = !shown.length;
+      body.problem.textContent = shown.join(" ");
     }
-    this.#say(sentences(isObject(problems) ? byName : (problems ?? [])).join(" "));
+    this.#showMessage(sentences(isObject(problems) ? byName : (problems ?? [])).join(" "));
   }
 
-  #say(sentence) {
-    this.said.textContent = sentence;
-    this.said.hidden = !sentence;
+  #showMessage(sentence) {
+    this.message.textContent = sentence;
+    this.message.hidden = !sentence;
   }
 
   #put() {
     const names = this.entries.map(({ name }) => name);
     const twice = names.find((name, place) => name && names.indexOf(name) !== place);
     const bad = twice ? `${twice} is there twice: expected each name once.` : names.includes("") ? `An ${this.noun} has no name.` : "";
-    this.#say(bad);
+    this.#showMessage(bad);
     this.context.broken[bad ? "add" : "delete"](this);
     this.set(Object.fromEntries(this.entries.filter(({ name }) => name).map(({ name, one }) => [name, one])));
   }

@@ -1,11 +1,12 @@
-// By what steps are referred to, and what each of them can see, as workflows/definition.py has it.
+// The ids by which steps are referred to: the rules of workflows/language/names.py, tried with the same vectors
+// (tests/contract/step_ids.json).
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;
-const own = (step, name) => (typeof step?.[name] === "string" && step[name].length <= 200 ? step[name] : "");
+const textOf = (step, name) => (typeof step?.[name] === "string" && step[name].length <= 200 ? step[name] : "");
 
 /** The ids of the steps of one list: an id, else a name that will do as one, else a place. */
 export function idsOf(steps) {
-  const ids = steps.map((step) => own(step, "id"));
-  const names = steps.map((step, place) => (ids[place] ? "" : own(step, "name")));
+  const ids = steps.map((step) => textOf(step, "id"));
+  const names = steps.map((step, place) => (ids[place] ? "" : textOf(step, "name")));
   const taken = new Set(ids);
   names.forEach((name, place) => {
     if (!IDENTIFIER.test(name) || name === "end" || taken.has(name)) return;

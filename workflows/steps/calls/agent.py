@@ -18,31 +18,31 @@ class AgentStep(StepSerializer):
 
 
 async def run(step: Step, context: Context) -> Outcome:
-    given, lacking = context.fill(step.fields.get("variables", {}))
+    variables, missing = context.fill(step.fields.get("variables", {}))
     run = context.run
     try:
         answer = await run_agent(
             actor=run.actor,
             workspace_id=run.workspace_id,
             key=step["agent_key"],
-            variables={"input": context.input, **given},
+            variables={"input": context.input, **variables},
             unit=run.unit,
             strict=run.strict,
             parent_id=run.run_id,
             depth=run.depth + 1,
         )
-    except ConflictError as error:  # the agent, or what it runs, is not there
+    except ConflictError as error:  # the agent, or its prompt, does not exist
         raise StepFailedError(error.message) from None
     except InvalidInputError as error:
         if error.fields and "variables" in error.fields:
             raise
         raise StepFailedError(error.message.partition(": ")[2].removesuffix(registry.OR_SEND_IT)) from None
     result = answer["result"]
-    trace = {name: result[name] for name in (*model.GIVES, *model.TOLD) if name in result}
+    trace = {name: result[name] for name in (*model.TRACE_FIELDS, *model.OPTIONAL_TRACE_FIELDS) if name in result}
     known = {
         "agent_key": step["agent_key"],
-        "missing": list(dict.fromkeys([*lacking, *answer["missing"]])),
-        "unused": [name for name in answer["unused"] if name in given],  # not the step's input, which is always there
+        "missing": list(dict.fromkeys([*missing, *answer["missing"]])),
+        "unused": [name for name in answer["unused"] if name in variables],  # without the input, always sent
         "run_id": answer["run_id"],
     }
     return Outcome(output=result.get("parsed", result["output"]), trace={**known, **trace})
@@ -53,5 +53,5 @@ STEP = StepType(
     summary="Run an agent of the same workspace. The output is its answer: JSON, if it answers by a schema.",
     fields=AgentStep,
     run=run,
-    gives=(*model.GIVES, *model.TOLD, "agent_key", "missing", "unused", "run_id"),
+    trace_fields=(*model.TRACE_FIELDS, *model.OPTIONAL_TRACE_FIELDS, "agent_key", "missing", "unused", "run_id"),
 )

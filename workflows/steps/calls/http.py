@@ -15,7 +15,6 @@ from django.conf import settings
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from agents.providers import openai_compatible
 from agents.transport import calls, outbound
 from governance.api.parsing import loads
 from governance.core.errors import InvalidInputError
@@ -107,7 +106,7 @@ async def run(step: Step, context: Context) -> Outcome:
     headers, content = _headers(step, context), _content(step, context)
     stored = step.fields.get("secret_headers", {})
     secrets = {name: context.reveal(name, secret, destination=origin) for name, secret in stored.items()}
-    await on_database(openai_compatible.warm_up)  # brings the HTTP client, which takes a second the first time
+    await on_database(calls.warm_up)  # brings the HTTP client, which takes a second the first time
     seconds: float = settings.PROMPTOPS_PROVIDER_TIMEOUT if step.timeout is None else step.timeout
     started = time.monotonic()
     try:
@@ -132,8 +131,8 @@ async def run(step: Step, context: Context) -> Outcome:
 
 
 def _filled(rest: str, context: Context) -> str:
-    """The path and query, with percent-encoded values. Raises InvalidInputError when they would go up."""
-    _fill(context, {"url": rest})  # raises for a value that lacks or is too large before it is written out
+    """The path and query with percent-encoded values. Raises InvalidInputError when the path would contain `..`."""
+    _fill(context, {"url": rest})  # raises for a missing or too large value before it is made a text
     path = VARIABLE.sub(lambda match: quote(as_text(lookup(context.names, match[1])), safe=""), rest)
     if len(path) > 2 * MAX_URL:
         raise InvalidInputError.of("variables", f"with them the URL would have over {2 * MAX_URL} characters")
@@ -143,7 +142,8 @@ def _filled(rest: str, context: Context) -> str:
 
 
 def _fill(context: Context, value: Any) -> Any:
-    """Filled whole: what is sent elsewhere is never sent with a name in braces where a value should be."""
+    """`value` with its templates filled. Raises InvalidInputError when a name has no value, also in a run that is not
+    strict: nothing is sent elsewhere with a name in braces in it."""
     filled, missing = context.fill(value)
     if missing:
         raise no_value_for(missing)
@@ -156,13 +156,13 @@ def _headers(step: Step, context: Context) -> dict[str, str]:
     for name, value in headers.items():
         if not _HEADER.fullmatch(value):
             raise InvalidInputError.of("variables", f"with them the header {name} would hold what no header can carry")
-    given = {name.lower() for name in (*headers, *step.fields.get("secret_headers", {}))}
-    if "json" in step.fields and "content-type" not in given:
+    present = {name.lower() for name in (*headers, *step.fields.get("secret_headers", {}))}
+    if "json" in step.fields and "content-type" not in present:
         headers["Content-Type"] = "application/json"
-    elif "body" in step.fields and "content-type" not in given:
+    elif "body" in step.fields and "content-type" not in present:
         headers["Content-Type"] = "text/plain; charset=utf-8"
-    if step["method"] != "GET" and "idempotency-key" not in given:
-        # The same in each attempt, so that the other side can tell that it has done this already.
+    if step["method"] != "GET" and "idempotency-key" not in present:
+        # The same in each attempt, so that the receiver can recognise a repetition.
         headers["Idempotency-Key"] = f"{context.run.run_id}/{context.path}"
     return headers
 
@@ -177,15 +177,15 @@ def _content(step: Step, context: Context) -> bytes | None:
 
 
 def _read(origin: str, answer: calls.Answer) -> Any:
-    """JSON when the answer says that it is, else text; by the charset that it says."""
+    """The answer's JSON if its content type is JSON, else its text, decoded by the charset that it names."""
     if not answer.raw or not answer.says_json:
         return answer.text
     try:
         return loads(answer.exact_text)
     except (ParseError, calls.UnansweredError) as error:
-        said = error.message if isinstance(error, calls.UnansweredError) else str(error.detail)
-        said = said.replace("the body", "it")
-        raise StepFailedError(f"{origin} answered with JSON that can't be used: {said}") from None
+        problem = error.message if isinstance(error, calls.UnansweredError) else str(error.detail)
+        problem = problem.replace("the body", "it")
+        raise StepFailedError(f"{origin} answered with JSON that can't be used: {problem}") from None
 
 
 STEP = StepType(
@@ -193,5 +193,5 @@ STEP = StepType(
     summary="Call an address. The output is the answer: JSON if it says so, else text.",
     fields=HttpStep,
     run=run,
-    gives=("status", "content_type", "latency_ms"),
+    trace_fields=("status", "content_type", "latency_ms"),
 )

@@ -13,12 +13,12 @@ from workflows.language.structure import Step
 from workflows.steps.base import Context, Outcome, OwnCall, StepFailedError, StepSerializer, StepType, on_database
 from workflows.steps.fields.references import TemplateField
 
-GIVES = (
+TRACE_FIELDS = (
     *("provider", "model", "prompt_tokens", "output_tokens", "cached_tokens", "tokens_estimated"),
     *("cost_usd", "latency_ms", "finish_reason"),
 )
-#: What is there only when there is something to tell.
-TOLD = ("refusal", "unsent")
+#: Those that are there only when they have a value.
+OPTIONAL_TRACE_FIELDS = ("refusal", "unsent")
 
 
 class ModelStep(StepSerializer):
@@ -29,7 +29,7 @@ class ModelStep(StepSerializer):
 
     def validate_provider(self, value: str) -> str:
         try:
-            return registry.hold(value).name
+            return registry.find_and_lock(value).name
         except InvalidInputError as error:
             raise serializers.ValidationError(error.message.removeprefix("provider: ")) from None
 
@@ -40,8 +40,8 @@ async def run(step: Step, context: Context) -> Outcome:
         rendered = context.render(step["prompt"])
     plan = await on_database(_plan, step, context, rendered)
     answer = await execution.run_here(actor=context.run.actor, plan=plan)
-    trace = {name: answer["result"][name] for name in GIVES}
-    trace |= {name: answer["result"][name] for name in TOLD if name in answer["result"]}
+    trace = {name: answer["result"][name] for name in TRACE_FIELDS}
+    trace |= {name: answer["result"][name] for name in OPTIONAL_TRACE_FIELDS if name in answer["result"]}
     if "prompt" in step.fields:
         trace["missing"] = rendered.missing
     return Outcome(output=answer["result"]["output"], trace=trace)
@@ -76,5 +76,5 @@ STEP = StepType(
     summary="Send a text to a model.",
     fields=ModelStep,
     run=run,
-    gives=(*GIVES, *TOLD, "missing"),
+    trace_fields=(*TRACE_FIELDS, *OPTIONAL_TRACE_FIELDS, "missing"),
 )

@@ -41,5 +41,5 @@ STEP = StepType(
     summary="Fill a prompt of the registry, as an application would be served it.",
     fields=PromptStep,
     run=run,
-    gives=("missing", "prompt_key", "version", "variant"),
+    trace_fields=("missing", "prompt_key", "version", "variant"),
 )

@@ -14,4 +14,4 @@ async def run(step: Step, context: Context) -> Outcome:
     return Outcome(output=rendered.text, trace={"missing": rendered.missing})
 
 
-STEP = StepType(name="render", summary="Fill a template.", fields=RenderStep, run=run, gives=("missing",))
+STEP = StepType(name="render", summary="Fill a template.", fields=RenderStep, run=run, trace_fields=("missing",))

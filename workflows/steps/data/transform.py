@@ -17,7 +17,10 @@ MAX_TEXT = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One `op`. It works on a text unless it is `of` something else, and takes the step's fields that it names."""
+    """One `op`: `run` gets the input, which has to be of the type `of` (None: any), and fields of the step.
+
+    The fields in `needs` are required, those in `takes` are optional.
+    """
 
     run: Callable[..., Any]
     of: type | None = str
@@ -111,10 +114,10 @@ def _apply(step: Mapping[str, Any], value: Any) -> Any:
         value = as_text(value)
     if not isinstance(value, wanted):
         raise StepFailedError(f"{step['op']}: expected {_NAMES[operation.of]}, not {kind_of(value)}")
-    given = {name: step[name] for name in (*operation.needs, *operation.takes) if name in step}
-    return operation.run(value, **given)
+    arguments = {name: step[name] for name in (*operation.needs, *operation.takes) if name in step}
+    return operation.run(value, **arguments)
 
 
 STEP = StepType(
-    name="transform", summary="Change the input without a model.", fields=TransformStep, run=run, gives=("op",)
+    name="transform", summary="Change the input without a model.", fields=TransformStep, run=run, trace_fields=("op",)
 )

@@ -13,7 +13,7 @@ class ApprovalStep(StepSerializer):
 
 
 async def run(step: Step, context: Context) -> Outcome:
-    """The step's `timeout` counts from when it was first asked, over restarts."""
+    """The step's `timeout` counts from when the approval was first asked for, also after a restart."""
     until = None if step.timeout is None else await context.engine.due(step.timeout)
     decision = await context.engine.decision()
     if decision is None:
@@ -32,6 +32,6 @@ STEP = StepType(
     summary="Wait until somebody approves. The output is the input.",
     fields=ApprovalStep,
     run=run,
-    gives=("decision", "by", "comment"),
-    goes_on=True,
+    trace_fields=("decision", "by", "comment"),
+    is_resumable=True,
 )

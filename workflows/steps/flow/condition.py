@@ -38,5 +38,5 @@ STEP = StepType(
     summary="Go on at the first branch whose condition holds. The output is the input.",
     fields=ConditionStep,
     run=run,
-    gives=("branch", "goto"),
+    trace_fields=("branch", "goto"),
 )

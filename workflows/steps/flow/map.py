@@ -30,6 +30,6 @@ STEP = StepType(
     summary="Run steps for each item of a list. The output is the list of what they made.",
     fields=MapStep,
     run=run,
-    gives=("items", "prompt_tokens", "output_tokens", "cost_usd"),
-    goes_on=True,
+    trace_fields=("items", "prompt_tokens", "output_tokens", "cost_usd"),
+    is_resumable=True,
 )

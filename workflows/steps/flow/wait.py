@@ -10,8 +10,8 @@ from workflows.steps.fields.plain import NumberField
 from workflows.steps.journal import Parked
 
 MAX_SECONDS = 30 * 24 * 3600
-#: Seconds that a run waits as it is; for longer it is put aside, so that it holds nothing meanwhile.
-AS_IT_IS = 10.0
+#: Seconds up to which a run waits in memory. For a longer time it is put aside and takes no resources.
+MAX_IN_MEMORY = 10.0
 
 
 class WaitStep(StepSerializer):
@@ -21,7 +21,7 @@ class WaitStep(StepSerializer):
 async def run(step: Step, context: Context) -> Outcome:
     due = await context.engine.due(step["seconds"])
     left = (due - timezone.now()).total_seconds()
-    if left > AS_IT_IS:
+    if left > MAX_IN_MEMORY:
         context.run.refuse_to_wait()
         raise Parked(context.path, reason="wait", until=due)
     await asyncio.sleep(max(0.0, left))
@@ -29,5 +29,5 @@ async def run(step: Step, context: Context) -> Outcome:
 
 
 STEP = StepType(
-    name="wait", summary="Wait for some time. The output is the input.", fields=WaitStep, run=run, goes_on=True
+    name="wait", summary="Wait for some time. The output is the input.", fields=WaitStep, run=run, is_resumable=True
 )

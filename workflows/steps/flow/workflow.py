@@ -1,4 +1,4 @@
-"""Run another workflow of the same workspace, as anybody would run it: its live version, else its draft."""
+"""Run another workflow of the same workspace: its live version, else its draft."""
 
 import uuid
 from dataclasses import replace
@@ -21,26 +21,26 @@ async def run(step: Step, context: Context) -> Outcome:
     if context.run.depth + 1 >= MAX_DEPTH:
         raise StepFailedError(f"agents and workflows call each other {MAX_DEPTH} deep at most")
     found = await on_database(_served, context.run.workspace_id, step["workflow_key"])
-    kept = await context.engine.keep(found)  # in a later life the same, whatever was published meanwhile
-    if kept is None:
+    memo = await context.engine.memoize(found)  # in a later segment the same, whatever was published meanwhile
+    if memo is None:
         raise StepFailedError(f"there is no workflow {step['workflow_key']}")
-    if not kept["definition"]["steps"]:
+    if not memo["definition"]["steps"]:
         raise StepFailedError(f"the workflow {step['workflow_key']} has no steps yet: there is nothing to run")
-    given, missing = context.fill(step.fields.get("variables", {}))
+    variables, missing = context.fill(step.fields.get("variables", {}))
     below = replace(
         context.run,
-        workflow_id=uuid.UUID(kept["id"]),
+        workflow_id=uuid.UUID(memo["id"]),
         workflow_key=step["workflow_key"],
-        variables={"input": context.input, **given},
+        variables={"input": context.input, **variables},
         depth=context.run.depth + 1,
     )
-    made = await context.engine.below(kept["definition"], below)
-    trace = {"workflow_key": step["workflow_key"], "version": kept["version"], "missing": missing}
+    made = await context.engine.below(memo["definition"], below)
+    trace = {"workflow_key": step["workflow_key"], "version": memo["version"], "missing": missing}
     return Outcome(output=made.output, trace={**trace, **made.trace})
 
 
 def _served(workspace_id: str, key: str) -> dict[str, Any] | None:
-    """What a run of that workflow would take, as JSON."""
+    """The definition that a run of that workflow uses, as JSON; None if there is no such workflow."""
     workflow = Workflow.objects.select_related("live").filter(workspace_id=workspace_id, key=key).first()
     if workflow is None:
         return None
@@ -53,6 +53,6 @@ STEP = StepType(
     summary="Run another workflow of the same workspace.",
     fields=WorkflowStep,
     run=run,
-    gives=("workflow_key", "version", "missing", "prompt_tokens", "output_tokens", "cost_usd"),
-    goes_on=True,
+    trace_fields=("workflow_key", "version", "missing", "prompt_tokens", "output_tokens", "cost_usd"),
+    is_resumable=True,
 )

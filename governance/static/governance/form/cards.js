@@ -6,21 +6,21 @@ import { makeField } from "./fields.js";
 import { fieldsOf, labelOf, shapesOf, widgetOf } from "./json_schema.js";
 import { sentences, showAllProblems } from "./problems.js";
 
-/** What is remembered of an item while its card is made anew: whether it is open, and whether somebody was done with it. */
+/** What is remembered of an item when its card is made again: whether it is open, and whether the focus was in it and left it. */
 const memory = new WeakMap();
-const remembered = (item) => memory.get(item) ?? memory.set(item, { open: false, left: true }).get(item);
+const remembered = (item) => memory.get(item) ?? memory.set(item, { open: false, wasLeft: true }).get(item);
 
 export class Cards {
   /** `kinds` has the JSON Schema of each kind of item by its name. `common` names the fields that are folded away, `noun`
    * is the word for an item, `titleOf(item, place)` its title, and `contextOf(place)` the context of its fields. */
-  constructor(items, { kinds, common = [], noun, titleOf, contextOf, changed, most = 50, begin = () => ({}) }) {
+  constructor(items, { kinds, common = [], noun, titleOf, contextOf, changed, max = 50, begin = () => ({}) }) {
     this.kinds = Object.fromEntries(Object.entries(kinds).map(([name, schema]) => [name, kindOf(schema)]));
-    Object.assign(this, { items, common, noun, titleOf, contextOf, changed, most, begin });
+    Object.assign(this, { items, common, noun, titleOf, contextOf, changed, max, begin });
     this.list = make("ol", { class: "cards" });
-    this.said = make("p", { class: "problem", hidden: true });
+    this.message = make("p", { class: "problem", hidden: true });
     this.spoken = make("p", { class: "visually-hidden", role: "status" });
     this.chooser = this.#chooser();
-    this.element = make("div", { class: "card-list" }, this.list, this.said, this.chooser, this.spoken);
+    this.element = make("div", { class: "card-list" }, this.list, this.message, this.chooser, this.spoken);
     this.show();
   }
 
@@ -28,17 +28,17 @@ export class Cards {
     this.cards = this.items.map((item, place) => new Card(this, item, place));
     this.list.replaceChildren(...this.cards.map(({ element }) => element));
     this.list.hidden = !this.items.length;
-    this.add.hidden = this.items.length >= this.most;
+    this.add.hidden = this.items.length >= this.max;
     for (const card of this.cards) card.fill();
   }
 
   /** Show problems: sentences about the whole, or an object of problems by the places of the items. */
   showProblems(problems, { all = false } = {}) {
     const byPlace = isObject(problems) ? problems : {};
-    let left = isObject(problems) ? [] : sentences(problems);
-    this.cards.forEach((card, place) => card.showProblems(all || remembered(card.item).left ? byPlace[place] : undefined, all));
-    this.said.hidden = !left.length;
-    this.said.textContent = left.join(" ");
+    const left = isObject(problems) ? [] : sentences(problems);
+    this.cards.forEach((card, place) => card.showProblems(all || remembered(card.item).wasLeft ? byPlace[place] : undefined, all));
+    this.message.hidden = !left.length;
+    this.message.textContent = left.join(" ");
     return [];
   }
 
@@ -96,7 +96,7 @@ export class Cards {
         open(false);
         const item = { ...this.begin(name), type: name };
         this.items.push(item);
-        Object.assign(remembered(item), { open: true, left: false });
+        Object.assign(remembered(item), { open: true, wasLeft: false });
         this.#restructured(`Added ${this.noun} ${this.items.length}.`);
         this.cards.at(-1).first();
       };
@@ -148,7 +148,7 @@ class Card {
     });
     this.element.addEventListener("focusout", (event) => {
       if (event.relatedTarget && !this.element.contains(event.relatedTarget) && this.element.isConnected) {
-        remembered(item).left = true;
+        remembered(item).wasLeft = true;
         this.context.settled?.();
       }
     });
@@ -165,7 +165,7 @@ class Card {
 
   #title() {
     const title = this.#name();
-    const line = this.kind ? gist(this.item, this.kind, this.cards.common) : "";
+    const line = this.kind ? summaryOf(this.item, this.kind, this.cards.common) : "";
     this.count = make("span", { class: "badge bad", hidden: true });
     this.toggle.replaceChildren(
       make("span", { class: "card-place", text: `${this.place + 1}` }),
@@ -183,7 +183,7 @@ class Card {
     this.cards.changed();
   }
 
-  /** Make what is in it, if it was open before it was made anew. */
+  /** Open the card again if it was open before it was made again. */
   fill() {
     if (remembered(this.item).open) this.open(true);
   }
@@ -229,16 +229,16 @@ class Card {
     this.#shape();
   }
 
-  /** Which fields go with what is chosen in others. One that has a value stays, so that nothing is hidden. */
+  /** Hide the fields that do not go with what is chosen in others, but none that has a value. */
   #shape() {
     const shapes = this.kind?.shapes ?? [];
     if (!this.fields || !shapes.length) return;
     const fits = shapes.filter((shape) => Object.entries(shape.only).every(([name, words]) => words.includes(this.item[name])));
-    const told = shapes.some(({ only }) => Object.keys(only).length > 0);
+    const depends = shapes.some(({ only }) => Object.keys(only).length > 0);
     for (const [name, field] of this.fields) {
-      const without = told && (fits.length ? fits[0].without.includes(name) : shapes.every((shape) => shape.without.includes(name)) );
+      const without = depends && (fits.length ? fits[0].without.includes(name) : shapes.every((shape) => shape.without.includes(name)) );
       const some = shapes.some((shape) => shape.without.includes(name));
-      field.hidden = told && !(name in this.item) && (fits.length ? without : some);
+      field.hidden = depends && !(name in this.item) && (fits.length ? without : some);
       if (fits.length) field.querySelector("label, .caption")?.classList.toggle("required", fits[0].required.includes(name) || this.kind.fields.some((one) => one.name === name && one.required));
     }
   }
@@ -250,9 +250,9 @@ class Card {
     if (count && all && !this.isOpen) this.open(true);
     if (!this.fields) return;
     const left = showAllProblems(this.fields, isObject(problems) ? problems : {});
-    const said = sentences(isObject(problems) ? left : (problems ?? []));
-    this.general.hidden = !said.length;
-    this.general.textContent = said.join(" ");
+    const shown = sentences(isObject(problems) ? left : (problems ?? []));
+    this.general.hidden = !shown.length;
+    this.general.textContent = shown.join(" ");
     if (count && this.folded && this.cards.common.some((name) => name !== "name" && problems?.[name])) this.folded.open = true;
   }
 
@@ -277,8 +277,8 @@ function kindOf(schema) {
   return { summary: schema.description, fields, shapes: shapesOf(schema) };
 }
 
-/** What is in it, in a few words. */
-function gist(item, kind, common) {
+/** The values of an item in one line. */
+function summaryOf(item, kind, common) {
   const words = kind.fields
     .filter(({ name, schema }) => !common.includes(name) && name in item && widgetOf(schema) !== "secret")
     .map(({ name, schema }) => {

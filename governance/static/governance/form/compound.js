@@ -11,13 +11,13 @@ const remover = (what, act) =>
 function named({ value, set, context }, { adds, empty, makeValue, taken }) {
   const entries = Object.entries(value ?? {}).map(([name, one]) => ({ name, one }));
   const rows = make("div", { class: "pairs" });
-  const mine = {};
+  const source = {};
   const put = () => {
     const names = entries.map(({ name }) => name).filter(Boolean);
     const twice = names.find((name, place) => names.indexOf(name) !== place);
     trouble.hidden = !twice;
     trouble.textContent = twice ? `${twice} is there twice: expected each name once.` : "";
-    context.broken[twice ? "add" : "delete"](mine);
+    context.broken[twice ? "add" : "delete"](source);
     const object = Object.fromEntries(entries.filter(({ name }) => name).map(({ name, one }) => [name, one]));
     set(Object.keys(object).length ? object : undefined);
   };
@@ -60,7 +60,7 @@ function named({ value, set, context }, { adds, empty, makeValue, taken }) {
     },
   });
   show();
-  mine.control = add;
+  source.control = add;
   return { element: make("div", {}, rows, trouble, add), fieldset: true, wide: true };
 }
 

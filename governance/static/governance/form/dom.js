@@ -20,7 +20,7 @@ export const identity = () => `made-${(made += 1)}`;
 
 export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** An answer of the server as JSON; throws an Error with its sentence when it says no. */
+/** The answer of the server; throws an Error with its sentence when it refuses, and with its body as `refusal`. */
 export async function ask(url, { body, ...options } = {}) {
   const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
   const sent =
@@ -30,8 +30,8 @@ export async function ask(url, { body, ...options } = {}) {
   const answer = await fetch(url, { ...sent, ...options });
   if (answer.redirected) throw new Error("You are not logged in any more. Log in in another tab, then go on here.");
   if (answer.ok) return answer;
-  const said = await answer.json().catch(() => ({}));
-  throw Object.assign(new Error(said.error ?? `The server answered ${answer.status}.`), { said });
+  const refusal = await answer.json().catch(() => ({}));
+  throw Object.assign(new Error(refusal.error ?? `The server answered ${answer.status}.`), { refusal });
 }
 
 /** A value in one line of text: text as it is, all else as JSON; what would be read as JSON stands in quotes. */

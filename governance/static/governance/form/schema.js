@@ -27,7 +27,7 @@ export function schema({ label, value, set, context, makeField }) {
     const { properties = {}, required = [] } = holder.schema ?? {};
     const entries = Object.entries(properties).map(([name, one]) => ({ name, one: { ...one }, needed: required.includes(name) }));
     const list = make("div", { class: "pairs" });
-    const keep = () => {
+    const update = () => {
       const known = entries.filter(({ name }) => name);
       const { required: _, ...rest } = holder.schema ?? {};
       const needed = known.filter((entry) => entry.needed).map(({ name }) => name);
@@ -45,30 +45,30 @@ export function schema({ label, value, set, context, makeField }) {
       const name = make("input", { type: "text", class: "mono", value: entry.name, placeholder: "Name", "aria-label": `Name of property ${number + 1}`, autocomplete: "off" });
       name.addEventListener("input", () => {
         entry.name = name.value;
-        keep();
+        update();
       });
       const type = make("select", { "aria-label": `Type of ${of}` }, ...["", ...TYPES].map((word) => make("option", { value: word, text: word || "any" })));
       type.value = entry.one.type ?? "";
       type.addEventListener("change", () => {
         if (type.value) entry.one.type = type.value;
         else delete entry.one.type;
-        keep();
+        update();
       });
       const about = make("input", { type: "text", value: entry.one.description ?? "", placeholder: "Description", "aria-label": `Description of ${of}` });
       about.addEventListener("input", () => {
         if (about.value) entry.one.description = about.value;
         else delete entry.one.description;
-        keep();
+        update();
       });
       const needed = make("input", { type: "checkbox", checked: entry.needed });
       needed.addEventListener("change", () => {
         entry.needed = needed.checked;
-        keep();
+        update();
       });
       const gone = make("button", { type: "button", class: "tool small", text: "Remove", "aria-label": `Remove ${of}` });
       gone.addEventListener("click", () => {
         entries.splice(number, 1);
-        keep();
+        update();
         show();
         add.focus();
       });

@@ -40,7 +40,7 @@ def parked(workspace: Workspace) -> WorkflowRun:
     workflow = flow(workspace, render, APPROVAL)
     answer = execution.run(actor=SYSTEM, workflow=workflow, variables={"input": HOSTILE}, background=True)
     run = WorkflowRun.objects.get(pk=answer.body["run_id"])
-    segments.work(run.pk, run.leg)
+    segments.work(run.pk, run.segment)
     run.refresh_from_db()
     assert run.status == RunState.WAITING
     return run
@@ -102,7 +102,7 @@ def test_an_editor_decides_cancels_and_resumes_by_the_services_which_write_the_a
     ]
     assert "waits for no decision" in act(editor, run, "decide", verdict="reject", step="ok").messages[0]
     run.refresh_from_db()
-    segments.work(run.pk, run.leg)
+    segments.work(run.pk, run.segment)
     run.refresh_from_db()
     assert run.status == RunState.SUCCEEDED
     assert "has succeeded" in act(editor, run, "resume").messages[0]

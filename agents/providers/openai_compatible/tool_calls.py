@@ -1,4 +1,4 @@
-"""Calls of tools as models ask for them, whole or piece by piece, however a provider numbers them: pure."""
+"""Puts together an answer's calls of tools, which come whole or in pieces, however a provider numbers them. Pure."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,16 +6,16 @@ from typing import Any
 
 from agents.providers.protocol import ToolCall
 
-#: How often it is tried whether the arguments of a call are whole, so that the time for it stays linear.
+#: How often the arguments of one call are parsed to see whether they are whole, so that the time for it stays linear.
 _MAX_TRIES = 32
 
 
 class NamelessError(ValueError):
-    """A call of a tool that does not say which."""
+    """A call that does not name its tool."""
 
 
 @dataclass(slots=True)
-class _Wish:
+class _PartialCall:
     id: str = ""
     name: str = ""
     pieces: list[str] = field(default_factory=list)
@@ -33,37 +33,37 @@ class _Wish:
             return False
 
 
-class Wishes:
-    """The calls that one answer asks for, in their order."""
+class ToolCalls:
+    """The calls of tools in one answer, in their order."""
 
     def __init__(self) -> None:
-        self._found: list[_Wish] = []
-        self._by_index: dict[int, _Wish] = {}
-        self._by_id: dict[str, _Wish] = {}
+        self._found: list[_PartialCall] = []
+        self._by_index: dict[int, _PartialCall] = {}
+        self._by_id: dict[str, _PartialCall] = {}
 
-    def add(self, told: Any, *, whole: bool) -> None:
-        """Take what a message has under `tool_calls`. `whole`: each is a call of its own, else it may be a piece."""
-        for one in told if isinstance(told, list) else [told]:
+    def add(self, value: Any, *, whole: bool) -> None:
+        """Take what a message has under `tool_calls`. `whole`: each is a whole call; else it may be a piece of one."""
+        for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, dict):
                 continue
-            asked = one.get("function")
-            asked = asked if isinstance(asked, dict) else one
-            identity, name, arguments = _text(one.get("id")), _text(asked.get("name")), _arguments(asked)
-            wish = _Wish() if whole else self._wish(one.get("index"), identity, name, arguments)
-            if wish is None or whole:
-                wish = wish or _Wish()
-                self._found.append(wish)
-            wish.id, wish.name = wish.id or identity, wish.name or name
+            function = one.get("function")
+            function = function if isinstance(function, dict) else one
+            identity, name, arguments = _text(one.get("id")), _text(function.get("name")), _arguments(function)
+            call = None if whole else self._continued(one.get("index"), identity, name, arguments)
+            if call is None:
+                call = _PartialCall()
+                self._found.append(call)
+            call.id, call.name = call.id or identity, call.name or name
             if arguments:
-                wish.pieces.append(arguments)
+                call.pieces.append(arguments)
             if isinstance(one.get("extra_content"), dict):
-                wish.extra = one["extra_content"]
+                call.extra = one["extra_content"]
             if type(one.get("index")) is int:
-                self._by_index[one["index"]] = wish
+                self._by_index[one["index"]] = call
             if identity:
-                self._by_id[identity] = wish
+                self._by_id[identity] = call
 
-    def taken(self) -> list[ToolCall]:
+    def result(self) -> list[ToolCall]:
         """The calls, each with an id of its own. Raises NamelessError for one that does not name its tool."""
         calls: list[ToolCall] = []
         ids: set[str] = set()
@@ -82,16 +82,16 @@ class Wishes:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def _wish(self, index: Any, identity: str, name: str, arguments: str) -> _Wish | None:
-        """Which call this is a piece of; None for a new one.
+    def _continued(self, index: Any, identity: str, name: str, arguments: str) -> _PartialCall | None:
+        """The call that this is a further piece of; None when it begins a new one.
 
-        It is told by index and id where there are any, which some providers give only once, or give every call alike;
-        else by the name, which begins a call, and by the arguments, after whose last brace nothing of it follows.
+        Index and id decide where there are any; some providers send them only once, or the same for every call. Else a
+        name begins a new call, and so does anything after the last brace of the arguments.
         """
         if identity in self._by_id:
-            wish = self._by_id[identity]
-            again = arguments and name and wish.is_whole()
-            return None if again else wish
+            call = self._by_id[identity]
+            repeated = arguments and name and call.is_whole()
+            return None if repeated else call
         by_index = self._by_index.get(index) if type(index) is int else None
         if type(index) is int and by_index is None:
             return None
@@ -107,9 +107,9 @@ def _text(value: Any) -> str:
     return value[:200] if isinstance(value, str) else ""
 
 
-def _arguments(asked: dict[str, Any]) -> str:
-    """As JSON: some send the object itself."""
-    value = asked.get("arguments")
+def _arguments(function: dict[str, Any]) -> str:
+    """The arguments as JSON; some providers send the object itself."""
+    value = function.get("arguments")
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else ""

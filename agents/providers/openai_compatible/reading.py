@@ -1,7 +1,6 @@
-"""Answers of providers, read: one table of shapes for whole answers and streams alike.
+"""Reads answers of OpenAI's API from bytes, whole answers and streams alike. Nothing here uses the network.
 
-Nothing here uses the network. An answer is read from bytes, and no type in it is taken for granted.
-What can't be an answer is an UnusableError with the provider's own reason in it.
+No type in an answer is taken for granted. What can't be an answer is an UnusableError with the provider's own reason.
 """
 
 import contextlib
@@ -9,37 +8,34 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from agents.providers.answers.events import Decoder, Event, are_events
-from agents.providers.answers.failures import Failure, failure_in, failure_of
-from agents.providers.answers.reasoning import Thoughts
-from agents.providers.answers.tool_calls import NamelessError, Wishes
-from agents.providers.protocol import Completion, ModelCall, Usage
+from agents.providers import pricing
+from agents.providers.openai_compatible.failures import Failure, failure_in, failure_of
+from agents.providers.openai_compatible.reasoning import ReasoningSplitter
+from agents.providers.openai_compatible.tool_calls import NamelessError, ToolCalls
+from agents.providers.protocol import Completion, ModelCall
 from governance.api.parsing import storable, unstorable
+from governance.realtime.events import Decoder, Received, are_events
+from governance.runs.usage import TokenUsage
 
 _MAX_COUNT = 2**31 - 1
-#: Bytes of a body that are kept: where it holds no answer, they say why.
+#: Bytes of a body that are kept: they say why when there is no answer in it.
 _HEAD = 2_000
 
-#: What ends an answer that is none, or half of one.
+#: Finish reasons of answers that are none, or half of one.
 _BROKEN = frozenset(
     {"error", "abort", "aborted", "cancelled", "insufficient_system_resource", "network_error"}
     | {"malformed_function_call"}
 )
-#: What ends an answer that the model or its provider did not want to give.
-REFUSED = frozenset(
-    {"refusal", "content_filter", "content_filtered", "safety", "recitation", "prohibited_content", "blocklist"}
-    | {"spii", "sensitive", "guardrail_intervened"}
-)
-#: Under which names a message has what was thought, the most usual first. It goes back under the name that it came by.
+#: Names under which a message has the model's reasoning, the most usual first. It goes back under the same name.
 _REASONING = ("reasoning_content", "reasoning")
 _REASONING_PARTS = ("reasoning_details", "thinking_blocks")
-#: For thoughts that came as a part of the content; they are not sent back to the provider.
+#: For reasoning that came as a part of the content; it is not sent back to the provider.
 _THINKING = "thinking"
 _JOINED = ("text", "summary", "data", "thinking", "signature")
 
 
 class UnusableError(Exception):
-    """There is no answer, or half of one. `verb` says what the provider did, `reason` why, as far as it said."""
+    """There is no answer, or half of one. `verb` says what the provider did, `reason` why, if it said so."""
 
     def __init__(self, verb: str, reason: str = "") -> None:
         super().__init__(f"{verb}: {reason}" if reason else verb)
@@ -50,7 +46,7 @@ def _broken_off(failure: Failure) -> UnusableError:
 
 
 class Answer:
-    """What comes back from a call, in bytes: `feed` hands on the text that there is to see, `completion` ends it."""
+    """An answer as it comes, in bytes: `feed` and `end` return the output so far, `completion` the whole answer."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -62,11 +58,11 @@ class Answer:
 
     @property
     def output(self) -> str:
-        """What was handed on until now."""
+        """All output that was returned until now."""
         return self._message.output
 
     def feed(self, piece: bytes) -> Iterator[str]:
-        """Take a piece of the body. Raises UnusableError for a failure that a stream tells of."""
+        """Take a piece of the body. Raises UnusableError for a failure in a stream."""
         if len(self._head) < _HEAD:
             self._head = (self._head + piece[:_HEAD]).lstrip()  # white space keeps a connection open, for long at times
         if self._events is None and not self._is_document:
@@ -84,25 +80,25 @@ class Answer:
         if self._events is None:
             self._body.append(piece)
             return
-        yield from self._taken(self._decoded(self._events.feed(piece)))
+        yield from self._output_of(self._decoded(self._events.feed(piece)))
 
     def end(self) -> Iterator[str]:
-        """There is no more of it."""
+        """The body is over. Raises UnusableError when there is no answer in it."""
         if self._events is None:
             yield from self._read_document(b"".join(self._body))
         else:
             try:
-                yield from self._taken(self._decoded(self._events.end()))
+                yield from self._output_of(self._decoded(self._events.end()))
             except UnusableError:
                 if self._message.ends is None and not self._done and self._message.begun:
                     raise UnusableError("broke off", "the stream ended in the middle of an event") from None
                 raise
             if not self._message.begun:
-                raise UnusableError("answered without a completion", failure_of(self._words()).reason)
+                raise UnusableError("answered without a completion", failure_of(self._beginning()).reason)
         yield from filter(None, [self._message.rest()])
 
     def completion(self, call: ModelCall) -> Completion:
-        """All of it. Raises UnusableError for half of an answer."""
+        """The whole answer. Raises UnusableError for half of one."""
         message = self._message
         ends = (message.ends or "").lower()
         if ends in _BROKEN:
@@ -115,32 +111,32 @@ class Answer:
         try:
             value = json.loads(body.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
-            words = self._words()
-            if not words.strip() or words.lstrip().startswith("<"):
-                raise UnusableError("answered without a completion", failure_of(words).reason) from None
+            text = self._beginning()
+            if not text.strip() or text.lstrip().startswith("<"):
+                raise UnusableError("answered without a completion", failure_of(text).reason) from None
             why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-            shown = " ".join(words[:200].split())
+            shown = " ".join(text[:200].split())
             raise UnusableError("answered in a way that can't be read", f"{why}: {shown}") from None
         failure = failure_in(value)
         if failure is not None:
-            with contextlib.suppress(UnusableError):  # what stands beside it may be half of an answer
+            with contextlib.suppress(UnusableError):  # there may be half of an answer beside it
                 self._message.take(value, whole=True)
             yield from filter(None, [self._message.new(), self._message.rest()])
             if self._message.output:
                 raise _broken_off(failure)
             raise UnusableError("answered without a completion", failure.reason)
         if not self._message.take(value, whole=True):
-            reason = "" if isinstance(value, dict) and "choices" in value else failure_of(self._words()).reason
+            reason = "" if isinstance(value, dict) and "choices" in value else failure_of(self._beginning()).reason
             raise UnusableError("answered without a completion", reason)
         yield from filter(None, [self._message.new()])
 
-    def _decoded(self, events: Iterator[Event]) -> Iterator[Event]:
+    def _decoded(self, events: Iterator[Received]) -> Iterator[Received]:
         try:
             yield from events
         except UnicodeDecodeError:
             raise UnusableError("answered in a way that can't be read", "it is not UTF-8") from None
 
-    def _taken(self, events: Iterator[Event]) -> Iterator[str]:
+    def _output_of(self, events: Iterator[Received]) -> Iterator[str]:
         for event in events:
             data = event.data.strip()
             if self._done or not data:
@@ -156,18 +152,18 @@ class Answer:
                 raise UnusableError("answered in a way that can't be read", " ".join(data[:200].split())) from None
             failure = failure_in(value)
             if failure is not None:
-                self._message.take(value, whole=False)  # the last words stand beside it, with some
+                self._message.take(value, whole=False)  # some send the last piece of the output beside it
                 yield from filter(None, [self._message.new()])
                 raise _broken_off(failure)
             self._message.take(value, whole=False)
             yield from filter(None, [self._message.new()])
 
-    def _words(self) -> str:
+    def _beginning(self) -> str:
         return self._head[:_HEAD].decode("utf-8", "replace")
 
 
 def has_words(value: Any) -> bool:
-    """Whether an answer, or an event of a stream, has something that the model said: that was paid for."""
+    """Whether there is output of the model in an answer, or in an event of a stream: it was paid for."""
     message = _Message()
     with contextlib.suppress(UnusableError):
         message.take(value, whole=True)
@@ -175,29 +171,29 @@ def has_words(value: Any) -> bool:
 
 
 class _Message:
-    """The model's message as it comes together, of one piece or of many."""
+    """The model's message, put together from one piece or from many."""
 
     def __init__(self) -> None:
         self.begun = False
         self.ends: str | None = None
         self._model: str | None = None
         self._usage: Any = None
-        self._thoughts = Thoughts()
-        self._said: list[str] = []
+        self._splitter = ReasoningSplitter()
+        self._output: list[str] = []
         self._new: list[str] = []
         self._half_character = ""
         self._refusal: list[str] = []
         self._reasoning: dict[str, list[str]] = {}
         self._parts: dict[str, list[dict[str, Any]]] = {}
-        self._wishes = Wishes()
+        self._tool_calls = ToolCalls()
         self._unread: set[str] = set()
 
     @property
     def output(self) -> str:
-        return "".join(self._said)
+        return "".join(self._output)
 
     def take(self, value: Any, *, whole: bool) -> bool:
-        """Take what an answer or an event of a stream has; whether there is a message, or a piece of one, in it."""
+        """Add an answer, or an event of a stream. Returns whether there is a message, or a piece of one, in it."""
         if not isinstance(value, dict):
             return False
         self._usage = value["usage"] if isinstance(value.get("usage"), dict) else self._usage
@@ -211,31 +207,31 @@ class _Message:
         if isinstance(delta, dict):
             self._add(delta, whole=whole)
         elif isinstance(message, dict):
-            if whole or not self._said:  # some streams end with all of it once more
+            if whole or not self._output:  # some streams end with all of it once more
                 self._add(message, whole=True)
         elif isinstance(choice.get("text"), str):
-            self._say(choice["text"])
+            self._add_text(choice["text"])
         elif whole:
             return False
         self.begun = True
         return True
 
     def new(self) -> str:
-        """The text that came since this was asked last."""
+        """The output since the last call of this."""
         text = "".join(self._new)
         self._new.clear()
         return text
 
     def rest(self) -> str:
-        """What was held back, since it could have been part of something else."""
-        self._hand_on(_clean(self._half_character))
+        """The output that was kept back because it could have been the beginning of a mark or half of a character."""
+        self._add_output(_clean(self._half_character))
         self._half_character = ""
-        self._hand_on(self._thoughts.end(), plain=True)
+        self._add_output(self._splitter.end(), plain=True)
         return self.new()
 
     def completion(self, call: ModelCall) -> Completion:
         try:
-            calls = self._wishes.taken()
+            calls = self._tool_calls.result()
         except NamelessError as error:
             raise UnusableError("answered in a way that can't be read", str(error)) from None
         output, refusal, ends = self.output, _clean("".join(self._refusal)), self.ends
@@ -243,20 +239,20 @@ class _Message:
             raise UnusableError("answered without a completion", f"it sent {', '.join(sorted(self._unread)[:5])}")
         if refusal and ends in {None, "stop"}:
             ends = "refusal"
-        said = next((self._reasoning[name] for name in (*_REASONING, _THINKING) if name in self._reasoning), [])
+        reasoning = next((self._reasoning[name] for name in (*_REASONING, _THINKING) if name in self._reasoning), [])
         return Completion(
             output=output,
             model=self._model or call.model,
             finish_reason=ends,
             usage=usage_of(self._usage, call, output),
             tool_calls=calls,
-            reasoning=_clean("".join(said)) or self._thoughts.thought,
+            reasoning=_clean("".join(reasoning)) or self._splitter.reasoning,
             refusal=refusal or None,
             carried=self._carried() if calls else {},
         )
 
     def _carried(self) -> dict[str, Any]:
-        """What a provider wants back with its calls."""
+        """The fields of the message that the provider wants back with the outputs of its calls."""
         texts = {name: _clean("".join(pieces)) for name, pieces in self._reasoning.items() if name in _REASONING}
         parts = {name: json.loads(_clean(json.dumps(parts))) for name, parts in self._parts.items()}
         return {name: value for name, value in (*texts.items(), *parts.items()) if value}
@@ -270,13 +266,13 @@ class _Message:
                 _join(self._parts.setdefault(name, []), part[name])
         self._read_content(part.get("content"))
         self._refuse(part.get("refusal"))
-        self._wishes.add(part.get("tool_calls"), whole=whole)
+        self._tool_calls.add(part.get("tool_calls"), whole=whole)
         if isinstance(part.get("function_call"), dict):  # what tool_calls were called first
-            self._wishes.add({"function": part["function_call"]}, whole=whole)
+            self._tool_calls.add({"function": part["function_call"]}, whole=whole)
 
     def _read_content(self, content: Any) -> None:
         if isinstance(content, str):
-            self._say(content)
+            self._add_text(content)
             return
         for part in content if isinstance(content, list) else [content]:
             if isinstance(part, dict):
@@ -291,49 +287,49 @@ class _Message:
         if kind in ("thinking", "reasoning", "redacted_thinking"):
             inner = part.get("thinking", part.get("reasoning", text))
             pieces = inner if isinstance(inner, list) else [inner]
-            said = [one.get("text") if isinstance(one, dict) else one for one in pieces]
-            self._reasoning.setdefault(_THINKING, []).extend(one for one in said if isinstance(one, str))
+            texts = [one.get("text") if isinstance(one, dict) else one for one in pieces]
+            self._reasoning.setdefault(_THINKING, []).extend(one for one in texts if isinstance(one, str))
         elif kind == "refusal":
             self._refuse(part.get("refusal", text))
         elif isinstance(text, str):
-            self._say(text)
+            self._add_text(text)
         elif kind is not None:
             self._unread.add(_text(kind) or "something else")
 
     def _refuse(self, text: Any) -> None:
         if isinstance(text, str) and text:
             self._refusal.append(text)
-            self._say(text)
+            self._add_text(text)
 
-    def _say(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         text = self._half_character + text
         self._half_character = ""
         if "\ud800" <= text[-1:] <= "\udbff":  # the other half of the character comes with the next piece
             self._half_character, text = text[-1:], text[:-1]
-        self._hand_on(_clean(text))
+        self._add_output(_clean(text))
 
-    def _hand_on(self, text: str, *, plain: bool = False) -> None:
-        text = text if plain else self._thoughts.feed(text)
+    def _add_output(self, text: str, *, plain: bool = False) -> None:
+        text = text if plain else self._splitter.feed(text)
         if text:
-            self._said.append(text)
+            self._output.append(text)
             self._new.append(text)
 
 
-def usage_of(told: Any, call: ModelCall, output: str) -> Usage:
-    """What the provider says that it counted; what it leaves out is estimated."""
-    told = told if isinstance(told, dict) else {}
-    asked, answered = _count(told, "prompt_tokens"), _count(told, "completion_tokens")
-    details = told.get("prompt_tokens_details")
-    return Usage(
-        prompt_tokens=_estimate(call.text) if asked is None else asked,
-        output_tokens=_estimate(output) if answered is None else answered,
+def usage_of(value: Any, call: ModelCall, output: str) -> TokenUsage:
+    """The provider's own count of tokens; what it leaves out is estimated."""
+    counts = value if isinstance(value, dict) else {}
+    prompt, answered = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
+    details = counts.get("prompt_tokens_details")
+    return TokenUsage(
+        prompt_tokens=pricing.prompt_tokens(call) if prompt is None else prompt,
+        output_tokens=pricing.tokens(output) if answered is None else answered,
         cached_tokens=_count(details, "cached_tokens") if isinstance(details, dict) else None,
-        estimated=asked is None or answered is None,
+        estimated=prompt is None or answered is None,
     )
 
 
 def _join(parts: list[dict[str, Any]], further: list[Any]) -> None:
-    """Parts of a thought that come piece by piece: what has one index is one part."""
+    """Add parts of the reasoning that come in pieces: pieces with the same index are one part."""
     for part in further:
         if not isinstance(part, dict):
             continue
@@ -348,11 +344,6 @@ def _join(parts: list[dict[str, Any]], further: list[Any]) -> None:
             same[name] = f"{known}{value}" if joins else (known if value is None else value)
 
 
-def _estimate(text: str) -> int:
-    """About four characters a token. Exact counting needs each model's own tables."""
-    return -(-len(text) // 4)
-
-
 def _count(holder: dict[str, Any], name: str) -> int | None:
     value = holder.get(name)
     return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
@@ -363,7 +354,7 @@ def _text(value: Any) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Without what no database and no JSON text takes. Two halves of a character become one."""
+    """The text without characters that can't be stored. Two halves of a character (surrogates) become one."""
     if not unstorable(text):
         return text
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
