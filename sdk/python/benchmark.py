@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from promptops_client import PromptOps
-from promptops_client import _disk as disk
+from promptops_client._cache import disk
 
 URL, KEY = "http://127.0.0.1:9", "benchmark"
 FILLER = "You are a careful assistant. " * 20

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from promptops_client import Change, Prompt
-from promptops_client._store import GapError, Store
+from promptops_client._cache.store import GapError, Store
 
 KEYS = "abc"
 #: One environment's history: which key is served what from each revision on; None: nothing.

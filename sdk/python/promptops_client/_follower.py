@@ -13,11 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-from promptops_client._copy import DiskCopy
+from promptops_client._cache.copy import DiskCopy
+from promptops_client._cache.pins import Pins
+from promptops_client._cache.store import Entry, GapError, Store
 from promptops_client._errors import EnvironmentNotFound, NotReady, PromptNotFound, PromptOpsError, Unauthorized
 from promptops_client._models import Change, Prompt, State, Status
-from promptops_client._pins import Pins
-from promptops_client._store import Entry, GapError, Store
 from promptops_client._wire import FINAL, LONGEST_WAIT, Answer, Backoff, LostError, Settings, from_promptops
 
 logger = logging.getLogger("promptops_client")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
-from promptops_client import _disk
+from promptops_client._cache import disk
 from promptops_client._errors import (
     ConfigurationError,
     EnvironmentNotFound,
@@ -110,7 +110,7 @@ class Settings:
     def cache_path(self, env: str | None) -> Path | None:
         if self.cache_dir is None:
             return None
-        return self.cache_dir / _disk.name_of(
+        return self.cache_dir / disk.name_of(
             base_url=self.base_url, workspace=self.workspace, env=env, api_key=self.api_key
         )
 
@@ -229,6 +229,6 @@ def _folder(cache_dir: str | os.PathLike[str] | Literal[False] | None) -> Path |
     if cache_dir is not None:
         return Path(cache_dir)
     try:
-        return _disk.default_folder()
+        return disk.default_folder()
     except RuntimeError:  # no home
         return None

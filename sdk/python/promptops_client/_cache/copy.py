@@ -5,9 +5,9 @@ import math
 import time
 from pathlib import Path
 
-from promptops_client import _disk
-from promptops_client._pins import Pins
-from promptops_client._store import Store
+from promptops_client._cache import disk
+from promptops_client._cache.pins import Pins
+from promptops_client._cache.store import Store
 
 logger = logging.getLogger("promptops_client")
 
@@ -32,7 +32,7 @@ class DiskCopy:
 
     def read(self) -> tuple[Store, Pins] | None:
         """What was written last; None when there is no file, or none that can be understood."""
-        saved = _disk.read(self._path) if self._path is not None else None
+        saved = disk.read(self._path) if self._path is not None else None
         if saved is None:
             return None
         try:
@@ -47,6 +47,6 @@ class DiskCopy:
         if self._path is None or not store.loaded:
             return
         try:
-            _disk.write(self._path, {"pins": pins.documents(), "store": store.dump()})
+            disk.write(self._path, {"pins": pins.documents(), "store": store.dump()})
         except OSError as error:
             logger.warning("could not keep a copy of prompts in %s: %s", self._path, error)
