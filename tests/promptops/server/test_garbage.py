@@ -1,4 +1,4 @@
-"""A request is freed when it is answered, and leaves nothing to the garbage collector, which stops the whole process."""
+"""A request is freed with its answer. The garbage collector, which stops the whole process, has nothing to do."""
 
 import gc
 import io
