@@ -152,8 +152,9 @@ def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | No
     if ended is None:
         ended = Run.objects.get(pk=run.id)
     else:  # as it was written: reading it again would cost as much as the rest
+        columns = {column.name: column for column in Run._meta.concrete_fields}
         for name, value in values.items():
-            setattr(ended, name, value)
+            setattr(ended, name, columns[name].to_python(value))
     rollups.add([ended])
     if prompt is None and output is None:
         return

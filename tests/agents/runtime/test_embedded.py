@@ -150,6 +150,10 @@ def test_who_hangs_up_stops_the_agent_and_the_agents_below_it_and_frees_the_sess
             texts = answer.iter_text()  # kept: when it goes, so does the connection
             assert next(texts).startswith("event: tool_call")
             assert client.post(path, json={"session_id": "chat"}).status_code == 409
+            deadline = time.monotonic() + 10
+            while "slow" not in {row["ref_key"] for row in runs_at(client, "running")}:
+                assert time.monotonic() < deadline, "the agent below did not start"
+                time.sleep(0.05)
         deadline = time.monotonic() + 10
         while runs_at(client, "running"):
             assert time.monotonic() < deadline, "runs go on after the client went away"
