@@ -184,7 +184,7 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- Databases --------------------------------------------------------------------------------------------------
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'promptops.db.sqlite3'}")
+    "default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'promptops.sqlite3'}")
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     secrets.protect(DATA_DIR, Path(DATABASES["default"]["NAME"]))
@@ -226,7 +226,7 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 
 AUTH_USER_MODEL = "governance.User"
 # The second is asked for no password: sessions name it that were opened before the first was there.
-AUTHENTICATION_BACKENDS = ["governance.identity.backends.PasswordBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["governance.backends.PasswordBackend", "django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["governance.identity.credentials.hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -127,7 +127,7 @@ def migrated() -> Path:
     with _first("migrated") as (folder, first):
         if first:
             Server(folder).manage("migrate", "--verbosity", "0")
-    return folder / "promptops.db.sqlite3"
+    return folder / "promptops.sqlite3"
 
 
 def database_address(name: str) -> str:

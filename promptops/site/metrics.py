@@ -29,7 +29,7 @@ from promptops import __version__
 from promptops.server import draining
 from prompts.delivery.fastlane import served
 
-logger = logging.getLogger("promptops.site.metrics")
+logger = logging.getLogger("promptops.metrics")
 
 _COUNTED = ("ok", "error", "interrupted")
 _USED = {"prompt_tokens": "prompt", "output_tokens": "output", "cached_tokens": "cached"}

@@ -21,7 +21,7 @@ LOCKS_AT, LOCKS = 120, 8
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    with (folder / "promptops.db.sqlite3-shm").open("r+b") as shared:
+    with (folder / "promptops.sqlite3-shm").open("r+b") as shared:
         fcntl.lockf(shared, fcntl.LOCK_EX, LOCKS, LOCKS_AT)
         yield
 

@@ -69,7 +69,7 @@ def test_a_setting_that_means_nothing_is_a_sentence_before_anything_is_done(comm
         ("database", "mysql://u@h/db"),
         ("database", "postgres://user:password@host:port/name"),
         ("database", "postgres://"),
-        ("database", "promptops.db.sqlite3"),
+        ("database", "promptops.sqlite3"),
         ("redis", "localhost:6379"),
         ("redis", "http://localhost"),
         ("proxies", "10.0.0.0/33"),
@@ -149,7 +149,7 @@ def test_a_bad_first_password_is_a_sentence_before_anything_is_migrated(tmp_path
 
 def test_quickstart_closes_the_folder_and_prints_secrets_the_first_time_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    database = tmp_path / "promptops.db.sqlite3"
+    database = tmp_path / "promptops.sqlite3"
     database.touch(0o644)
     first = manage(tmp_path, "quickstart").stdout
     token, password = ((tmp_path / "secrets" / name).read_text().strip() for name in ("token", "admin_password"))

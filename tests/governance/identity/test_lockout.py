@@ -266,7 +266,7 @@ def test_who_waits_too_long_for_a_hash_is_told_so_and_leaves_no_trace() -> None:
 
 
 def test_a_client_is_told_to_come_again_when_too_many_log_in(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("governance.identity.backends.slots", Slots(at_once=0, most_waiting=0))
+    monkeypatch.setattr("governance.backends.slots", Slots(at_once=0, most_waiting=0))
     answer = APIClient().post("/api/login", {"username": "ada", "password": PASSWORD})
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["code"]) == (503, "5", "unavailable")
     page = APIClient().post("/admin/login/", {"username": "ada", "password": PASSWORD}, format="multipart")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.hashers import ScryptPasswordHasher
 from rest_framework.test import APIClient
 
@@ -232,3 +233,8 @@ def test_me_lists_the_workspaces_that_one_sees(
     expected = [ids[name] for name in seen]
     assert login(user=make_user(workspaces=expected)).get("/api/me").json()["workspaces"] == expected
     assert login(Role.ADMIN).get("/api/me").json()["workspaces"] == list(ids.values())
+
+
+def test_the_name_that_rows_of_sessions_have_for_how_somebody_logged_in_is_still_known() -> None:
+    """Django ends a session whose row names a backend that is not there: an upgrade would log everybody out."""
+    assert "governance.backends.PasswordBackend" in settings.AUTHENTICATION_BACKENDS

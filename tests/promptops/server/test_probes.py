@@ -121,8 +121,8 @@ def test_probes_are_for_reading_and_say_what_they_always_said(small: Server) -> 
 
 def test_without_a_database_it_is_alive_but_not_ready(tmp_path: Path) -> None:
     with running(tmp_path) as server:
-        (tmp_path / "promptops.db.sqlite3").write_bytes(b"this is no database")
-        for name in ("promptops.db.sqlite3-wal", "promptops.db.sqlite3-shm"):
+        (tmp_path / "promptops.sqlite3").write_bytes(b"this is no database")
+        for name in ("promptops.sqlite3-wal", "promptops.sqlite3-shm"):
             (tmp_path / name).unlink(missing_ok=True)
         until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
         ready = httpx.get(f"{server.url}/readyz")

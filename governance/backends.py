@@ -1,4 +1,7 @@
-"""Authentication by name and password, the same for the API and the admin."""
+"""Authentication by name and password, the same for the API and the admin.
+
+Sessions of the back office name this module in their rows, so it stays where it is.
+"""
 
 from typing import Any
 
