@@ -230,6 +230,6 @@ def test_a_list_of_sessions_costs_the_same_at_one_and_at_three(
     agent = make_agent()
     for number in range(3):
         say(viewer, agent, "x", session_id=f"chat-{number}")
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(3):
             assert viewer.get(f"/api/agents/{agent['id']}/sessions").json()["total"] == number + 1
     assert Agent.objects.count() == 1
