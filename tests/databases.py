@@ -21,16 +21,16 @@ SAME_ON_EACH = [
     "governance/core/test_logs.py",
     "governance/core/test_turns.py",
     "promptops/test_expressions.py",
-    "promptops/test_gate.py",
+    "promptops/server/test_gate.py",
     "promptops/test_watch.py",
     "prompts/content",
     "prompts/test_assignment.py",
     "workflows/triggers/test_cron.py",
     # They start servers of their own, which have SQLite whatever the suite runs on.
-    "promptops/test_behind_a_proxy.py",
-    "promptops/test_connections.py",
-    "promptops/test_proxies.py",
-    "promptops/test_server.py",
+    "promptops/server/test_behind_a_proxy.py",
+    "promptops/server/test_connections.py",
+    "promptops/server/test_proxies.py",
+    "promptops/server/test_server.py",
     "promptops/test_start.py",
     "prompts/delivery/test_fastlane.py",
     # How long a socket may take nothing is the server's own affair, and takes minutes to try.
@@ -43,9 +43,7 @@ SAME_ON_EACH = [
     "workflows/definition/test_expressions.py",
     "workflows/steps",
     # Requests that are refused before a row is looked at; what reaches the database is marked.
-    "contract/test_bad_addresses.py",
-    "contract/test_bad_bodies.py",
-    "contract/test_errors.py",
+    "contract/refusals",
     # The schema alone, and the sweep of each operation: lists, and one row of each kind, are marked.
     "contract/test_openapi.py",
     "contract/test_schema.py",

@@ -194,7 +194,7 @@ def test_of_two_who_edit_at_once_the_second_sees_what_the_first_one_did_and_lose
     expect(second.locator(".conflict .diff ins")).to_have_text(["two", "four"])
     axe(second)
     second.get_by_role("button", name="Save", exact=True).click()  # without a word that both were seen
-    expect(second.locator(".conflict-field")).to_be_visible()
+    expect(second.locator(".conflict")).to_be_visible()
     second.locator(".conflict-field").filter(has_text="Name").get_by_role("button", name="Take theirs").click()
     second.get_by_label("I have seen both").check()
     second.get_by_role("button", name="Save and continue editing").click()
@@ -278,6 +278,6 @@ def test_markup_and_script_in_any_field_of_a_prompt_do_nothing_on_any_of_its_pag
     save(page)
     other.get_by_label("Category").fill(HOSTILE[:90] + "x")
     other.get_by_role("button", name="Save", exact=True).click()
-    expect(other.locator(".conflict-field")).to_be_visible()
+    expect(other.locator(".conflict")).to_be_visible()
     for seen in (page, other):
         assert seen.evaluate("window.broken") is None

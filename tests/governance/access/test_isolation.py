@@ -1,6 +1,6 @@
 """What is in another workspace is not there: not in lists, not by filters, not to write to (contract, section 2).
 
-That its rows are not found by their ids is in tests/contract/test_bad_addresses.py.
+That its rows are not found by their ids is in tests/contract/refusals/test_bad_addresses.py.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from governance.tenancy.models import Workspace
 from tests.conftest import api
 from tests.contract import world
 from tests.contract.endpoints import Endpoint
-from tests.contract.test_bad_addresses import LISTS
+from tests.contract.refusals.test_bad_addresses import LISTS
 
 Callers = dict[str, APIClient]
 UNSCOPED = {"/api/users", "/api/providers", "/api/prompts/{id}/versions", "/api/workflows/{id}/versions"}

@@ -23,7 +23,7 @@ from prompts.services import create_prompt, publish, set_rollout, update_prompt
 from tests.conftest import api
 from tests.contract import world
 from tests.contract.endpoints import Endpoint
-from tests.contract.test_bad_addresses import LISTS
+from tests.contract.refusals.test_bad_addresses import LISTS
 
 NOW = datetime(2099, 3, 1, 12, tzinfo=UTC)  # after all that migrations made
 Grow = Callable[[int], None]

@@ -15,7 +15,7 @@ from governance.api.exceptions import RACED
 from governance.audit.models import AuditEntry
 from governance.tenancy.models import Workspace
 from tests.contract.endpoints import ENDPOINTS, Endpoint
-from tests.contract.test_bad_bodies import error_of
+from tests.contract.refusals.test_bad_bodies import error_of
 
 pytestmark = pytest.mark.usefixtures("full_installation")
 

@@ -13,7 +13,7 @@ from governance.tenancy.models import Workspace
 from tests.conftest import api
 from tests.contract import world
 from tests.contract.endpoints import ENDPOINTS, WITH_ID, WORKSPACE, Endpoint
-from tests.contract.test_bad_bodies import error_of, state
+from tests.contract.refusals.test_bad_bodies import error_of, state
 
 pytestmark = pytest.mark.usefixtures("full_installation")
 
