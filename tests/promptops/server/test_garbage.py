@@ -2,7 +2,6 @@
 
 import gc
 import io
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -41,7 +40,7 @@ def open_connection(db: None) -> Iterator[None]:
     ("method", "path", "body", "status"),
     [
         ("GET", "/api/prompts?q=a", b"", 200),
-        ("GET", f"/api/prompts/{uuid.uuid4()}", b"", 404),
+        ("GET", "/api/prompts/00000000-0000-4000-8000-000000000000", b"", 404),
         ("POST", "/api/login", b'{"username": "ada", "password": "wrong-password"}', 401),
     ],
 )
