@@ -1,0 +1,1 @@
+"""The playground, a page of the back office: prompts are tried there with several models side by side."""

@@ -1,1 +1,1 @@
-"""Model providers: who there is (registry), how to call one (client), and the one that needs no network (mock)."""
+"""Model providers: which there are (registry, built_in), what a client of one is (protocol), a folder for each API."""

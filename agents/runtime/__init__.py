@@ -1,0 +1,1 @@
+"""One run of a prompt or an agent: its plan, its calls of models and tools, its answer; conversations."""

@@ -1,1 +1,1 @@
-"""The change log: what clients are served, revision by revision."""
+"""The change log, revision by revision; and drafts and versions, which are published and rolled back."""

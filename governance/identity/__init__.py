@@ -1,1 +1,1 @@
-"""Users, their credentials, and how requests are authenticated."""
+"""Users, tokens and sessions, how requests are authenticated, and the lock-out of those who guess."""

@@ -1,0 +1,1 @@
+"""How runs are executed: their states, the queue, leases, segments, the interpreter and its journal."""

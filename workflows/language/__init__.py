@@ -1,0 +1,1 @@
+"""What people write inside a definition: names, paths, conditions, and templates of values. Pure."""

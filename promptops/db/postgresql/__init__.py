@@ -1,0 +1,1 @@
+"""Django's backend for PostgreSQL, whose threads leave their turn while they wait for the server."""

@@ -1,0 +1,1 @@
+"""Steps that make data from data, and call nothing."""

@@ -1,0 +1,1 @@
+"""Steps that decide where and when a run goes on, or that have steps inside them."""
