@@ -10,8 +10,8 @@ from prompts.content.rendering import Rendered
 class Content(Protocol):
     """The content of a draft or of a version: an immutable value. `prompts.content.stored` makes it from a row.
 
-    A new kind of content is a class with these members. Nothing else in the application reads the columns of content,
-    or the fields of a document that are content.
+    A new kind of content is a class with these members. Columns and documents of content are read in two other places,
+    which know the text alone: the fetch view (`prompts/delivery/views.py`) and the workflows' `prompt` step.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""The frames of the event stream, byte for byte, by vectors that were made before the frames were declared as types."""
+"""The frames of the event stream are byte for byte what the vectors say, which clients can be tried with too."""
 
 import re
 import uuid
