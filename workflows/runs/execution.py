@@ -199,8 +199,12 @@ def _fail(segment: segments.Segment) -> None:
     outcome = Outcome.failure("the database was away when it ended", InternalError.code)
     try:
         transitions.end(segment.run, outcome, worked_ms=segment.worked_ms)
+    except AWAY:
+        raise  # it is tried again
     except LeaseLostError:
         pass
+    except Exception:
+        logger.exception("run %s: it could not be closed, and is left for later", segment.run.pk)
     local.remove(segment)
 
 

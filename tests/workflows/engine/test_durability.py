@@ -136,6 +136,23 @@ def test_a_request_goes_on_waiting_when_there_is_no_thread_to_leave_its_run_to(
     assert (slots.taken(), local.all()) == (0, [])
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_can_not_be_closed_when_the_database_is_back_is_no_more_taken_for_one_under_way(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[Exception] = [OperationalError("the server closed the connection"), IntegrityError("a fault")]
+
+    def end(*args: Any, **kwargs: Any) -> None:
+        raise problems.pop(0)
+
+    workflow = make_workflow(SHOUT)
+    monkeypatch.setattr(transitions, "end", end)
+    assert start(viewer, workflow, background=False).status_code == 503
+    assert len(local.all()) == 1
+    until(lambda: not local.all())
+    assert (local.all(), problems) == ([], [])
+
+
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
