@@ -496,6 +496,25 @@ def test_work_that_can_not_be_recorded_ends_with_the_calls_that_it_has_open_and_
     assert local.all() == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_steps_whose_commit_was_not_heard_of_are_not_written_twice(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, lost = durable_journal._write, list[int]()
+
+    def lose_the_answer(*args: Any) -> None:
+        write(*args)
+        if not lost:
+            lost.append(1)
+            raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(durable_journal, "_write", lose_the_answer)
+    monkeypatch.setattr(durable_journal, "PATIENCE", (0.1, 0.1))
+    answer = start(viewer, make_workflow(SHOUT), background=False, variables={"input": "x"})
+    assert (answer.status_code, answer.json().get("output"), lost) == (200, "X", [1])
+    assert [(row.number, row.status) for row in StepAttempt.objects.all()] == [(1, "succeeded")]
+
+
 # --- the row of a run that is waited for -------------------------------------------------------------------------
 
 
