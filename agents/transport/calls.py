@@ -133,6 +133,9 @@ async def send(
             yield OpenAnswer(response.status_code, response.headers, aiter(response.stream))
         finally:
             await response.aclose()
+    except httpx2.LocalProtocolError:  # its text repeats the header that can't be sent, which may be a secret
+        cause = "a header has a value that HTTP can't carry, such as one with a space at its beginning or end"
+        raise UnansweredError(f"it could not be reached: {cause}", cause=cause) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         cause = " ".join(str(error).split())[:500] or type(error).__name__
         is_final = isinstance(error, http.TooMuchError) or not isinstance(error, httpx2.TransportError)

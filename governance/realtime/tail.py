@@ -156,7 +156,7 @@ class Tail:
             self._lost(key, positions.pop(key), gone=True)
         if reading.more:
             self._woken.set()
-        if self.access not in (None, reading.access):
+        if self.access != reading.access:  # also at first: what is cached may be older than that look
             self._access_changed()
         self.access = reading.access
 

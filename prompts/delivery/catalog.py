@@ -137,6 +137,8 @@ class Catalog:
     _waiting: dict[uuid.UUID, list[EncodedChange]] = field(default_factory=lambda: defaultdict(list))
     _followed: set[str] = field(default_factory=set)
     _loading: set[Place] = field(default_factory=set)
+    #: Environments that were lost while some were loaded: what was read of them may be from before that.
+    _lost: set[uuid.UUID] = field(default_factory=set)
     _looked_at: float = 0.0
     _looked: asyncio.Event = field(default_factory=asyncio.Event)
     #: Whether the database can't be reached; then fetches are answered by what is in memory.
@@ -208,10 +210,14 @@ class Catalog:
             self._followed.add(workspace_id)
             await follow(workspace_id)
             loaded: Loaded | None = await work(read, place)
-            if loaded is not None:
+            if loaded is not None and loaded.environment_id in self._lost:
+                self._waiting.pop(loaded.environment_id, None)  # it is loaded anew when it is asked for again
+            elif loaded is not None:
                 self._take(loaded)
         finally:
             self._loading.discard(place)
+            if not self._loading:
+                self._lost.clear()
 
     def _take(self, loaded: Loaded) -> None:
         snapshot, key = loaded.snapshot, loaded.environment_id
@@ -262,6 +268,8 @@ class Catalog:
 
     def lost(self, environment_id: uuid.UUID, position: Position, *, gone: bool) -> None:
         """Changes are missing, or the environment is gone: its snapshot is loaded anew when it is asked for again."""
+        if self._loading:
+            self._lost.add(environment_id)
         snapshot = self._snapshots.pop(environment_id, None)
         if snapshot is not None:
             del self._by_place[snapshot.place]

@@ -12,12 +12,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from agents.transport import bridge
-from governance.core.db import AWAY, let_go
+from governance.core.db import AWAY, conflict_of, let_go
 from workflows.engine import wakeups
 from workflows.engine.leases import Lease
 from workflows.language.structure import Step
@@ -170,7 +170,7 @@ class DurableJournal(MemoryJournal):
             if self._failure is not None:
                 raise self._failure
             if not self._closed and self._pending:
-                await _patiently(_write, self.lease, self._take())
+                await _patiently(_writing(self.lease, self._take()))
 
     def _take(self) -> Write:
         writes, self._pending = self._pending, []
@@ -240,6 +240,23 @@ def _write(lease: Lease, write: Write) -> None:
         lease.confirm()
         write()
     wakeups.notify(lease.run_id)
+
+
+def _writing(lease: Lease, write: Write) -> Write:
+    """Writes a batch; to be called again when the connection was lost, which may have been after its commit."""
+    tries = 0
+
+    def write_batch() -> None:
+        nonlocal tries
+        tries += 1
+        try:
+            _write(lease, write)
+        except IntegrityError as error:
+            if tries == 1 or conflict_of(error) != "taken":
+                raise
+            wakeups.notify(lease.run_id)  # its attempts are there: all of it was committed by an earlier try
+
+    return write_batch
 
 
 def _insert(columns: dict[str, Any]) -> None:

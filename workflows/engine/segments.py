@@ -63,12 +63,19 @@ def go_on(run: WorkflowRun) -> None:
     except AWAY:
         raise
     except Exception as error:
-        try:
-            transitions.end(run, _failure(run, error), worked_ms=0)
-        except LeaseLostError:
-            pass
+        refuse(run, error)
         return
     segment.settle()
+
+
+def refuse(run: WorkflowRun, error: Exception) -> DomainError:
+    """End a run that this process has leased and can't work on; returns the error as people are told of it."""
+    known = _as_domain_error(run, error)
+    try:
+        transitions.end(run, Outcome.failure(known.message, known.code), worked_ms=0)
+    except LeaseLostError:
+        pass
+    return known
 
 
 class Segment:

@@ -118,14 +118,19 @@ class Supervisor:
             return  # this process is not in the database yet
         if self._sign is None:
             self._sign = liveness.SignOfLife(me)
-        if self._ended or local.is_stopping() or not self._takes_runs or not self._may_take():
+        if self._ended or local.is_stopping():
+            return
+        now = time.monotonic()
+        if not self._takes_runs or not self._may_take():
+            if now - self._recovered_at >= RECOVERY_INTERVAL:
+                self._recovered_at = now
+                _try(recover_own, me)
             return
         if me != self._registered:
             WorkflowWorker.objects.get_or_create(pk=me)
             self._registered = me
             if WorkflowRun.objects.filter(status__in=ACTIVE).exists():
                 queue.launch(me, segments.work)  # it is needed soon
-        now = time.monotonic()
         if now - self._tidied_at >= TIDY_INTERVAL:
             self._tidied_at = now
             _try(tidy)
@@ -211,6 +216,15 @@ def give_up_overdue() -> None:
     overdue = WorkflowRun.objects.filter(status__in=ACTIVE, deadline__lte=timezone.now())
     for run_id in overdue.values_list("pk", flat=True)[:AT_ONCE]:
         _try(transitions.give_up, run_id)
+
+
+def recover_own(me: uuid.UUID) -> None:
+    """Queue runs again that a request began here, and that were left: nobody else can see that they were."""
+    here = [segment.lease.run_id for segment in local.all()]
+    running = WorkflowRun.objects.filter(status=RunState.RUNNING, owner=me).exclude(pk__in=here)
+    for run in running.filter(changed_at__lt=timezone.now() - LOST_AFTER)[:AT_ONCE]:
+        logger.warning("run %s: nobody works on it here any more, it goes on in the queue", run.pk)
+        transitions.recover(run, crashed=True)
 
 
 def recover(me: uuid.UUID) -> None:

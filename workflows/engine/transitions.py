@@ -41,6 +41,7 @@ ALLOWED: Mapping[RunState, tuple[RunState, ...]] = {
 _IN_QUEUE = {"segment": F("segment") + 1, "dispatched": False, "owner": None, "due_at": None, "waits_for": ""}
 
 MAX_ERROR = 4000  # characters
+MAX_COUNT = 2**31 - 1  # tokens: what the run log's columns hold
 AT_ONCE = 200  # runs that one transaction wakes
 #: Types of steps whose attempt goes on in the run's next segment; one of another type is interrupted and made again.
 GO_ON = [name for name, step_type in STEP_TYPES.items() if step_type.is_resumable]
@@ -298,14 +299,17 @@ def text_retention(workspace_id: str) -> timedelta:
 
 
 def _usage_of(run_id: uuid.UUID) -> dict[str, Any]:
-    """What the models of a run used, by its attempts: it was not executed to its end, so that nobody counted."""
+    """What the models of a run used, by its attempts: it was not executed to its end, so that nobody counted.
+
+    What can't be added up, or kept, is not known: it must not keep a run from ending.
+    """
     traces = StepAttempt.objects.filter(run_id=run_id, trace__isnull=False).order_by("id")
     found: Iterable[Any] = traces.values_list("trace", flat=True)
     models: list[Mapping[str, Any]] = [trace for trace in found if trace and "provider" in trace]
 
     def total(name: str) -> int | None:
-        counts = [trace[name] for trace in models if trace.get(name) is not None]
-        return sum(counts) if counts else None
+        counts = [trace[name] for trace in models if type(trace.get(name)) is int]
+        return sum(counts) if counts and 0 <= sum(counts) <= MAX_COUNT else None
 
     return {
         "provider": models[-1]["provider"] if models else "",

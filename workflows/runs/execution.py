@@ -152,7 +152,12 @@ def _start(actor: Actor, workflow: Workflow, values: Mapping[str, Any], own_call
     with transaction.atomic():
         row = control.open_run(actor=actor, workflow=workflow, **values)
         transitions.start_running(row)
-    return segments.Segment(row, actor, own_call=own_call)
+    try:
+        return segments.Segment(row, actor, own_call=own_call)
+    except Exception as error:  # nobody else may go on with it: the client is told that it failed
+        known = segments.refuse(row, error)
+        known.extra.update(steps=[], run_id=str(row.pk))
+        raise known from error
 
 
 def _wait_for(segment: segments.Segment) -> Answer:
@@ -160,8 +165,11 @@ def _wait_for(segment: segments.Segment) -> Answer:
     run = segment.run
     let_go()  # no connection is needed while a model is waited for
     if not segment.wait(settings.PROMPTOPS_WORKFLOW_DEADLINE):
-        threading.Thread(target=_settle_later, args=[segment], name="workflow", daemon=True).start()
-        return _accepted(run)
+        try:
+            threading.Thread(target=_settle_later, args=[segment], name="workflow", daemon=True).start()
+            return _accepted(run)
+        except RuntimeError as error:  # the system has no thread for it: somebody has to serve the work to its end
+            logger.warning("run %s: its request goes on waiting for it: %s", run.pk, error)
     try:
         result = segment.settle()
     except AWAY:
@@ -191,8 +199,12 @@ def _fail(segment: segments.Segment) -> None:
     outcome = Outcome.failure("the database was away when it ended", InternalError.code)
     try:
         transitions.end(segment.run, outcome, worked_ms=segment.worked_ms)
+    except AWAY:
+        raise  # it is tried again
     except LeaseLostError:
         pass
+    except Exception:
+        logger.exception("run %s: it could not be closed, and is left for later", segment.run.pk)
     local.remove(segment)
 
 

@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from websockets.frames import Frame as FrameOfWebsockets
 from websockets.frames import Opcode
 
+from governance.access import revision as access_revision
 from governance.access.actors import SYSTEM, Actor
 from governance.access.roles import Role
 from governance.changes.models import Change
 from governance.identity import tokens
+from governance.identity.credentials.token_cache import tokens as cached
 from governance.realtime import runtime, sockets
 from governance.realtime import wire as wire_module
 from governance.realtime.consumer import EventStream
@@ -133,6 +135,31 @@ async def test_a_client_that_goes_while_its_socket_opens_leaves_nothing_behind(
     with pytest.raises(asyncio.CancelledError):
         await peer.application
     assert len(realtime.hub) == 0
+
+
+async def test_a_token_that_was_revoked_elsewhere_before_the_first_look_is_not_answered_from_memory(
+    transactional_db: None, workspace: Workspace
+) -> None:
+    token, secret = await sync_to_async(make_token)(workspace)
+    generation = cached.generation
+    cached.remember(secret, Actor(name="t", role=Role.VIEWER, kind="api", token_id=token.pk), generation)
+
+    def revoke_in_another_process() -> None:
+        with transaction.atomic():
+            token.delete()
+            access_revision.bump()
+            connection.run_on_commit.clear()  # the other process's listeners
+
+    await sync_to_async(revoke_in_another_process)()
+    try:
+        here = await runtime.start()
+        await here.tail.follow(workspace.pk)
+        assert cached.find(b"Bearer " + secret.encode(), time.time()) is None
+        cached.remember(secret, Actor(name="t", role=Role.VIEWER, kind="api", token_id=token.pk), generation)
+        assert cached.find(b"Bearer " + secret.encode(), time.time()) is None  # by a view that had read it before
+    finally:
+        await runtime.stop()
+        cached.clear()
 
 
 # --- when the line of changes breaks ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What a run remembers when it goes on elsewhere, and that every run ends, whatever breaks in it."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from werkzeug import Request, Response
 
+from agents.transport import bridge
 from governance.runs import slots
 from governance.runs.models import Run
 from tests.workflows.conftest import MakeWorkflow, Place
@@ -24,6 +26,7 @@ from workflows.engine import durable_journal, segments, supervisor, transitions
 from workflows.engine.leases import local
 from workflows.language.structure import Step
 from workflows.models import RunState, StepAttempt, WorkflowRun
+from workflows.runs import execution
 from workflows.steps import STEP_TYPES, Context, Outcome
 from workflows.steps.base import StepFailedError
 
@@ -98,6 +101,56 @@ def test_what_a_slow_request_memorised_is_in_its_rows_when_it_is_left_to_the_bac
     assert call.memo["value"]["definition"]["steps"][0]["id"] == "nap"
     assert nap.due_at is not None
     until_over(viewer, answer.json()["run_id"])
+
+
+def test_a_run_whose_work_can_not_begin_fails_with_its_request_and_is_not_done_behind_its_back(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*args: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workflow = make_workflow(SHOUT)
+    monkeypatch.setattr(bridge, "Working", no_thread)
+    answer = start(viewer, workflow, background=False)
+    row = WorkflowRun.objects.get()
+    assert (answer.status_code, answer.json()["run_id"]) == (502, str(row.pk))
+    assert (row.status, row.owner) == (RunState.FAILED, None)
+    assert nothing_is_open()
+    assert (slots.taken(), local.all()) == (0, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_goes_on_waiting_when_there_is_no_thread_to_leave_its_run_to(
+    viewer: APIClient, make_workflow: MakeWorkflow, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    settings.PROMPTOPS_WORKFLOW_DEADLINE = 0.2
+    workflow = make_workflow({"type": "wait", "seconds": 0.6}, SHOUT)
+    bridge.loop()
+    monkeypatch.setattr(execution.threading, "Thread", NoThread)  # type: ignore[attr-defined]
+    answer = start(viewer, workflow, background=False, variables={"input": "x"})
+    assert (answer.status_code, answer.json().get("output")) == (200, "X")
+    assert (slots.taken(), local.all()) == (0, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_can_not_be_closed_when_the_database_is_back_is_no_more_taken_for_one_under_way(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[Exception] = [OperationalError("the server closed the connection"), IntegrityError("a fault")]
+
+    def end(*args: Any, **kwargs: Any) -> None:
+        raise problems.pop(0)
+
+    workflow = make_workflow(SHOUT)
+    monkeypatch.setattr(transitions, "end", end)
+    assert start(viewer, workflow, background=False).status_code == 503
+    assert len(local.all()) == 1
+    until(lambda: not local.all())
+    assert (local.all(), problems) == ([], [])
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -441,6 +494,25 @@ def test_work_that_can_not_be_recorded_ends_with_the_calls_that_it_has_open_and_
     assert set(Run.objects.values_list("source", "status")) == {("workflow", "error"), ("model", "error")}
     assert WorkflowRun.objects.get().status == "failed"
     assert local.all() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_steps_whose_commit_was_not_heard_of_are_not_written_twice(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, lost = durable_journal._write, list[int]()
+
+    def lose_the_answer(*args: Any) -> None:
+        write(*args)
+        if not lost:
+            lost.append(1)
+            raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(durable_journal, "_write", lose_the_answer)
+    monkeypatch.setattr(durable_journal, "PATIENCE", (0.1, 0.1))
+    answer = start(viewer, make_workflow(SHOUT), background=False, variables={"input": "x"})
+    assert (answer.status_code, answer.json().get("output"), lost) == (200, "X", [1])
+    assert [(row.number, row.status) for row in StepAttempt.objects.all()] == [(1, "succeeded")]
 
 
 # --- the row of a run that is waited for -------------------------------------------------------------------------

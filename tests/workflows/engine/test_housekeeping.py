@@ -171,6 +171,31 @@ def test_a_run_that_nobody_signed_and_nobody_works_on_is_taken_up_again(
     assert get(viewer, run)["status"] == "succeeded"
 
 
+def test_a_run_that_was_left_in_a_process_that_takes_none_from_the_queue_goes_back_there(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(viewer, make_workflow(SHOUT))
+    me = uuid.uuid4()
+    monkeypatch.setattr(processes, "current", me)
+    beat(me, {}, set())
+    transitions.lease(WorkflowRun.objects.get().pk, 1)
+    monkeypatch.setattr(supervisor, "RECOVERY_INTERVAL", 0.0)
+    local.set_stopping(False)
+    web = supervisor.Supervisor(takes_runs=False)
+    try:
+        web._look()
+        assert WorkflowRun.objects.get().status == RunState.RUNNING
+        WorkflowRun.objects.update(changed_at=timezone.now() - supervisor.LOST_AFTER - timedelta(seconds=1))
+        supervisor.recover(uuid.uuid4())  # to a worker it seems to be in good hands
+        assert WorkflowRun.objects.get().status == RunState.RUNNING
+        web._look()
+    finally:
+        if web._sign is not None:
+            web._sign.end()
+    work_off()
+    assert get(viewer, run)["status"] == "succeeded"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_request_whose_run_another_process_took_over_is_told_that_it_goes_on_and_writes_nothing(
     viewer: APIClient, make_workflow: MakeWorkflow, place: Place

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from governance.runs.models import Run
 from tests.workflows.conftest import MakeWorkflow
 from tests.workflows.runs.test_runs import APPROVAL, SHOUT, get, start, started, work_off
 from workflows.engine import transitions, wakeups
@@ -129,3 +130,22 @@ def test_a_run_that_an_earlier_release_left_waiting_or_queued_goes_on(
     work_off()
     done = get(editor, run)
     assert (done["status"], done["output"], done["waits_for"]) == ("succeeded", "X", "")
+
+
+@pytest.mark.parametrize("tokens", ["many", 2**31 - 1], ids=["no number", "more than a column holds"])
+@pytest.mark.parametrize("way", ["cancel", "give up"])
+def test_what_models_say_of_their_tokens_keeps_no_run_from_ending(
+    viewer: APIClient, make_workflow: MakeWorkflow, tokens: Any, way: str
+) -> None:
+    run = started(viewer, make_workflow(APPROVAL))
+    work_off()
+    for number in (1, 2):
+        attempt = StepAttempt.objects.get(run_id=run, path="ok")
+        attempt.pk, attempt.path = None, f"asked{number}"
+        attempt.trace = {"provider": "mock", "model": "m", "prompt_tokens": tokens, "output_tokens": 2}
+        attempt.save(force_insert=True)
+    state, take = WAYS[way]
+    take(WorkflowRun.objects.get(pk=run))
+    assert WorkflowRun.objects.get(pk=run).status == state
+    logged = Run.objects.get(pk=run)
+    assert (logged.prompt_tokens, logged.output_tokens) == (None, 4)
