@@ -140,7 +140,7 @@ def test_what_models_say_of_their_tokens_keeps_no_run_from_ending(
     run = started(viewer, make_workflow(APPROVAL))
     work_off()
     for number in (1, 2):
-        attempt = StepAttempt.objects.get(run_id=run, path="ok")
+        attempt = StepAttempt.objects.get(run_id=uuid.UUID(run), path="ok")
         attempt.pk, attempt.path = None, f"asked{number}"
         attempt.trace = {"provider": "mock", "model": "m", "prompt_tokens": tokens, "output_tokens": 2}
         attempt.save(force_insert=True)
