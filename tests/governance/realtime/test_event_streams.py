@@ -87,6 +87,7 @@ def waiting_run(room: Room) -> str:
     body = {"key": f"w{uuid.uuid4().hex[:6]}", "steps": [{"id": "ok", "type": "approval"}], "workspace_id": room.id}
     workflow = data(room.client.post("/api/workflows", json=body))
     run: str = room.client.post(f"/api/workflows/{workflow['id']}/run", json={"background": True}).json()["run_id"]
+    eventually(lambda: data(room.client.get(f"/api/workflows/runs/{run}"))["status"], "waiting")
     return run
 
 
