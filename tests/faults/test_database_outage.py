@@ -54,6 +54,7 @@ def test_while_postgresql_is_down_requests_get_503_and_sdks_serve_on_and_all_rec
         sdk = PromptOps(base_url=server.url, api_key=TOKEN, env="prod", cache_dir=str(tmp_path / "sdk"))
         with sdk, listening(server, namespace="prod") as stream:
             assert sdk.get_prompt("greeting").content == "before"
+            Application(client).until("/greeting?env=prod", by_lane)  # what has not been asked for is not in memory
             database.stop()
             for path in ("/api/prompts", "/readyz"):
                 answer = until_status(client, path, 503, within=10)
