@@ -170,7 +170,8 @@ class Segment:
 
     def _fail(self, error: Exception) -> Result:
         """End the run for a reason that is no step's. What the journal has yet to write may be that reason."""
-        failure = _failure(self.run, error)
+        known = _as_domain_error(self.run, error)
+        failure = Outcome.failure(known.message, known.code)
         try:
             transitions.end(self.run, failure, worked_ms=self.worked_ms)
         except (LeaseLostError, *AWAY):
@@ -179,7 +180,7 @@ class Segment:
             logger.exception("run %s: it is closed without what it used", self.run.pk)
             transitions.end(self.run, failure, worked_ms=self.worked_ms, usage=RunUsage().for_log)
         entries = {entry.path: _entry(entry) for entry in self._journal.entries if entry.path == entry.step.id}
-        return Result(trace=list(entries.values()), usage=RunUsage(), error=_as_domain_error(self.run, error))
+        return Result(trace=list(entries.values()), usage=RunUsage(), error=known)
 
     def _write(self) -> None:
         if self._remaining is not None:
@@ -191,11 +192,6 @@ def outcome_of(result: Result) -> Outcome:
         return Outcome(status=RunState.SUCCEEDED, output=result.output, outputs=result.outputs)
     name = result.trace[-1]["name"] if result.trace else ""
     return Outcome.failure(f"{name}: {result.error.message}" if name else result.error.message, result.error.code)
-
-
-def _failure(run: WorkflowRun, error: Exception) -> Outcome:
-    known = _as_domain_error(run, error)
-    return Outcome.failure(known.message, known.code)
 
 
 def _as_domain_error(run: WorkflowRun, error: Exception) -> DomainError:

@@ -515,6 +515,19 @@ def test_steps_whose_commit_was_not_heard_of_are_not_written_twice(
     assert [(row.number, row.status) for row in StepAttempt.objects.all()] == [(1, "succeeded")]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_breaks_outside_of_its_steps_ends_and_its_segment_logs_it_once(
+    viewer: APIClient, make_workflow: MakeWorkflow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*args: Any) -> None:
+        raise ValueError("a fault that nobody thought of")
+
+    monkeypatch.setattr(durable_journal, "_write", break_down)
+    answer = start(viewer, make_workflow(SHOUT), background=False, variables={"input": "x"})
+    assert (answer.status_code, answer.json()["code"], nothing_is_open()) == (502, "internal", True)
+    assert [record.module for record in caplog.records].count("segments") == 1
+
+
 # --- the row of a run that is waited for -------------------------------------------------------------------------
 
 
