@@ -50,16 +50,12 @@ class Working(Generic[T]):
         self._caller = _Caller()
         self._cancelled = False
         self._task: asyncio.Task[Any] | None = None
-        self._future = self._begin(self._do(work, args))
-
-    def _begin(self, work: Coroutine[Any, Any, Any]) -> "Future[Any]":
         token = _caller.set(self._caller)
         try:
-            future = asyncio.run_coroutine_threadsafe(work, loop())
+            self._future = asyncio.run_coroutine_threadsafe(self._do(work, args), loop())
         finally:
             _caller.reset(token)
-        future.add_done_callback(lambda _: self._caller.wake())
-        return future
+        self._future.add_done_callback(lambda _: self._caller.wake())
 
     async def _do(self, work: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]) -> T:
         self._task = asyncio.current_task()
@@ -81,12 +77,6 @@ class Working(Generic[T]):
         except BaseException:
             self._future.cancel()
             raise
-
-    def do(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        """Do other work on the loop beside it; this thread waits for that, and runs what both pass to `on_caller`."""
-        future = self._begin(work(*args))
-        self._caller.serve(future, None)
-        future.result()
 
     def when_done(self, call: Callable[[], None]) -> None:
         """Have `call` called once the work is over, however it ends, on any thread."""

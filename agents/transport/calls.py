@@ -34,16 +34,11 @@ _NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "und
 
 
 class UnansweredError(Exception):
-    """The call could not be made, or its answer not be read. `message` is a clause such as "it could not be ...".
+    """The call could not be made, or its answer not be read. `message` is a clause such as "it could not be ..."."""
 
-    `cause` is what the connection said, `is_final` whether the same call would end in the same way again.
-    """
-
-    def __init__(self, message: str, *, cause: str = "", is_final: bool = True) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
-        self.cause = cause
-        self.is_final = is_final
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +130,10 @@ async def send(
             await response.aclose()
     except httpx2.LocalProtocolError:  # its text repeats the header that can't be sent, which may be a secret
         cause = "a header has a value that HTTP can't carry, such as one with a space at its beginning or end"
-        raise UnansweredError(f"it could not be reached: {cause}", cause=cause) from None
+        raise UnansweredError(f"it could not be reached: {cause}") from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         cause = " ".join(str(error).split())[:500] or type(error).__name__
-        is_final = isinstance(error, http.TooMuchError) or not isinstance(error, httpx2.TransportError)
-        raise UnansweredError(f"it could not be reached: {cause}", cause=cause, is_final=is_final) from None
+        raise UnansweredError(f"it could not be reached: {cause}") from None
     finally:
         await bounded.aclose()
 

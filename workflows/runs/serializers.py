@@ -93,10 +93,6 @@ class DecisionSerializer(ApiSerializer):
     step = StringField(required=False, max_length=500, help_text="Which approval, where several wait.")
 
 
-class NothingSerializer(ApiSerializer):
-    """No fields."""
-
-
 class TriggerSerializer(ApiSerializer):
     id = serializers.UUIDField(read_only=True)
     workspace_id = serializers.CharField(read_only=True, source="workflow.workspace_id")
