@@ -13,7 +13,7 @@ from governance.core import registry
 from governance.core.errors import ConflictError, InvalidInputError
 from governance.core.models import changed
 from governance.tenancy.models import Environment, Workspace, new_epoch
-from governance.tenancy.workspaces import holdings
+from governance.tenancy.workspaces import holdings, refuse_unless_empty
 
 RENAME_REFUSED = "an environment keeps its name, since applications fetch by it; make another one instead"
 
@@ -90,12 +90,7 @@ def update_environment(*, actor: Actor, environment: Environment, **values: Any)
 def delete_environment(*, actor: Actor, environment: Environment) -> None:
     """Delete an empty environment and its changes. Raises ConflictError while it holds something."""
     environment = Environment.objects.select_for_update().get(pk=environment.pk)
-    counts = holdings(environment=environment)
-    if counts:
-        contents = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise ConflictError(
-            f"environment {environment.name} still holds {contents}: delete them first", extra={"holds": counts}
-        )
+    refuse_unless_empty(f"environment {environment.name}", holdings(environment=environment))
     audit.record(
         actor=actor,
         action="delete",

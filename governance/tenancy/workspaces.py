@@ -1,5 +1,6 @@
 """Workspaces: created, renamed, deleted when empty; `resolve` finds the one that a request is about."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,13 @@ def holdings(*, workspace: Workspace | None = None, environment: Environment | N
         if count:
             counts[content.plural] = count
     return counts
+
+
+def refuse_unless_empty(what: str, counts: Mapping[str, int]) -> None:
+    """Raise ConflictError when there is something in what is to be deleted: `counts` are its `holdings`."""
+    if counts:
+        contents = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise ConflictError(f"{what} still holds {contents}: delete them first", extra={"holds": counts})
 
 
 def resolve(actor: Actor, workspace_id: str | None) -> Workspace:
@@ -127,12 +135,7 @@ def delete_workspace(*, actor: Actor, workspace: Workspace) -> None:
     if workspace.pk == DEFAULT_WORKSPACE:
         raise InvalidInputError("the default workspace can't be deleted")
     workspace = Workspace.objects.select_for_update().get(pk=workspace.pk)
-    counts = holdings(workspace=workspace)
-    if counts:
-        contents = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise ConflictError(
-            f"workspace {workspace.name} still holds {contents}: delete them first", extra={"holds": counts}
-        )
+    refuse_unless_empty(f"workspace {workspace.name}", holdings(workspace=workspace))
     audit.record(
         actor=actor,
         action="delete",
