@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
@@ -118,26 +118,18 @@ class AgentAdmin(ServiceAdmin[Agent]):
     def tools_without_secrets(self, agent: Agent) -> SafeString:
         return as_json(toolbox.to_show(agent.tools))
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Agent | None = None,
-    ) -> HttpResponse:
-        actor = actor_of(request)
-        if obj is None or self.has_change_permission(request, obj):
+    def page_context(self, request: HttpRequest, row: Agent | None) -> dict[str, Any]:
+        actor, context = actor_of(request), dict[str, Any]()
+        if row is None or self.has_change_permission(request, row):
             check = reverse("admin:agents_agent_check")
-            context["fitting"] = {**form_schema.for_form(actor, obj.workspace_id if obj else None), "check": check}
-        if obj is not None and may(actor, "agent.run"):
+            context["fitting"] = {**form_schema.for_form(actor, row.workspace_id if row else None), "check": check}
+        if row is not None and may(actor, "agent.run"):
             context["trial"] = {
-                "url": reverse("admin:agents_agent_try", args=[obj.pk]),
+                "url": reverse("admin:agents_agent_try", args=[row.pk]),
                 "runs": reverse("admin:governance_run_changelist"),
-                "names": form_schema.variables(obj),
+                "names": form_schema.variables(row),
             }
-        return super().render_change_form(request, context, add, change, form_url, obj)
+        return context
 
     @admin.display(description="environment", ordering="environment__name")
     def env(self, agent: Agent) -> str:

@@ -29,6 +29,7 @@ from governance.admin.conflicts import conflicts
 from governance.admin.forms import OperationForm, ServiceForm
 from governance.admin.lists import LeanChangeList, LeanPaginator
 from governance.admin.lookups import DeclaredLookups
+from governance.admin.pages import PageContext
 from governance.api.exceptions import RACED
 from governance.api.filtering import containing
 from governance.core import registry
@@ -82,7 +83,7 @@ def as_json(value: object) -> SafeString:
     return block(json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
 
 
-class ScopedAdmin(DeclaredLookups, admin.ModelAdmin[M], Generic[M]):
+class ScopedAdmin(DeclaredLookups, PageContext[M], Generic[M]):
     """Shows the rows that the user may see, in lists, on pages and among the choices of a form.
 
     `scoped` is False for the few models that belong to no workspace: for these the table of permissions alone decides.

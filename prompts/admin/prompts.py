@@ -131,22 +131,14 @@ class PromptAdmin(PromptOperations, ServiceAdmin[Prompt]):
 
     # --- the page -----------------------------------------------------------------------------------------------
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Prompt | None = None,
-    ) -> HttpResponse:
-        context["preview_url"] = reverse("admin:prompts_prompt_preview")
-        if obj is not None:
-            rollouts = Rollout.objects.select_related("variant_a", "variant_b").filter(prompt=obj)
-            context["versions"] = obj.versions.defer(*long_columns())[:VERSIONS_ON_THE_PAGE]
+    def page_context(self, request: HttpRequest, row: Prompt | None) -> dict[str, Any]:
+        context: dict[str, Any] = {"preview_url": reverse("admin:prompts_prompt_preview")}
+        if row is not None:
+            rollouts = Rollout.objects.select_related("variant_a", "variant_b").filter(prompt=row)
+            context["versions"] = row.versions.defer(*long_columns())[:VERSIONS_ON_THE_PAGE]
             context["rollout"] = rollouts.first()
-            context["runs_query"] = urlencode({"q": obj.key})
-        return super().render_change_form(request, context, add, change, form_url, obj)
+            context["runs_query"] = urlencode({"q": row.key})
+        return context
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """`{content, variables}` as JSON: the text as an application would render it, by the same code."""

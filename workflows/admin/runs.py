@@ -85,28 +85,19 @@ class WorkflowRunAdmin(ReadOnlyAdmin[WorkflowRun]):
 
     # --- a run --------------------------------------------------------------------------------------------------
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: WorkflowRun | None = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            actor = actor_of(request)
-            flow = visible_to(actor, Workflow.objects.filter(pk=obj.workflow_id)).first()
-            context |= {
-                "title": f"Run of {obj.key}",
-                "subtitle": None,
-                "run": obj,
-                "flow": flow,
-                "logged": visible_to(actor, Run.objects.filter(pk=obj.pk)).exists(),
-                "variables": None if obj.variables is None else as_json(obj.variables),
-                "live": self._live(request, obj),
-            }
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, row: WorkflowRun | None) -> dict[str, Any]:
+        if row is None:
+            return {}
+        actor = actor_of(request)
+        return {
+            "title": f"Run of {row.key}",
+            "subtitle": None,
+            "run": row,
+            "flow": visible_to(actor, Workflow.objects.filter(pk=row.workflow_id)).first(),
+            "logged": visible_to(actor, Run.objects.filter(pk=row.pk)).exists(),
+            "variables": None if row.variables is None else as_json(row.variables),
+            "live": self._live(request, row),
+        }
 
     def live_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
         """The part of a run's page that moves; nothing (204) for who has `seen` just this."""

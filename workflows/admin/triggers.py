@@ -102,19 +102,13 @@ class ScheduleAdmin(TriggerAdmin[Schedule]):
         times = format_html_join("", "<li>{}</li>", ((moment,) for moment in ticks(schedule.cron, schedule.timezone)))
         return format_html('<ul class="ticks" id="schedule-ticks">{}</ul>', times)
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Schedule | None = None,
-    ) -> HttpResponse:
-        if obj is None or self.has_change_permission(request, obj):
-            context["ticks_url"] = reverse("admin:workflows_schedule_ticks")
-            context["timezones"] = sorted(zoneinfo.available_timezones())
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, row: Schedule | None) -> dict[str, Any]:
+        if row is not None and not self.has_change_permission(request, row):
+            return {}
+        return {
+            "ticks_url": reverse("admin:workflows_schedule_ticks"),
+            "timezones": sorted(zoneinfo.available_timezones()),
+        }
 
     def perform_create(self, actor: Actor, values: dict[str, Any]) -> Schedule:
         return schedules.create_schedule(actor=actor, **values)

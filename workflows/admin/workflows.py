@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -96,29 +96,21 @@ class WorkflowAdmin(WorkflowRunning):
 
     # --- the page -----------------------------------------------------------------------------------------------
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Workflow | None = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            context["versions"] = obj.versions.defer(*DEFINITION_FIELDS)[:VERSIONS_ON_THE_PAGE]
-            actor = actor_of(request)
+    def page_context(self, request: HttpRequest, row: Workflow | None) -> dict[str, Any]:
+        actor, context = actor_of(request), dict[str, Any]()
+        if row is not None:
+            context["versions"] = row.versions.defer(*DEFINITION_FIELDS)[:VERSIONS_ON_THE_PAGE]
             context["may_run"] = may(actor, "workflow.run")
-            found = visible_to(actor, WorkflowRun.objects.filter(workflow_id=obj.pk)).defer(*TEXTS)
+            found = visible_to(actor, WorkflowRun.objects.filter(workflow_id=row.pk)).defer(*TEXTS)
             context["runs"] = [{"run": run, "badge": state_of(run)} for run in found[:RUNS_ON_THE_PAGE]]
-        if obj is None or self.has_change_permission(request, obj):
+        if row is None or self.has_change_permission(request, row):
             context["builder"] = {
-                **form_schema.for_form(actor_of(request), obj.workspace_id if obj else None),
-                "id": str(obj.pk) if obj else "",
+                **form_schema.for_form(actor, row.workspace_id if row else None),
+                "id": str(row.pk) if row else "",
                 "check": reverse("admin:workflows_workflow_check"),
                 "convert": reverse("admin:workflows_workflow_convert"),
             }
-        return super().render_change_form(request, context, add, change, form_url, obj)
+        return context
 
     # --- through the services -----------------------------------------------------------------------------------
 

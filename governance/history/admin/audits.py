@@ -78,18 +78,10 @@ class AuditEntryAdmin(LogAdmin[AuditEntry]):
     def workspace(self, entry: Any) -> str:
         return str(entry.workspace_name)
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: AuditEntry | None = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            context |= {"entry": obj, "title": obj.summary, "subtitle": None, "changes": diffs.of_changes(obj.changes)}
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, row: AuditEntry | None) -> dict[str, Any]:
+        if row is None:
+            return {}
+        return {"entry": row, "title": row.summary, "subtitle": None, "changes": diffs.of_changes(row.changes)}
 
 
 @admin.register(LogCount)

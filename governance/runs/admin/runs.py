@@ -102,36 +102,28 @@ class RunAdmin(LogAdmin[Run]):
 
     # --- a run --------------------------------------------------------------------------------------------------
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Run | None = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            actor = actor_of(request)
-            feedback = list(obj.feedback.all())
-            context |= {
-                "title": f"{obj.source} {obj.ref_key}".strip().capitalize(),
-                "subtitle": None,
-                "run": obj,
-                "badge": badge(obj),
-                "facts": facts_of(obj),
-                "content": RunContent.objects.filter(run=obj).first(),
-                "trace": [
-                    {"node": node, "badge": badge(node.run), "tokens": tokens_of(node.run)}
-                    | {"latency": duration(node.run.latency_ms)}
-                    for node in traces.of(obj, visible_to(actor, Run.objects.all()))
-                ],
-                "subjects": _subjects(obj, actor),
-                "feedback": feedback,
-                "own": next((one for one in feedback if one.actor_identity == actor.identity), None),
-                "may_rate": may(actor, "run.feedback"),
-            }
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, row: Run | None) -> dict[str, Any]:
+        if row is None:
+            return {}
+        actor = actor_of(request)
+        feedback = list(row.feedback.all())
+        return {
+            "title": f"{row.source} {row.ref_key}".strip().capitalize(),
+            "subtitle": None,
+            "run": row,
+            "badge": badge(row),
+            "facts": facts_of(row),
+            "content": RunContent.objects.filter(run=row).first(),
+            "trace": [
+                {"node": node, "badge": badge(node.run), "tokens": tokens_of(node.run)}
+                | {"latency": duration(node.run.latency_ms)}
+                for node in traces.of(row, visible_to(actor, Run.objects.all()))
+            ],
+            "subjects": _subjects(row, actor),
+            "feedback": feedback,
+            "own": next((one for one in feedback if one.actor_identity == actor.identity), None),
+            "may_rate": may(actor, "run.feedback"),
+        }
 
     def feedback_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
         """Rate a run, by an actor who may see it."""
