@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import QuerySet
+
 from governance import audit
 from governance.access.actors import Actor
-from governance.api.concurrency import check_if_match
-from governance.changes import changelog
+from governance.changes import changelog, publishing
 from governance.changes.changelog import Document
-from governance.core.errors import NotFoundError
 from governance.realtime.frames import ChangeType
 from prompts import documents, searching
 from prompts.models import Prompt
@@ -22,19 +22,16 @@ def lock(prompt: Prompt, if_match: str | None = None) -> Prompt:
     """The prompt as it is now, its row locked until the transaction ends.
 
     Raises NotFoundError when it is gone, PreconditionError when `if_match` is not its entity tag.
-
-    Two queries on purpose: after waiting for a lock, PostgreSQL reads the locked row anew, but joined rows as they were
-    before the wait.
     """
-    if not Prompt.objects.select_for_update(no_key=True).filter(pk=prompt.pk).values_list("pk").first():
-        raise NotFoundError
-    prompt = with_relations(prompt)
-    check_if_match(if_match, prompt.etag)
-    return prompt
+    return publishing.lock_draft(_with_relations(), prompt, if_match)
 
 
 def with_relations(prompt: Prompt) -> Prompt:
-    return Prompt.objects.select_related(*documents.SERVED_WITH).get(pk=prompt.pk)
+    return _with_relations().get(pk=prompt.pk)
+
+
+def _with_relations() -> QuerySet[Prompt]:
+    return Prompt.objects.select_related(*documents.SERVED_WITH)
 
 
 def served(prompt: Prompt) -> Document | None:

@@ -8,10 +8,9 @@ from django.db import transaction
 from agents.providers import registry
 from governance import audit
 from governance.access.actors import Actor
-from governance.api.concurrency import check_if_match
 from governance.audit import bounded
 from governance.changes import publishing
-from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
+from governance.core.errors import ConflictError, InvalidInputError
 from governance.core.models import changed
 from governance.tenancy.models import Workspace
 from workflows.definition import parsing
@@ -142,12 +141,7 @@ def record_export(*, actor: Actor, workflow: Workflow) -> None:
 
 
 def _lock(workflow: Workflow, if_match: str | None) -> Workflow:
-    """The workflow as it is now, its row locked until the transaction ends. Two queries: see prompts.services."""
-    if not Workflow.objects.select_for_update(no_key=True).filter(pk=workflow.pk).values_list("pk").first():
-        raise NotFoundError
-    locked = Workflow.objects.select_related("live").get(pk=workflow.pk)
-    check_if_match(if_match, locked.etag)
-    return locked
+    return publishing.lock_draft(Workflow.objects.select_related("live"), workflow, if_match)
 
 
 def _refuse_taken_key(workflow: Workflow) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from governance import audit
 from governance.access.actors import Actor
+from governance.api.concurrency import check_if_match
 from governance.changes.drafts import Draft, Version
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.core.models import changed
@@ -45,6 +47,22 @@ def state_named(draft: Draft, name: str, *, noun: str) -> Draft | Version:
         lacks = f"this {noun} has no live version" if name == "live" else f"this {noun} has no version {name!r}"
         raise InvalidInputError.of("version", f"{lacks}; expected draft, live or the label of a version")
     return found
+
+
+def lock_draft(rows: QuerySet[D], draft: D, if_match: str | None) -> D:
+    """The draft as it is now, out of `rows`, its row locked until the transaction ends.
+
+    Raises NotFoundError when it is gone, PreconditionError when `if_match` is not its entity tag.
+
+    Two queries on purpose: after waiting for a lock, PostgreSQL reads the locked row anew, but joined rows as they were
+    before the wait.
+    """
+    row = rows.model._default_manager.select_for_update(no_key=True).filter(pk=draft.pk)
+    if not row.values_list("pk").first():
+        raise NotFoundError
+    locked = rows.get(pk=draft.pk)
+    check_if_match(if_match, locked.etag)
+    return locked
 
 
 class Versioning(ABC, Generic[D, V]):
@@ -122,10 +140,7 @@ class Versioning(ABC, Generic[D, V]):
 
     @abstractmethod
     def lock(self, draft: D, if_match: str | None) -> D:
-        """The draft as it is now, its row locked until the transaction ends.
-
-        Raises NotFoundError when it is gone, PreconditionError when `if_match` is not its entity tag.
-        """
+        """The draft by `lock_draft`, with the rows that its changes need."""
 
     @abstractmethod
     def derive(self, draft: D, actor: Actor) -> Sequence[str]:

@@ -1,7 +1,5 @@
 """A workflow has a draft that is edited, versions that are not, and a pointer to the live one, as a prompt has."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,7 +7,7 @@ from django.db import models
 
 from governance.changes.drafts import Draft, Version
 from governance.tenancy.models import Workspace
-from prompts.content.digest import canonical
+from prompts.content import digest
 
 #: The fields that make up a definition.
 DEFINITION_FIELDS = ("inputs", "steps", "outputs")
@@ -17,8 +15,7 @@ DEFINITION_FIELDS = ("inputs", "steps", "outputs")
 
 def digest_of(definition: Mapping[str, Any]) -> str:
     """What makes two states of a workflow the same: their definitions, the order of names in objects aside."""
-    text = json.dumps([canonical(definition[name]) for name in DEFINITION_FIELDS], ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest.digest_of(*(digest.canonical(definition[name]) for name in DEFINITION_FIELDS))
 
 
 class Workflow(Draft):
