@@ -23,6 +23,7 @@ from workflows.engine.leases import Lease
 from workflows.language.structure import Step
 from workflows.models import AttemptState, StepAttempt, WorkflowRun
 from workflows.models.run import EncodedJSON
+from workflows.steps import STEP_TYPES
 from workflows.steps.journal import Attempt, Decision, Done, MemoryJournal, Stopped, cost_of
 
 logger = logging.getLogger("promptops.workflows")
@@ -30,8 +31,6 @@ logger = logging.getLogger("promptops.workflows")
 T = TypeVar("T")
 Write = Callable[[], None]
 
-#: Types of steps at which a run is put aside.
-PARKING = {"approval", "wait"}
 #: Seconds between tries to write while the database is away; after the last one the run is left for later.
 PATIENCE = (0.1, 0.3, 1.0, 2.0, 4.0)
 
@@ -207,7 +206,7 @@ class DurableJournal(MemoryJournal):
             "name": step.name,
             "type": step.type,
             "number": self._number(attempt.path, number) if number else 0,
-            "status": AttemptState.WAITING if step.type in PARKING else AttemptState.RUNNING,
+            "status": AttemptState.WAITING if STEP_TYPES[step.type].waits else AttemptState.RUNNING,
             "input": EncodedJSON.of(attempt.input),
             "started_at": attempt.started,
         }

@@ -136,7 +136,7 @@ class _Machine:
         recalled = done is not None
         if done is None:
             done = await self._do(at, entry)
-        if recalled or not (at.step.steps or at.step.type == "workflow"):  # what is inside a step was counted there
+        if recalled or not STEP_TYPES[at.step.type].holds_steps:  # what is inside a step was counted there
             at.usage.add(done.trace)
         entry.update(output=done.output, **done.trace)
         if done.skipped:

@@ -20,9 +20,10 @@ from governance.runs import log
 from governance.runs.log import OpenRun
 from workflows.engine import actors, transitions
 from workflows.models import ACTIVE, AttemptState, RunState, StepAttempt, Trigger, Workflow, WorkflowRun
+from workflows.steps import STEP_TYPES
 
 #: Types of steps that have others inside.
-COMPOSITE = ("map", "workflow")
+_COMPOSITE = [name for name, step_type in STEP_TYPES.items() if step_type.holds_steps]
 _ITEM = re.compile(r"\[[0-9]+\]$")
 
 
@@ -140,7 +141,7 @@ def resume(*, actor: Actor, run: WorkflowRun, step: str | None = None) -> Workfl
     attempts = StepAttempt.objects.filter(run_id=run.pk, superseded=False)
     if step is None:
         void = attempts.exclude(status__in=[AttemptState.SUCCEEDED, AttemptState.SKIPPED]).exclude(failed_over=True)
-        around = set(void.filter(type__in=COMPOSITE).values_list("path", flat=True))
+        around = set(void.filter(type__in=_COMPOSITE).values_list("path", flat=True))
     else:
         first = attempts.filter(path=step).order_by("id").first()
         if first is None:

@@ -297,8 +297,8 @@ class StepType:
 
     `fields` checks a step when its workflow is saved. `run` does the step, on the event loop of model calls, and raises
     a DomainError when it can't. `summary` says for people what the type does. `trace_fields` are the names in its trace
-    that later steps can refer to, as `steps.<id>.<name>`. `is_resumable` types have steps inside them, or wait: after
-    a restart they continue the same attempt instead of beginning another.
+    that later steps can refer to, as `steps.<id>.<name>`. A run is put aside at one that `waits`; one that
+    `holds_steps` has others inside it.
     """
 
     name: str
@@ -306,7 +306,13 @@ class StepType:
     fields: type[StepSerializer]
     run: Callable[[Step, Context], Awaitable[Outcome]]
     trace_fields: Sequence[str] = ()
-    is_resumable: bool = False
+    waits: bool = False
+    holds_steps: bool = False
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether it continues the same attempt after a restart, instead of beginning another."""
+        return self.waits or self.holds_steps
 
 
 def text_of(context: Context) -> str:

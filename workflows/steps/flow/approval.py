@@ -33,5 +33,5 @@ STEP = StepType(
     fields=ApprovalStep,
     run=run,
     trace_fields=("decision", "by", "comment"),
-    is_resumable=True,
+    waits=True,
 )

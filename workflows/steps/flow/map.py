@@ -31,5 +31,5 @@ STEP = StepType(
     fields=MapStep,
     run=run,
     trace_fields=("items", "prompt_tokens", "output_tokens", "cost_usd"),
-    is_resumable=True,
+    holds_steps=True,
 )

@@ -29,5 +29,5 @@ async def run(step: Step, context: Context) -> Outcome:
 
 
 STEP = StepType(
-    name="wait", summary="Wait for some time. The output is the input.", fields=WaitStep, run=run, is_resumable=True
+    name="wait", summary="Wait for some time. The output is the input.", fields=WaitStep, run=run, waits=True
 )

@@ -54,5 +54,5 @@ STEP = StepType(
     fields=WorkflowStep,
     run=run,
     trace_fields=("workflow_key", "version", "missing", "prompt_tokens", "output_tokens", "cost_usd"),
-    is_resumable=True,
+    holds_steps=True,
 )
