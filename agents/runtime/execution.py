@@ -69,14 +69,14 @@ async def run_here(*, actor: Actor, plan: Plan, emit: Emit | None = None) -> Run
         [invocation] = await asyncio.shield(opening)
     except asyncio.CancelledError:
         [invocation] = await opening
-        await _give_up_from_here(invocation, STOPPED)
+        await bridge.to_the_end(give_up, [invocation], STOPPED)
         raise
     try:
         outcome = await perform(invocation, emit)
         answer: RunAnswer | DomainError = await bridge.on_caller(briefly, close, invocation, outcome)
     except BaseException as error:
         reason = STOPPED if isinstance(error, asyncio.CancelledError) else f"internal error: {type(error).__name__}"
-        await asyncio.shield(_give_up_from_here(invocation, reason))
+        await asyncio.shield(bridge.to_the_end(give_up, [invocation], reason))
         raise
     if isinstance(answer, DomainError):
         raise answer
@@ -102,13 +102,6 @@ async def _perform_all(invocations: Sequence[Invocation]) -> list[Done | Excepti
     if len(invocations) == 1:
         return [await perform(invocations[0], None)]
     return await asyncio.gather(*(perform(invocation, None) for invocation in invocations))
-
-
-async def _give_up_from_here(invocation: Invocation, reason: str) -> None:
-    try:
-        await bridge.on_caller(briefly, give_up, [invocation], reason)
-    except RuntimeError:  # the thread that would do it waits no more
-        await asyncio.to_thread(briefly, give_up, [invocation], reason)
 
 
 async def _done(invocation: Invocation, emit: Emit | None) -> Done:

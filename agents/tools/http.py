@@ -231,10 +231,7 @@ async def _closed(opened: OpenRun, arguments: Mapping[str, Any], error: str | No
             log.finish(opened, provider="", model="", prompt=prompt, output=output)
 
     opened.stop()
-    try:
-        await bridge.on_caller(briefly, close)
-    except RuntimeError:  # the thread that would do it waits no more
-        await asyncio.to_thread(briefly, close)
+    await bridge.to_the_end(close)
 
 
 def _origin(description: Description) -> str:

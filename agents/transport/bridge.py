@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from governance.core import turns
-from governance.core.db import on_thread
+from governance.core.db import briefly, on_thread
 
 T = TypeVar("T")
 
@@ -104,6 +104,14 @@ async def on_caller(work: Callable[..., T], *args: Any) -> T:
     In a Flow it runs on the thread that takes items from it.
     """
     return await asyncio.get_running_loop().run_in_executor(_caller.get(), work, *args)
+
+
+async def to_the_end(work: Callable[..., T], *args: Any) -> T:
+    """The same for database work that has to be done even if that thread waits no more: then on one of its own."""
+    try:
+        return await on_caller(briefly, work, *args)
+    except RuntimeError:
+        return await asyncio.to_thread(briefly, work, *args)
 
 
 class EndedError(Exception):
