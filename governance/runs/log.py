@@ -123,8 +123,7 @@ def finish(
 
     `prompt` and `output` are kept where the workspace asks for it. `fields` are further columns.
     """
-    used = usage.fields if usage else {}
-    _close(run, RunStatus.OK, prompt, output, provider=provider, model=model, **used, **fields)
+    _close(run, RunStatus.OK, usage, prompt, output, provider=provider, model=model, **fields)
 
 
 def fail(
@@ -137,15 +136,16 @@ def fail(
     **fields: Any,
 ) -> None:
     """Close a run that failed. `usage` is what its calls of models used before, `fields` are further columns."""
-    used = usage.fields if usage else {}
-    _close(run, RunStatus.ERROR, prompt, output, error=error[:1000], **used, **fields)
+    _close(run, RunStatus.ERROR, usage, prompt, output, error=error[:1000], **fields)
 
 
 @transaction.atomic
-def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | None, **fields: Any) -> None:
+def _close(
+    run: OpenRun, status: RunStatus, usage: TokenUsage | None, prompt: str | None, output: str | None, **fields: Any
+) -> None:
     run.stop()
     # Only a running run can be closed: a sweep that gave it up and the process that ran it can't both decide.
-    values = {"status": status, "latency_ms": run.elapsed_ms, **fields}
+    values = {"status": status, "latency_ms": run.elapsed_ms, **(usage.fields if usage else {}), **fields}
     if not Run.objects.filter(pk=run.id, status=RunStatus.RUNNING).update(**values):
         return
     ended = run.row
@@ -158,11 +158,16 @@ def _close(run: OpenRun, status: RunStatus, prompt: str | None, output: str | No
     rollups.add([ended])
     if prompt is None and output is None:
         return
-    keeping = Workspace.objects.filter(pk=ended.workspace_id, keep_content=True).order_by()
-    content_days = keeping.values_list("content_days", flat=True).first()
-    if content_days is not None:
-        until = timezone.now() + timedelta(days=content_days)
+    days = content_days(ended.workspace_id)
+    if days is not None:
+        until = timezone.now() + timedelta(days=days)
         RunContent.objects.create(run=ended, prompt=prompt or "", output=output or "", delete_after=until)
+
+
+def content_days(workspace_id: str) -> int | None:
+    """For how many days the workspace keeps the texts of runs; None when it keeps none."""
+    keeping = Workspace.objects.filter(pk=workspace_id, keep_content=True)
+    return keeping.values_list("content_days", flat=True).first()
 
 
 @transaction.atomic

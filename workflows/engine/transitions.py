@@ -21,7 +21,6 @@ from django.utils import timezone
 from governance.core import processes
 from governance.core.db import conflict_of
 from governance.runs import log
-from governance.tenancy.models import Workspace
 from workflows.engine import wakeups
 from workflows.engine.leases import Lease, LeaseLostError
 from workflows.models import ACTIVE, AttemptState, RunState, StepAttempt, WorkflowRun
@@ -294,7 +293,7 @@ def _row(run: WorkflowRun) -> QuerySet[WorkflowRun]:
 
 def text_retention(workspace_id: str) -> timedelta:
     """How long the texts of a run are kept once it is over."""
-    days = Workspace.objects.filter(pk=workspace_id, keep_content=True).values_list("content_days", flat=True).first()
+    days = log.content_days(workspace_id)
     return timedelta(hours=settings.PROMPTOPS_WORKFLOW_TEXT_HOURS) if days is None else timedelta(days=days)
 
 
