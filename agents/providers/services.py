@@ -12,7 +12,7 @@ from agents.transport.outbound import check_url
 from governance import audit
 from governance.access.actors import Actor
 from governance.api.concurrency import check_if_match
-from governance.core import ciphertext, registry
+from governance.core import ciphertext, registry, stored_secrets
 from governance.core.errors import ConflictError, InvalidInputError, NotFoundError
 from governance.core.models import changed
 
@@ -133,7 +133,7 @@ def _check(provider: ModelProvider) -> None:
 def _set_key(provider: ModelProvider, api_key: str | None) -> None:
     """Store the key with a hint by which people tell keys apart."""
     provider.encrypted_key = ciphertext.encrypt(api_key) if api_key else ""
-    provider.key_hint = f"…{api_key[-4:] if len(api_key) >= 16 else ''}" if api_key else ""
+    provider.key_hint = stored_secrets.hint_of(api_key) if api_key else ""
 
 
 def _record(actor: Actor, provider: ModelProvider, action: str, verb: str, differences: audit.Changes) -> None:

@@ -19,7 +19,7 @@ from governance.tenancy.models import DEFAULT_WORKSPACE, Environment
 from prompts import documents
 from prompts.delivery.answers import Answer
 from prompts.delivery.catalog import catalog
-from prompts.models import Prompt, PromptVersion
+from prompts.models import SERVED_COLUMNS, Prompt, PromptVersion
 from prompts.serializers import DocumentSerializer, EnvironmentDocumentSerializer
 
 PLACE = [
@@ -35,7 +35,7 @@ PLACE = [
 
 #: What is read of a version that is asked for by its label.
 SERVED = (
-    *("label", "content", "model", "config"),
+    *("label", *SERVED_COLUMNS),
     *("prompt__key", "prompt__environment__name", "prompt__environment__revision", "prompt__environment__workspace"),
 )
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -218,27 +218,33 @@ def give_up_overdue() -> None:
         _try(transitions.give_up, run_id)
 
 
+def _running_elsewhere() -> QuerySet[WorkflowRun]:
+    """The running runs that this process does not work on."""
+    here = [segment.lease.run_id for segment in local.all()]
+    return WorkflowRun.objects.filter(status=RunState.RUNNING).exclude(pk__in=here)
+
+
+def _left_by(me: uuid.UUID) -> Q:
+    """Of the runs that this process does not work on, its own: the database went away under them."""
+    return Q(owner=me, changed_at__lt=timezone.now() - LOST_AFTER)
+
+
 def recover_own(me: uuid.UUID) -> None:
     """Queue runs again that a request began here, and that were left: nobody else can see that they were."""
-    here = [segment.lease.run_id for segment in local.all()]
-    running = WorkflowRun.objects.filter(status=RunState.RUNNING, owner=me).exclude(pk__in=here)
-    for run in running.filter(changed_at__lt=timezone.now() - LOST_AFTER)[:AT_ONCE]:
+    for run in _running_elsewhere().filter(_left_by(me))[:AT_ONCE]:
         logger.warning("run %s: nobody works on it here any more, it goes on in the queue", run.pk)
         transitions.recover(run, crashed=True)
 
 
 def recover(me: uuid.UUID) -> None:
     """Queue runs again whose process is gone, or that the queue has lost."""
-    here = [segment.lease.run_id for segment in local.all()]
-    running = WorkflowRun.objects.filter(status=RunState.RUNNING).exclude(pk__in=here)
+    running = _running_elsewhere()
     owners = {owner for owner in running.values_list("owner", flat=True) if owner not in (None, me)}
     gone = liveness.dead(owner for owner in owners if owner)
     now = timezone.now()
-    # One of ours that we do not work on: the database went away under it.
-    ours = Q(owner=me, changed_at__lt=now - LOST_AFTER)
     # One that began before its process was in the database: that process signs it, or keeps `changed_at` new.
     unsigned = Q(owner=None, changed_at__lt=ago(UNSIGNED))
-    for run in running.filter(Q(owner__in=gone) | unsigned | ours)[:AT_ONCE]:
+    for run in running.filter(Q(owner__in=gone) | unsigned | _left_by(me))[:AT_ONCE]:
         logger.warning("run %s: the process that had it is gone, it goes on elsewhere", run.pk)
         transitions.recover(run, crashed=True)
     queued = WorkflowRun.objects.filter(status=RunState.QUEUED, dispatched=True, changed_at__lt=now - LOST_AFTER)

@@ -83,9 +83,9 @@ def run(
     try:
         if background:
             return _accepted(control.start(actor=actor, workflow=workflow, **values))
-        with slots.take(actor) as places:
+        with slots.take(actor) as slot:
             segment = _start(actor, workflow, values, own_call)
-            places.keep_until(segment.when_done)
+            slot.keep_until(segment.when_done)
         return _wait_for(segment)
     except KeyTakenError:
         repeated = control.find_repeated(actor=actor, workflow=workflow, key=idempotency_key, body_digest=digest)
