@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.messages.storage.session import SessionStorage
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from governance.core import ciphertext
 
@@ -17,3 +19,13 @@ class Storage(SessionStorage):
             return list(super().deserialize_messages(ciphertext.decrypt(data)) or []) if data else []
         except ciphertext.UnreadableError:
             return []
+
+
+def of_new_secret(name: str, secret: str) -> SafeString:
+    """The message that shows a new secret, this once. The page has to have governance/copy.js for its button."""
+    return format_html(
+        'The secret of {}, which is shown this once: <code class="secret" id="new-secret">{}</code> '
+        '<button type="button" class="tool" data-copy="new-secret">Copy</button>',
+        name,
+        secret,
+    )

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 from governance.access.actors import Actor
 from governance.admin.base import ServiceAdmin
 from governance.admin.forms import JsonField, ServiceForm
+from governance.admin.messages import of_new_secret
 from governance.admin.scripts import for_scripts
 from governance.core.errors import InvalidInputError
 from governance.runs.admin.formatting import NOTHING
@@ -148,11 +149,7 @@ class WebhookAdmin(TriggerAdmin[Webhook]):
         webhooks.delete_webhook(actor=actor, webhook=row)
 
     def response_add(self, request: HttpRequest, obj: Webhook, post_url_continue: str | None = None) -> HttpResponse:
-        sentence = (
-            'The secret of {}, which is shown this once: <code class="secret" id="new-secret">{}</code> '
-            '<button type="button" class="tool" data-copy="new-secret">Copy</button>'
-        )
-        self.message_user(request, format_html(sentence, obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
+        self.message_user(request, of_new_secret(obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
         return super().response_add(request, obj, post_url_continue)
 
 

@@ -10,11 +10,11 @@ from django.contrib.auth import update_session_auth_hash
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
-from django.utils.html import format_html
 
 from governance.access.actors import Actor
 from governance.admin.base import ReadOnlyAdmin, ServiceAdmin
 from governance.admin.forms import CheckedForm, OperationForm, ServiceForm
+from governance.admin.messages import of_new_secret
 from governance.identity import tokens, users
 from governance.identity.models import Token, User
 from governance.identity.serializers import TokenSerializer, UserSerializer
@@ -203,9 +203,5 @@ class TokenAdmin(ServiceAdmin[Token]):
         tokens.revoke_token(actor=actor, token=row)
 
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
-        sentence = (
-            'The secret of {}, which is shown this once: <code class="secret" id="new-secret">{}</code> '
-            '<button type="button" class="tool" data-copy="new-secret">Copy</button>'
-        )
-        self.message_user(request, format_html(sentence, obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
+        self.message_user(request, of_new_secret(obj.name, obj.secret), messages.WARNING)  # type: ignore[attr-defined]
         return super().response_add(request, obj, post_url_continue)
