@@ -6,7 +6,6 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -22,11 +21,11 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from bench.load.pages import best, logged_in  # noqa: E402
 from governance.access.roles import Role  # noqa: E402
+from governance.core import append_only  # noqa: E402
 from governance.history import counts  # noqa: E402
-from governance.identity.models import User  # noqa: E402
 from governance.runs.models import Run  # noqa: E402
-from governance.tenancy.models import Membership  # noqa: E402
 
 #: Rows are spread over thirty days, four providers, five keys and three versions, as a steady application makes them.
 DAYS = 30
@@ -50,23 +49,23 @@ def fill(rows: int) -> None:
     )
     identity = "lower(hex(randomblob(16)))" if sqlite else "gen_random_uuid()"
     no, empty = ("0", "'{}'") if sqlite else ("false", "'{}'::jsonb")
-    with connection.cursor() as cursor:
+    with append_only.lifted(), connection.cursor() as cursor:
         for table in ("governance_run", "governance_auditentry", "governance_logcount"):
             cursor.execute(f"DELETE FROM {table}")
         cursor.execute(
             numbers + "INSERT INTO governance_run (id, workspace_id, source, ref_key, environment, version, variant, "
             "provider, model, prompt_tokens, output_tokens, tokens_estimated, latency_ms, status, error, actor, "
-            "created_at) "
+            "actor_identity, created_at) "
             f"SELECT {identity}, 'default', 'agent', 'key-' || (i % 5), 'prod', 'v' || (i % 3), '', "
             f"'provider-' || (i % 4), CASE WHEN i % {rows // 13} = 5 THEN 'rare' ELSE 'model' END, "
             f"i % 1000, i % 500, {no}, i % 3000, "
-            f"CASE WHEN i % 50 = 0 THEN 'error' ELSE 'ok' END, '', 'bench', {at} FROM n"
+            f"CASE WHEN i % 50 = 0 THEN 'error' ELSE 'ok' END, '', 'bench', 'system', {at} FROM n"
         )
         cursor.execute(
             numbers + "INSERT INTO governance_auditentry (id, action, resource, resource_id, key, summary, actor, "
-            "workspace_id, changes, request_id, created_at) "
+            "actor_kind, actor_id, workspace_id, changes, request_id, created_at) "
             f"SELECT {identity}, 'update', 'prompt', 'x', 'key-' || (i % 5), 'Changed', "
-            f"CASE WHEN i % {rows // 13} = 5 THEN 'rare' ELSE 'bench' END, 'default', {empty}, "
+            f"CASE WHEN i % {rows // 13} = 5 THEN 'rare' ELSE 'bench' END, 'system', '', 'default', {empty}, "
             f"'', {at} FROM n"
         )
     counts.count()
@@ -116,25 +115,10 @@ def pages(rows: int) -> dict[str, str]:
 def measure(rows: int) -> dict[str, float]:
     """Milliseconds for each case through the whole of Django, the best of five."""
     client = Client(headers={"Authorization": f"Bearer {settings.PROMPTOPS_TOKEN}"})
-    people = {}
-    for role in (Role.ADMIN, Role.VIEWER):
-        user, _ = User.objects.get_or_create(username=f"bench-{role}", defaults={"role": role})
-        Membership.objects.get_or_create(user=user, workspace_id="default")
-        people[role] = Client()
-        people[role].force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-
-    def timed(client: Client, path: str) -> float:
-        began = time.perf_counter()
-        answer = client.get(path)
-        assert answer.status_code == 200, (path, answer.status_code, answer.content)  # noqa: S101
-        return (time.perf_counter() - began) * 1000
-
-    def best(client: Client, path: str) -> float:
-        return round(min(timed(client, path) for _ in range(5)), 1)
-
-    timed(client, "/api/runs")
+    best(client, "/api/runs", times=1)  # loads what is loaded once
     found = {name: best(client, path) for name, path in cases(rows).items()}
-    for role, person in people.items():
+    for role in (Role.ADMIN, Role.VIEWER):
+        person = logged_in(role)
         found |= {f"{name}; {role}": best(person, path) for name, path in pages(rows).items()}
     return found
 

@@ -6,7 +6,6 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +17,10 @@ django.setup()
 
 from django.db import connection  # noqa: E402  # after the app registry
 from django.db.models import OuterRef, Subquery  # noqa: E402
-from django.test import Client  # noqa: E402
 
+from bench.load.pages import best, logged_in  # noqa: E402
 from governance.access.roles import Role  # noqa: E402
-from governance.identity.models import User  # noqa: E402
-from governance.tenancy.models import Environment, Membership  # noqa: E402
+from governance.tenancy.models import Environment  # noqa: E402
 from prompts import searching  # noqa: E402
 from prompts.content.text import TextContent  # noqa: E402
 from prompts.models import Prompt, PromptTag, PromptVersion  # noqa: E402
@@ -106,21 +104,9 @@ def measure(count: int) -> dict[str, float]:
     """Milliseconds for each page through the whole of Django, the best of five."""
     found: dict[str, float] = {}
     for role in (Role.ADMIN, Role.EDITOR):
-        user, _ = User.objects.get_or_create(username=f"bench-{role}", defaults={"role": role})
-        Membership.objects.get_or_create(user=user, workspace_id="default")
-        client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-
-        def timed(path: str, client: Client = client) -> float:
-            began = time.perf_counter()
-            answer = client.get(path)
-            assert answer.status_code == 200, (path, answer.status_code)  # noqa: S101
-            return (time.perf_counter() - began) * 1000
-
-        timed("/admin/")
-        found |= {
-            f"{name}; {role}": round(min(timed(path) for _ in range(5)), 1) for name, path in pages(count).items()
-        }
+        client = logged_in(role)
+        best(client, "/admin/", times=1)  # loads what is loaded once
+        found |= {f"{name}; {role}": best(client, path) for name, path in pages(count).items()}
     return found
 
 
